@@ -1,0 +1,1 @@
+"""The program: input and output, time, policy, keys, files, database, command line."""

@@ -1,0 +1,1 @@
+"""Packets in, call events out: everything between the wire and the recording, pure but for its two edges."""
