@@ -1,0 +1,1 @@
+"""The sealed recording: format, keys, ledger, manifest, verification."""

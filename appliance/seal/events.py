@@ -1,0 +1,38 @@
+"""What may stand in the ledger: the events, and the members that each may have.
+
+Nobody can be found in the ledger: it holds ids, hashes, counts, times and words of ours. It outlives what it
+speaks of (an erased call's entries stay), so a member that could hold a number, a name or an address has no
+place here, and a new event is a new line in this table.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+START: Final = "start"
+STOP: Final = "stop"
+CRASH: Final = "crash"
+GAP: Final = "gap"
+CLOCK: Final = "clock"
+OPENED: Final = "rec.open"
+SEALED: Final = "rec.seal"
+DISCARDED: Final = "rec.discard"
+ERASED: Final = "rec.erase"
+
+MEMBERS: Final[dict[str, frozenset[str]]] = {
+    # a run of the recorder; run is the catalogue's number of it
+    START: frozenset({"run", "version"}),
+    STOP: frozenset({"run", "calls", "packets"}),
+    # the run before ended without "stop"; cut counts ledger bytes that no checkpoint had covered
+    CRASH: frozenset({"run", "cut", "recordings"}),
+    # nothing was recorded from..to (RFC 3339); rec when it is about one recording only
+    GAP: frozenset({"rec", "from", "to", "reason", "packets"}),
+    CLOCK: frozenset({"step_us"}),
+    # a part was begun; capsule is SHA-256 of its key's capsule, in hex
+    OPENED: frozenset({"rec", "part", "capsule"}),
+    # a recording was finished; manifest is SHA-256 of manifest.json, in hex
+    SEALED: frozenset({"rec", "manifest", "state"}),
+    # a recording was begun and nothing of it is kept, by a rule
+    DISCARDED: frozenset({"rec", "reason"}),
+    ERASED: frozenset({"rec", "reason", "manifest"}),
+}

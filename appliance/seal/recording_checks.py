@@ -1,0 +1,227 @@
+"""Everything that can be held against each other about one recording.
+
+Nothing here raises for what an intruder may have done to the files: it becomes a failed check, and the
+words say what was found and what it means.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from vittne.appliance.seal import records
+from vittne.appliance.seal.history import History
+from vittne.appliance.seal.keys import ArchiveKey, CapsuleRefused, KeyStore, open_capsule
+from vittne.appliance.seal.manifest import (
+    MANIFEST_FILE,
+    SEALED,
+    SIGNATURE_FILE,
+    BadManifest,
+    Manifest,
+    SealedPart,
+    digest,
+    read_manifest,
+)
+from vittne.appliance.seal.part import PartDamaged, PartReader
+from vittne.appliance.seal.signing import VerifyKey
+from vittne.appliance.seal.verdict import Check, fails, holds, unchecked
+from vittne.appliance.store.catalogue import Catalogue, NoSuchCall
+from vittne.appliance.store.errors import StoreError
+from vittne.appliance.store.files import open_plain, recording_of
+
+Advance = Callable[[int], None]  # bytes that were read since the last call
+
+_CHUNK: Final = 1 << 20
+# What the catalogue says of a call and the sealed META record says too, as `list --json` shows it.
+_COMPARED: Final = ("caller", "callee", "started_at", "answered_at", "ended_at", "outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """What a recording is held against. history is None when the ledger itself is damaged."""
+
+    data_dir: Path
+    key: VerifyKey
+    history: History | None
+    key_store: KeyStore | None
+    archive_key: ArchiveKey | None
+    why_no_key: str  # words for unchecked content
+    catalogue: Catalogue | None
+
+
+class _Wrong(Exception):
+    """A check found something wrong; the text is its words."""
+
+
+class _Missing(Exception):
+    """A check cannot be made; the text says what is missing."""
+
+
+def check_recording(archive: Archive, folder: Path, advance: Advance) -> Iterator[Check]:
+    """Yield the checks of a recording's folder, from its signature to its content."""
+    try:
+        manifest, sha256 = read_manifest(folder, archive.key)
+        if manifest.rec != recording_of(folder):
+            raise BadManifest("is that of another recording: folders were swapped")
+    except BadManifest as error:
+        yield fails("manifest", f"the manifest {error}")
+        return
+    except StoreError as error:
+        yield fails("manifest", str(error))
+        return
+    yield holds("manifest", f"signed by {archive.key.name}, state {manifest.state}")
+    yield _checked("ledger", _in_ledger, archive.history, manifest.rec, sha256)
+    files = _checked("files", _files, folder, manifest, advance)
+    yield files
+    meta: dict[str, Any] = {}
+    if files.ok:
+        yield _checked("content", _content, archive, folder, manifest, meta, advance)
+    else:
+        yield unchecked("content", "not opened, since the files are not those that were sealed")
+    yield _checked("catalogue", _in_catalogue, archive, folder, meta)
+
+
+def _checked(name: str, check: Callable[..., str], *arguments: object) -> Check:
+    try:
+        return holds(name, check(*arguments))
+    except _Wrong as wrong:
+        return fails(name, str(wrong))
+    except _Missing as missing:
+        return unchecked(name, str(missing))
+
+
+def _in_ledger(history: History | None, recording_id: str, sha256: str) -> str:
+    if history is None:
+        raise _Missing("the ledger is damaged, so it proves nothing about this recording")
+    sealed = history.seals.get(recording_id, [])
+    if not sealed:
+        raise _Wrong("the ledger has no entry of it: the recording was not sealed here")
+    if sha256 != sealed[-1]:
+        if sha256 in sealed:
+            raise _Wrong("the ledger has a newer manifest: an older version was put back")
+        raise _Wrong("the ledger has another manifest: this one was exchanged")
+    return "its manifest is the one that was entered"
+
+
+def _files(folder: Path, manifest: Manifest, advance: Advance) -> str:
+    for part in manifest.parts:
+        _hashed(folder / part.file, part, advance)
+    known = {MANIFEST_FILE, SIGNATURE_FILE, *(part.file for part in manifest.parts)}
+    extra = sorted(path.name for path in folder.iterdir() if path.name not in known)
+    if extra:
+        raise _Wrong(f"{len(extra)} files lie here that the manifest does not know, the first is {extra[0]!r}")
+    return f"{len(manifest.parts)} parts, {sum(part.size_bytes for part in manifest.parts)} bytes, as sealed"
+
+
+def _hashed(path: Path, part: SealedPart, advance: Advance) -> None:
+    sha256 = hashlib.sha256()
+    size = 0
+    try:
+        with open_plain(path) as stream:
+            while chunk := stream.read(_CHUNK):
+                sha256.update(chunk)
+                size += len(chunk)
+                advance(len(chunk))
+    except FileNotFoundError:
+        raise _Wrong(f"{part.file} is gone") from None
+    except OSError as error:
+        raise _Wrong(f"{part.file} cannot be read: {error.strerror}") from error
+    if size != part.size_bytes:
+        change = "cut short" if size < part.size_bytes else "made longer"
+        raise _Wrong(f"{part.file} was {change}: {part.size_bytes} bytes were sealed, {size} are there")
+    if sha256.hexdigest() != part.sha256:
+        raise _Wrong(f"{part.file} was altered: its hash is not the sealed one")
+
+
+def _content(archive: Archive, folder: Path, manifest: Manifest, meta: dict[str, Any], advance: Advance) -> str:
+    """Open every group of every part; fill meta with what the META record says."""
+    last = b""
+    stored: Counter[int] = Counter()
+    for part in manifest.parts:
+        key = _data_key(archive, manifest.rec, part.n)
+        for rows, plaintext in _groups(folder / part.file, manifest.rec, part, key, advance):
+            stored.update(rows.stream[rows.type == records.RTP].tolist())
+            for n in (rows.type == records.META).nonzero()[0]:
+                last = plaintext[int(rows.offset[n]) : int(rows.offset[n] + rows.length[n])]
+    if manifest.meta_sha256 and digest(last) != manifest.meta_sha256:
+        raise _Wrong("what it says about the call (META) is not what the manifest vouches for")
+    if manifest.state == SEALED:
+        # A recording finished after a crash is counted without being read: the recorder cannot open it.
+        counted = {stream.n: stream.stored for stream in manifest.streams if stream.stored}
+        if counted != dict(stored):
+            raise _Wrong("it does not hold as many packets of each stream as the manifest says")
+    meta.update(_meta(last))
+    return f"all groups open, {stored.total()} RTP packets"
+
+
+def _groups(
+    path: Path, recording_id: str, part: SealedPart, key: bytes, advance: Advance
+) -> Iterator[tuple[records.Columns, bytes]]:
+    """Yield the records of each group as columns, with the plaintext that they point into."""
+    count = 0
+    try:
+        with PartReader(path, recording_id, part.n, key, finished=not part.cut) as reader:
+            for plaintext in reader.groups():
+                count += 1
+                advance(len(plaintext))
+                yield records.columns(plaintext), plaintext
+    except (PartDamaged, records.RecordsDamaged) as error:
+        raise _Wrong(f"{part.file} cannot be opened as it should: {error.reason}") from error
+    except StoreError as error:
+        raise _Wrong(str(error)) from error
+    if count != part.groups:
+        raise _Wrong(f"{part.file} has {count} groups, the manifest says {part.groups}")
+
+
+def _data_key(archive: Archive, recording_id: str, part_no: int) -> bytes:
+    if archive.history and recording_id in archive.history.erased:
+        raise _Missing(f"its keys were erased at {archive.history.erased[recording_id]}, by entry in the ledger")
+    if archive.key_store is None:
+        raise _Missing("there is no key store (keys.db) here")
+    try:
+        capsule = archive.key_store.get(recording_id, part_no)
+    except StoreError as error:
+        raise _Wrong(str(error)) from error
+    if capsule is None:
+        raise _Wrong(f"the key of part {part_no} is gone: nobody can hear it")
+    entered = archive.history.capsules.get((recording_id, part_no)) if archive.history else None
+    if entered not in (None, digest(capsule.encode())):
+        raise _Wrong(f"the key of part {part_no} is not the one that was entered in the ledger")
+    if archive.archive_key is None:
+        raise _Missing(archive.why_no_key)
+    try:
+        return open_capsule(archive.archive_key, capsule, recording_id, part_no)
+    except CapsuleRefused as error:
+        raise _Wrong(f"the key of part {part_no} does not open: {error}") from error
+
+
+def _meta(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body or b"{}")
+    except ValueError as error:
+        raise _Wrong("what it says about the call (META) cannot be read") from error
+    return value if isinstance(value, dict) else {}
+
+
+def _in_catalogue(archive: Archive, folder: Path, meta: dict[str, Any]) -> str:
+    if archive.catalogue is None:
+        raise _Missing("there is no catalogue here; it can be written again from the recordings")
+    try:
+        row = archive.catalogue.get(recording_of(folder))
+        shown = row.as_json()
+    except NoSuchCall:
+        raise _Wrong("the catalogue does not know it: nobody would find it") from None
+    except (StoreError, ValueError, TypeError, OverflowError) as error:
+        raise _Wrong(f"what the catalogue holds cannot be read: {str(error)[:200]}") from error
+    path = folder.with_name(recording_of(folder)).relative_to(archive.data_dir)
+    if row.folder not in ("", str(path), str(path.with_name(f".{path.name}"))):
+        raise _Wrong("the catalogue says that it lies elsewhere")
+    differing = [name for name in _COMPARED if name in meta and meta[name] != shown[name]]
+    if differing:
+        raise _Wrong(f"the catalogue was altered: sealed in the recording is another {', '.join(differing)}")
+    return "the catalogue says the same" if meta else "the catalogue knows it"

@@ -1,0 +1,235 @@
+"""Verification: of one recording, and of the whole data directory with what lies around the recordings.
+
+A recording that was removed, smuggled in, exchanged, put back in an older version or altered in one bit is
+noticed, as long as the ledger's key (DIR/keys/ledger.vkey) is the true one: keep a copy of that line
+elsewhere and give it as `trusted`. Who has the private key, or puts back ledger and recordings together as
+they were before, is not noticed here: that takes checkpoints kept elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from vittne.appliance.seal.history import History, read_history
+from vittne.appliance.seal.keys import (
+    ArchiveKey,
+    KeysLocked,
+    KeysMissing,
+    KeyStore,
+    passphrase_from,
+)
+from vittne.appliance.seal.ledger import LedgerDamaged, Scan
+from vittne.appliance.seal.recording_checks import Archive, check_recording
+from vittne.appliance.seal.signing import VerifyKey, load_verifier
+from vittne.appliance.seal.verdict import Check, Verdict, fails, holds, unchecked
+from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
+from vittne.appliance.store.errors import StoreError
+from vittne.appliance.store.files import Store, is_id, recording_of
+
+ARCHIVE = "archive"
+_SHOWN = 3  # ids named in a sentence; the count is always given
+
+Progress = Callable[[int, int], None]  # bytes looked at, bytes in all
+
+
+def verify(
+    data_dir: Path, recording_id: str, trusted: VerifyKey | None = None, progress: Progress | None = None
+) -> Verdict:
+    """Verify one recording by its id. StoreError when the directory or its public key cannot be read."""
+    with _Verifier(data_dir, trusted, progress) as verifier:
+        return verifier.recording(recording_id)
+
+
+def verify_all(data_dir: Path, trusted: VerifyKey | None = None, progress: Progress | None = None) -> Iterator[Verdict]:
+    """Yield a verdict for each recording as it is reached, and last the one about the archive as a whole.
+
+    May run while calls are recorded. Raises StoreError as verify does.
+    """
+    with _Verifier(data_dir, trusted, progress) as verifier:
+        yield from verifier.everything()
+
+
+@dataclass(slots=True)
+class _Meter:
+    """Adds up bytes for a progress bar."""
+
+    tell: Progress | None
+    total: int = 0
+    done: int = 0
+
+    def advance(self, size: int) -> None:
+        self.done += size
+        if self.tell is not None:
+            self.tell(min(self.done, self.total), self.total)
+
+
+class _Verifier:
+    def __init__(self, data_dir: Path, trusted: VerifyKey | None, progress: Progress | None) -> None:
+        self._store = Store(data_dir, create=False)
+        # Folders first, ledger after: a folder has its name only once its entry is signed.
+        self._finished = {folder.name: folder for folder in self._store.finished()}
+        self._hidden = {recording_of(folder): folder for folder in self._store.unfinished()}
+        self._around: list[Check] = []
+        key = load_verifier(data_dir / "keys") if trusted is None else trusted
+        self._history = self._read_ledger(data_dir / "ledger", key)
+        archive_key, why_no_key = self._open_archive_key(data_dir)
+        self._archive = Archive(
+            data_dir,
+            key,
+            self._history,
+            self._open_key_store(data_dir / "keys.db"),
+            archive_key,
+            why_no_key,
+            self._open_catalogue(data_dir / CATALOGUE_FILE),
+        )
+        self._meter = _Meter(progress)
+
+    def __enter__(self) -> _Verifier:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._store.close()
+        if self._archive.key_store is not None:
+            self._archive.key_store.close()
+        if self._archive.catalogue is not None:
+            self._archive.catalogue.close()
+
+    def recording(self, recording_id: str) -> Verdict:
+        """Return the verdict about one recording, wherever it is, or is not."""
+        folder = self._folder(recording_id) if is_id(recording_id) else None
+        if folder is None:
+            return Verdict(recording_id, (self._absent(recording_id),))
+        self._meter.total += self._work([folder])
+        return Verdict(recording_id, tuple(check_recording(self._archive, folder, self._meter.advance)))
+
+    def everything(self) -> Iterator[Verdict]:
+        """Yield the verdicts about all recordings, then the one about the archive."""
+        sealed = self._history.seals if self._history else {}
+        folders = [folder for name, folder in self._finished.items() if is_id(name)]
+        folders += [folder for name, folder in self._hidden.items() if name in sealed]
+        self._meter.total = self._work(folders)
+        for folder in folders:
+            # The recorder may have given it its name in the meantime.
+            found = folder if folder.exists() else self._store.find(recording_of(folder)) or folder
+            checks = check_recording(self._archive, found, self._meter.advance)
+            yield Verdict(recording_of(folder), tuple(checks))
+        yield Verdict(ARCHIVE, (*self._around, *self._archive_checks()))
+
+    def _archive_checks(self) -> Iterator[Check]:
+        strangers = [name for name in self._finished if not is_id(name)]
+        if strangers:
+            yield fails("folders", f"{_named(strangers)} between the recordings: these are not ours")
+        if self._history is not None:
+            yield self._removed(self._history)
+            yield self._smuggled(self._history)
+            yield self._lost(self._history)
+            if self._archive.catalogue is not None:
+                yield self._unknown_rows(self._archive.catalogue, self._history)
+
+    def _removed(self, history: History) -> Check:
+        gone = [name for name in history.seals if name not in history.erased and self._folder(name) is None]
+        if gone:
+            return fails("removed", f"{_named(gone)} in the ledger, but not on the disk: removed, or a disk is missing")
+        return holds("removed", f"all {len(history.seals)} sealed recordings are there or were erased by entry")
+
+    def _smuggled(self, history: History) -> Check:
+        foreign = [name for name in self._finished if is_id(name) and name not in history.seals]
+        if foreign:
+            return fails("smuggled", f"{_named(foreign)} on the disk, but not in the ledger: put in by somebody")
+        return holds("smuggled", "no recording lies here that the ledger does not know")
+
+    def _lost(self, history: History) -> Check:
+        ended = history.seals.keys() | history.discarded | history.erased.keys()
+        lost = [name for name in sorted(history.opened - ended) if self._folder(name) is None]
+        if lost:
+            return fails("begun", f"{_named(lost)} begun and never finished, and nothing is on the disk: removed")
+        going_on = len(self._hidden.keys() - history.seals.keys())
+        words = f"; {going_on} are being written, or wait for the next start" if going_on else ""
+        return holds("begun", f"whatever was begun was finished, discarded or is on the disk{words}")
+
+    def _unknown_rows(self, catalogue: Catalogue, history: History) -> Check:
+        known = history.seals.keys() | history.opened | history.erased.keys()
+        rows = (recording_of(Path(folder)) for _, _, folder in catalogue.folders())
+        unknown = sorted({name for name in rows if name not in known and self._folder(name) is None})
+        if unknown:
+            return fails("catalogue", f"{_named(unknown)} in the catalogue, but neither in the ledger nor on the disk")
+        return holds("catalogue", "every recording that the catalogue lists is in the ledger")
+
+    def _absent(self, recording_id: str) -> Check:
+        if self._history is None:
+            return fails("folder", "there is no such recording, and the ledger is damaged")
+        if recording_id in self._history.erased:
+            return holds("folder", f"it was erased at {self._history.erased[recording_id]}, by entry in the ledger")
+        if recording_id in self._history.seals:
+            return fails("folder", "the ledger says that it was sealed, but it is gone: it was removed")
+        return fails("folder", "there is no such recording, nor was there ever one by this id")
+
+    def _folder(self, recording_id: str) -> Path | None:
+        folder = self._finished.get(recording_id) or self._hidden.get(recording_id)
+        if folder is not None and folder.exists():
+            return folder
+        return self._store.find(recording_id) if is_id(recording_id) else None
+
+    def _work(self, folders: list[Path]) -> int:
+        sizes = sum(_size(part) for folder in folders for part in folder.glob("part-*.floe"))
+        return sizes * (2 if self._archive.archive_key is not None else 1)
+
+    def _read_ledger(self, directory: Path, key: VerifyKey) -> History | None:
+        try:
+            history, scan = read_history(directory, key)
+        except LedgerDamaged as error:
+            self._around.append(fails("ledger", f"{error.what} ({error.where}): {error.next_step}"))
+            return None
+        self._around.append(holds("ledger", _ledger_words(scan)))
+        return history
+
+    def _open_archive_key(self, data_dir: Path) -> tuple[ArchiveKey | None, str]:
+        try:
+            return ArchiveKey.load_private(data_dir, passphrase_from(os.environ)), ""
+        except (KeysLocked, KeysMissing) as error:
+            self._around.append(unchecked("archive key", f"{error.what}: contents are not opened"))
+            return None, f"{error.what}: not opened"
+        except StoreError as error:
+            self._around.append(fails("archive key", str(error)))
+            return None, f"{error.what}: not opened"
+
+    def _open_key_store(self, path: Path) -> KeyStore | None:
+        if not path.exists():
+            return None
+        try:
+            return KeyStore(path)
+        except StoreError as error:
+            self._around.append(fails("key store", str(error)))
+            return None
+
+    def _open_catalogue(self, path: Path) -> Catalogue | None:
+        if not path.exists():
+            self._around.append(unchecked("catalogue", "there is none here; it can be written again"))
+            return None
+        try:
+            return Catalogue(path, read_only=True)
+        except StoreError as error:
+            self._around.append(fails("catalogue", str(error)))
+            return None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _ledger_words(scan: Scan) -> str:
+    tail = f"; {scan.tail_bytes} bytes after them are not signed yet" if scan.tail_bytes else ""
+    return f"{scan.checkpoint.size} entries have the root that {scan.checkpoint.origin} signed{tail}"
+
+
+def _named(names: list[str]) -> str:
+    """Return how many, and the first few by name."""
+    shown = ", ".join(repr(name)[1:-1][:60] for name in names[:_SHOWN])
+    more = ", ..." if len(names) > _SHOWN else ""
+    return f"{len(names)} ({shown}{more}) {'is' if len(names) == 1 else 'are'}"

@@ -1,0 +1,1 @@
+"""Where recordings and the catalogue of them are kept."""

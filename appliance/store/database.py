@@ -1,0 +1,134 @@
+"""Opening the catalogue's database: SQLite by path, anything else by URL; the version it must have.
+
+The writer (who holds the data directory's lock) brings it up to date with Alembic; Alembic is imported only
+when there is something to do. A reader never changes anything and says which side is newer.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.exc import DatabaseError
+
+from vittne.appliance.store.errors import StoreError, explain
+from vittne.appliance.store.tables import HEAD
+
+# the writer's transactions are short; a reader that copies a table may take a moment
+_BUSY_MS: Final = 10_000
+_SQLITE: Final = "sqlite:///"
+
+
+def open_database(where: Path | str, read_only: bool) -> Engine:
+    """Open a database at its right version. Raises StoreError when it is missing, older, newer or broken."""
+    engine = _connect(where, read_only)
+    try:
+        _settle_version(engine, where, read_only)
+    except DatabaseError as error:
+        engine.dispose()
+        raise StoreError(
+            f"the catalogue cannot be read ({str(error.orig)[:200]})",
+            str(where),
+            "restore it, or let it be rebuilt",
+        ) from error
+    except StoreError:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _connect(where: Path | str, read_only: bool) -> Engine:
+    if isinstance(where, str) and "://" in where and not where.startswith(_SQLITE):
+        engine = create_engine(where)
+    else:
+        path = Path(where.removeprefix(_SQLITE) if isinstance(where, str) else where)
+        if read_only and not path.exists():
+            raise StoreError("there is no catalogue yet", path, "record something first, or check --data")
+        if not read_only:
+            _make_private(path)
+        engine = create_engine("sqlite://", creator=lambda: _open_sqlite(path, read_only), poolclass=_pool())
+    if engine.dialect.name == "sqlite":
+        _begin_ourselves(engine, "BEGIN" if read_only else "BEGIN IMMEDIATE")
+    return engine
+
+
+def _pool() -> Any:
+    from sqlalchemy.pool import QueuePool  # noqa: PLC0415 - only SQLite by path needs it said
+
+    return QueuePool
+
+
+def _open_sqlite(path: Path, read_only: bool) -> sqlite3.Connection:
+    mode = "rw"
+    if read_only:
+        # A reader of WAL needs a -shm file beside the database. On a read-only medium there is neither one
+        # nor a writer.
+        still = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+        mode = "ro&immutable=1" if still else "ro"
+    found = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
+    )
+    found.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    found.execute("PRAGMA foreign_keys = ON")
+    if not read_only:
+        found.execute("PRAGMA journal_mode = WAL")
+        # What a power cut takes from the catalogue is written again from recordings and ledger.
+        found.execute("PRAGMA synchronous = NORMAL")
+    return found
+
+
+def _begin_ourselves(engine: Engine, begin: str) -> None:
+    """Make every transaction a real one, also around CREATE TABLE: sqlite3 by itself begins late."""
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+def _make_private(path: Path) -> None:
+    """Create the file before SQLite does, for its rights: -wal and -shm copy them."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise explain(error, "open the catalogue", path) from error
+
+
+def _settle_version(engine: Engine, where: Path | str, read_only: bool) -> None:
+    found = _version(engine)
+    if found == HEAD:
+        return
+    if found is not None and found > HEAD:
+        raise StoreError(
+            f"the catalogue is of version {found}, this program knows {HEAD}",
+            str(where),
+            "use the newer program",
+        )
+    if read_only:
+        raise StoreError(
+            f"the catalogue is of version {found or 'none'}, this program needs {HEAD}",
+            str(where),
+            "it is brought up to date when recording starts",
+        )
+    _migrate(engine)
+
+
+def _version(engine: Engine) -> str | None:
+    """Return the step that the database is at; None for an empty one."""
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _migrate(engine: Engine) -> None:
+    from alembic import command  # noqa: PLC0415 - 0.1 s that `vittne list` must not pay
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

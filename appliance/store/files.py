@@ -1,0 +1,227 @@
+"""The data directory: folders of recordings, hidden until finished, and what makes them last.
+
+    DIR/recordings/YYYY/MM/DD/.<uuid>/   while it is written (day of the call's start, UTC)
+    DIR/recordings/YYYY/MM/DD/<uuid>/    finished: all in it synced before the rename, the parent after it
+
+Folders are 0700, files 0600. One syncfs(2) makes everything that a commit wrote durable, however many files
+it touched. It also waits for what other programs wrote to the same file system, so a data directory should
+have one of its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from vittne.appliance.store.errors import StoreError, explain
+from vittne.appliance.store.times import rfc3339
+
+FOLDERS: Final = ("recordings", "ledger", "keys")
+# folders synced one by one up to here, by syncfs above: a few should not wait for the whole disk
+_SINGLY: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Room on the disk, in bytes; free is what this user may still write."""
+
+    free: int
+    total: int
+
+
+class Store:
+    """The folders of a data directory. One process writes (DataLock); any number may read."""
+
+    def __init__(self, data_dir: Path, create: bool = True) -> None:
+        """Open a data directory, making what is missing. Raises StoreError.
+
+        With create=False nothing is made and a directory that holds no recordings is an error.
+        """
+        self.data_dir = data_dir
+        self.recordings_dir = data_dir / "recordings"
+        if create:
+            for folder in (data_dir, *(data_dir / name for name in FOLDERS)):
+                _make_folder(folder, parents=folder == data_dir)
+        elif not self.recordings_dir.is_dir():
+            raise StoreError("this is no data directory of vittne", data_dir, "check --data or VITTNE_DATA")
+        # Held open: syncfs tells of a disk error once to every descriptor that was open when it happened.
+        try:
+            self._fd = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise explain(error, "open the data directory", data_dir) from error
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def open_recording(self, recording_id: str, started_us: int) -> Path:
+        """Make the hidden folder of a recording and return it; one left by a crash is returned as it is."""
+        day = self.recordings_dir / rfc3339(started_us)[:10].replace("-", "/")
+        folder = day / f".{checked_id(recording_id)}"
+        if not day.is_dir():
+            for parent in (day.parent.parent, day.parent, day):
+                _make_folder(parent)
+                sync_path(parent.parent)
+        _make_folder(folder)
+        return folder
+
+    def sync_folders(self, folders: Sequence[Path]) -> None:
+        """Make folders with their files durable: a few one by one, many all at once. Raises StoreError."""
+        if len(folders) > _SINGLY:
+            self.sync()
+        else:
+            for folder in folders:
+                _sync_folder(folder)
+
+    def finish(self, folders: Sequence[Path]) -> list[Path]:
+        """Give hidden folders, synced before, their names; sync the parents; return the new paths.
+
+        All folders of a commit go in one call. After a StoreError some may be renamed already.
+        """
+        finished = [_rename(folder) for folder in folders]
+        for parent in {folder.parent for folder in finished}:
+            sync_path(parent)
+        return finished
+
+    def sync(self) -> None:
+        """Make everything written so far durable. Raises StoreError, also for errors since the last call."""
+        _syncfs(self._fd, self.data_dir)
+
+    def find(self, recording_id: str) -> Path | None:
+        """Return the folder of a recording, finished or hidden; None when there is none."""
+        name = checked_id(recording_id)
+        for day in self._days():
+            for folder in (day / name, day / f".{name}"):
+                if folder.is_dir():
+                    return folder
+        return None
+
+    def finished(self) -> Iterator[Path]:
+        """Yield the finished folders, by day. Names are what is on the disk: not all need be ours."""
+        for day in self._days():
+            yield from (day / name for name in _names(day) if not name.startswith("."))
+
+    def unfinished(self) -> Iterator[Path]:
+        """Yield the hidden folders: being written, or left by a crash when nobody writes."""
+        for day in self._days():
+            yield from (day / name for name in _names(day) if name.startswith(".") and is_id(name[1:]))
+
+    def space(self) -> Space:
+        """Return the room on the disk."""
+        found = os.fstatvfs(self._fd)
+        return Space(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
+
+    def _days(self) -> Iterator[Path]:
+        for year in _names(self.recordings_dir):
+            for month in _names(self.recordings_dir / year):
+                for day in _names(self.recordings_dir / year / month):
+                    yield self.recordings_dir / year / month / day
+
+
+def recording_of(folder: Path) -> str:
+    """Return the recording's id from the name of its folder, hidden or not."""
+    return folder.name.removeprefix(".")
+
+
+def is_id(text: str) -> bool:
+    """Say whether text is an id as we write it: a UUID in lower case, with its four hyphens."""
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
+
+
+def checked_id(recording_id: str) -> str:
+    """Return the id; ValueError when it is none, since ids become paths."""
+    if not is_id(recording_id):
+        raise ValueError("a recording's id is a UUID in lower case")
+    return recording_id
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file that must be a plain one. OSError for links, pipes (which would block) and the like."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "this is no plain file")
+    return os.fdopen(fd, "rb")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Put data at path, whole or not at all, durable on return. Raises StoreError."""
+    half = path.with_name(f".{path.name}.new")
+    try:
+        fd = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(fd, "wb", closefd=False) as stream:
+                stream.write(data)
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
+        os.rename(half, path)
+    except OSError as error:
+        raise explain(error, "write a file", path) from error
+    sync_path(path.parent)
+
+
+def sync_path(path: Path) -> None:
+    """Make a file's content, or a folder's names, durable. Raises StoreError."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise explain(error, "sync", path) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    for name in _names(folder):
+        sync_path(folder / name)
+    sync_path(folder)
+
+
+def _make_folder(folder: Path, parents: bool = False) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=parents, exist_ok=True)
+    except OSError as error:
+        raise explain(error, "make a folder", folder) from error
+
+
+def _rename(hidden: Path) -> Path:
+    finished = hidden.with_name(recording_of(hidden))
+    try:
+        os.rename(hidden, finished)
+    except OSError as error:
+        raise explain(error, "finish a recording", finished) from error
+    return finished
+
+
+def _names(folder: Path) -> list[str]:
+    """Return what is in a folder, sorted; nothing when it is gone or a file."""
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise explain(error, "list a folder", folder) from error
+
+
+def _syncfs(fd: int, where: Path) -> None:
+    # Not in the os module of any Python yet. ctypes lets other threads run meanwhile.
+    if _LIBC.syncfs(fd):
+        code = ctypes.get_errno()
+        raise explain(OSError(code, os.strerror(code)), "sync the disk", where)
+
+
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)

@@ -1,0 +1,119 @@
+"""The catalogue's tables, in SQL that SQLite and PostgreSQL both take.
+
+A change here goes with a step in migrations/versions and a new HEAD; a test compares the two.
+Times are microseconds since 1970 UTC. JSON columns hold what is shown and never searched.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+)
+
+HEAD: Final = "0001"  # the last step in migrations/versions
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _stream_columns() -> list[Column[object]]:
+    columns: list[Column[object]] = [
+        Column("party", Text, nullable=False),
+        Column("codec", Text, nullable=False),
+        Column("payload_type", Integer, nullable=False),
+        Column("clock_rate", Integer, nullable=False),
+        Column("ssrc", BigInteger, nullable=False),
+        Column("source", Text, nullable=False),
+        Column("destination", Text, nullable=False),
+        Column("packets", BigInteger, nullable=False),
+        Column("stored", BigInteger, nullable=False),
+        Column("first_at_us", BigInteger, nullable=False),
+        Column("last_at_us", BigInteger, nullable=False),
+        Column("dropped", JSON, nullable=False),
+        Column("lost", BigInteger, nullable=False),
+        Column("reordered", BigInteger, nullable=False),
+        Column("duplicates", BigInteger, nullable=False),
+        Column("late", BigInteger, nullable=False),
+        Column("jitter_ms", Float, nullable=False),
+        Column("ptime_ms", Float),
+        Column("mos", Float),
+    ]
+    return columns
+
+
+calls: Final = Table(
+    "calls",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("caller", Text, nullable=False),
+    Column("callee", Text, nullable=False),
+    Column("started_us", BigInteger, nullable=False),
+    Column("answered_us", BigInteger),
+    Column("ended_us", BigInteger),
+    Column("parties", JSON, nullable=False),
+    Column("end_reason", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("outcome_reasons", JSON, nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("details", JSON, nullable=False),
+    Index(None, "started_us"),
+    Index(None, "caller"),
+    Index(None, "callee"),
+    Index(None, "outcome"),
+)
+
+dialogs: Final = Table(
+    "dialogs",
+    metadata,
+    Column("call", Text, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("call_id", Text, nullable=False),
+    Index(None, "call_id"),
+)
+
+streams: Final = Table(
+    "streams",
+    metadata,
+    Column("call", Text, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    *_stream_columns(),
+)
+
+runs: Final = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("source", JSON, nullable=False),
+    Column("started_us", BigInteger, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("ended_us", BigInteger),
+    Column("packets", BigInteger, nullable=False),
+    Column("drops", JSON, nullable=False),
+    Column("calls", JSON, nullable=False),
+)
+
+unsignalled: Final = Table(
+    "unsignalled",
+    metadata,
+    Column("run", Integer, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    *_stream_columns(),
+)
