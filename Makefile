@@ -1,0 +1,92 @@
+# `make run` records; `make test` is what .ci/run calls; `make help` lists the rest.
+# Every target does its own set-up: a virtual environment in .venv with what the lock files say,
+# and Debian packages through apt-get when this is root and something is missing.
+
+PYTHON ?= python3
+DATA ?= ./var
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+RUN_READY := $(VENV)/.ready-to-run
+DEV_READY := $(VENV)/.ready-to-develop
+CHECKED := capture codecs appliance benchmarks tests
+
+export PYTHON
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+.PHONY: help run test setup tools lint format types bench lock clean distclean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(RUN_READY) ## record: IFACE="eth1 eth2" names interfaces; without it, a test call over loopback. DATA=./var
+	@exec .ci/with-capture $(BIN)/vittne record --data $(DATA) \
+		$(if $(IFACE),$(foreach interface,$(IFACE),--interface $(interface)),--interface lo --test-call)
+
+test: setup tools lint types ## everything that must hold: lint, types, the whole suite
+	$(BIN)/pytest -m "not system" -n $(WORKERS)
+	$(BIN)/pytest -m system
+
+setup: $(DEV_READY) ## the virtual environment for developing, in .venv
+
+tools: ## the programs that tests compare with or talk to; installed when this is root on Debian
+	@.ci/need tshark=tshark editcap=wireshark-common ffmpeg=ffmpeg sox=sox openssl=openssl \
+		ip=iproute2 tc=iproute2 tcpdump=tcpdump ethtool=ethtool unshare=util-linux nsenter=util-linux \
+		sipp=sip-tester baresip=baresip-core kamailio=kamailio rtpengine=rtpengine-daemon
+
+lint: $(DEV_READY) ## ruff: rules and format
+	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/ruff format --check $(CHECKED)
+
+types: $(DEV_READY) ## mypy, strict, program and tests
+	$(BIN)/mypy
+	$(BIN)/mypy tests
+
+format: $(DEV_READY) ## put the code into its form
+	$(BIN)/ruff check --fix $(CHECKED)
+	$(BIN)/ruff format $(CHECKED)
+
+bench: $(DEV_READY) ## generate load and run every benchmark, small; results are printed
+	@$(BIN)/python benchmarks/report.py
+
+lock: ## write the lock files anew from pyproject.toml
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip --quiet --disable-pip-version-check install uv
+	$(VENV)/lock/bin/uv pip compile $(LOCK) --group build -o requirements.lock pyproject.toml
+	$(VENV)/lock/bin/uv pip compile $(LOCK) --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+	--custom-compile-command "make lock" --upgrade
+
+clean: ## remove what tools leave; recordings (var) and .venv stay
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find $(CHECKED) -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## clean, and remove .venv too
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@.ci/need $(PYTHON)=python3 python:ensurepip=python3-venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$$($(PYTHON) --version) is too old: 3.11 or later is needed; say which with make PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The project itself goes in last, editable and with nothing resolved anew. The lock brings the build back end.
+define install
+	@echo "Installing what $(1) says into $(VENV)"
+	@$(PIP) install --require-hashes --requirement $(1)
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+endef
+
+$(RUN_READY): requirements.lock pyproject.toml | $(BIN)/python
+	$(call install,requirements.lock)
+
+$(DEV_READY): requirements-dev.lock pyproject.toml | $(BIN)/python
+	$(call install,requirements-dev.lock)
+	@touch $(RUN_READY)
