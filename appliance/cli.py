@@ -1,0 +1,259 @@
+"""The command line: options in, a command's exit status out. What a command does is in a module of its own.
+
+Written with argparse: it is there at once, where typer took a third of the CPU time that a whole
+`vittne list` may take. Nothing heavy is imported before a command needs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from vittne.appliance.datadir import DATA_VARIABLE, config_file, existing_data_dir
+from vittne.appliance.store.errors import StoreError
+from vittne.appliance.version import VERSION
+
+if TYPE_CHECKING:
+    from vittne.appliance.store.catalogue import Catalogue
+    from vittne.appliance.store.rows import CallRow
+
+Command = Callable[[argparse.Namespace], int]
+
+FORMATS: Final = ("wav", "flac", "opus", "mp3", "mka", "pcap")
+PARTIES: Final = ("caller", "callee", "both")
+
+
+def dispatch(arguments: list[str]) -> int:
+    """Run the command that arguments name. Raises StoreError; SystemExit(2) for wrong usage."""
+    options = parser().parse_args(arguments)
+    command: Command = options.command
+    return command(options)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="vittne", description="A call recorder for a mirror port that can be believed.", allow_abbrev=False
+    )
+    top.add_argument("--version", action="version", version=f"vittne {VERSION}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument("--data", type=Path, metavar="DIR", help=f"data directory (or {DATA_VARIABLE}; default ./var)")
+    where.add_argument("--config", type=Path, metavar="FILE", help="configuration (default /etc/vittne/vittne.toml)")
+
+    def add(name: str, run: Command, words: str) -> argparse.ArgumentParser:
+        found = commands.add_parser(name, help=words, description=words, parents=[where], allow_abbrev=False)
+        found.set_defaults(command=run)
+        return found
+
+    _add_record(add("record", _record, "record calls from interfaces or capture files"))
+    _add_list(add("list", _list, "list calls"))
+    _add_id(add("show", _show, "show everything about a call")).add_argument("--json", action="store_true")
+    _add_export(add("export", _export, "write a call as audio, or as packets"))
+    _add_verify(add("verify", _verify, "check that recordings are whole, unaltered and all there"))
+    _add_audio(_add_id(add("play", _play, "play a call on this machine's sound card")))
+    _add_explain(add("explain", _explain, "show a call's signalling as a ladder, and its streams"))
+    add("streams", _streams, "list RTP that no signalling explains").add_argument("--json", action="store_true")
+    commands.add_parser("version", help="print the version").set_defaults(command=_version)
+    return top
+
+
+def _add_id(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    command.add_argument("id", metavar="ID", help="a call's id, or its first letters")
+    return command
+
+
+def _add_record(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--interface", action="append", default=[], metavar="IF", help="capture here; several times")
+    command.add_argument(
+        "--pcap", action="extend", nargs="+", default=[], metavar="PATH", help="capture files, directories, - for stdin"
+    )
+    command.add_argument("--hold-back", type=float, metavar="SECONDS", help="how long audio stays in memory only")
+    command.add_argument("--test-call", action="store_true", help="place a call of our own through the interface")
+
+
+def _add_list(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="one array, an element a call")
+    command.add_argument("--all", action="store_true", help="calls that were never answered as well")
+    command.add_argument("--since", type=_time, metavar="TIME", help="started then or later: 2026-01-31[T12:00], UTC")
+    command.add_argument("--until", type=_time, metavar="TIME", help="started before")
+    command.add_argument("--number", default="", metavar="TEXT", help="in caller or callee")
+    command.add_argument("--outcome", default="", metavar="OUTCOME", help="recorded, partial, no-media ...")
+    command.add_argument("--call-id", default="", metavar="CALL-ID", help="a SIP Call-ID")
+    command.add_argument("--codec", default="", metavar="NAME", help="used in the call")
+    command.add_argument("--limit", type=_count, metavar="N", help="the newest N")
+
+
+def _add_audio(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--party", choices=PARTIES, default="both", help="default: both, caller left, callee right")
+    command.add_argument(
+        "--from-answer", action="store_true", help="begin at the answer; else early media before it is heard too"
+    )
+
+
+def _add_export(command: argparse.ArgumentParser) -> None:
+    _add_audio(_add_id(command))
+    command.add_argument("--format", choices=FORMATS, default="wav", help="default: wav")
+    command.add_argument("-o", "--output", required=True, metavar="FILE", help="where to; - is standard output")
+    command.add_argument("--force", action="store_true", help="replace the file when there is one")
+
+
+def _add_verify(command: argparse.ArgumentParser) -> None:
+    command.add_argument("id", metavar="ID", nargs="?", help="a call's id, or its first letters")
+    command.add_argument("--all", action="store_true", help="all recordings, and that none is missing or too many")
+    command.add_argument("--json", action="store_true", help="one array, an element a recording")
+
+
+def _add_explain(command: argparse.ArgumentParser) -> None:
+    _add_id(command)
+    command.add_argument("--json", action="store_true", help="the messages as one array")
+    command.add_argument("--wireshark", action="store_true", help="Wireshark's dissection of the call's packets")
+
+
+def _record(options: argparse.Namespace) -> int:
+    from vittne.appliance import record_command  # noqa: PLC0415 - here and below: only what a command needs
+    from vittne.appliance.config import load  # noqa: PLC0415
+
+    given = {"data": options.data, "hold_back_s": options.hold_back, "interfaces": options.interface or None}
+    config = load(config_file(options.config), given)
+    if options.interface and options.pcap:
+        raise StoreError("two sources", "record", "give --interface or --pcap, one of the two")
+    return record_command.run(
+        record_command.RecordOptions(
+            data=config.data,
+            interfaces=() if options.pcap else config.interfaces,
+            pcaps=tuple(options.pcap),
+            hold_back_s=config.hold_back_s,
+            commit_s=config.commit_s,
+            media_silence_s=config.media_silence_s,
+            record_unsignalled=config.record_unsignalled,
+            ring_rate=config.ring.packets_per_s,
+            part_minutes=config.part_minutes,
+            test_call=options.test_call,
+        )
+    )
+
+
+def _list(options: argparse.Namespace) -> int:
+    from vittne.appliance import show  # noqa: PLC0415
+    from vittne.appliance.store.catalogue import Search  # noqa: PLC0415
+
+    search = Search(
+        unanswered=options.all,
+        since_us=options.since,
+        until_us=options.until,
+        number=options.number,
+        outcome=options.outcome,
+        call_id=options.call_id,
+        codec=options.codec,
+        limit=options.limit,
+    )
+    with _catalogue(_data(options)) as catalogue:
+        found = catalogue.list_calls(search)
+        if options.json:
+            sys.stdout.writelines(show.json_array(row.as_json() for row in found))
+        else:
+            _print(show.list_lines(list(found)))
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from vittne.appliance import show  # noqa: PLC0415
+
+    row = _call(_data(options), options.id)
+    if options.json:
+        sys.stdout.write(show.json_object(row.as_json()))
+    else:
+        _print(show.show_lines(row))
+    return 0
+
+
+def _streams(options: argparse.Namespace) -> int:
+    from vittne.appliance import show  # noqa: PLC0415
+
+    with _catalogue(_data(options)) as catalogue:
+        found = catalogue.unsignalled()
+    if options.json:
+        sys.stdout.writelines(show.json_array(stream.as_json() for stream in found))
+    else:
+        _print(show.stream_table(found) or ["no RTP without signalling"])
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from vittne.appliance import export  # noqa: PLC0415
+
+    data = _data(options)
+    return export.export(
+        data, _call(data, options.id), options.format, options.output, options.party, options.from_answer, options.force
+    )
+
+
+def _play(options: argparse.Namespace) -> int:
+    from vittne.appliance import listen  # noqa: PLC0415
+
+    data = _data(options)
+    return listen.play(data, _call(data, options.id), options.party, options.from_answer)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from vittne.appliance import explain  # noqa: PLC0415
+
+    data = _data(options)
+    row = _call(data, options.id)
+    if options.wireshark:
+        from vittne.appliance import wireshark  # noqa: PLC0415
+
+        return wireshark.dissect(data, row)
+    return explain.explain(data, row, options.json)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from vittne.appliance import verify_command  # noqa: PLC0415
+
+    if bool(options.id) == options.all:
+        raise StoreError("nothing to verify", "verify", "give an ID, or --all")
+    return verify_command.run(_data(options), options.id, options.json)
+
+
+def _version(_: argparse.Namespace) -> int:
+    print(f"vittne {VERSION}")
+    return 0
+
+
+def _data(options: argparse.Namespace) -> Path:
+    return existing_data_dir(options.data, options.config)
+
+
+def _catalogue(data: Path) -> Catalogue:
+    from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue  # noqa: PLC0415
+
+    return Catalogue(data / CATALOGUE_FILE, read_only=True)
+
+
+def _call(data: Path, prefix: str) -> CallRow:
+    with _catalogue(data) as catalogue:
+        return catalogue.get(prefix)
+
+
+def _print(lines: list[str]) -> None:
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _time(text: str) -> int:
+    """Return microseconds of a date or time; UTC when no zone is given."""
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    when = datetime.fromisoformat(text)
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return int(when.timestamp() * 1_000_000)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number

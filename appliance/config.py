@@ -1,0 +1,113 @@
+"""The configuration: a TOML file, checked key by key.
+
+    data = "/srv/vittne"
+    interfaces = ["eth1", "eth2"]
+    hold_back_s = 5
+    [ring]
+    packets_per_s = 300000
+
+Precedence: option on the command line, then environment (VITTNE_DATA), then file, then default. A wrong
+key is an error with the file's name, the key's path and what is expected; all wrong keys are told at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from vittne.appliance.datadir import DATA_VARIABLE, DEFAULT_DATA, ConfigError, config_file, read_toml
+
+_INTERFACE_NAME: Final = 15  # IFNAMSIZ without its zero
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class RingConfig(_Section):
+    """The capture ring (DESIGN 11.2). Without a rate: by the link's speed and the memory there is."""
+
+    packets_per_s: int | None = Field(default=None, ge=1, le=100_000_000)
+
+
+class Config(_Section):
+    """Everything that can be set. Times in the unit their names end with."""
+
+    data: Path = Field(default=DEFAULT_DATA, strict=False)
+    interfaces: tuple[str, ...] = Field(default=(), strict=False, max_length=16)
+    hold_back_s: float = Field(default=5.0, ge=2, le=30)
+    commit_s: float = Field(default=2.0, ge=0.2, le=10)
+    part_minutes: float = Field(default=15.0, ge=1, le=24 * 60)
+    media_silence_s: float = Field(default=3600.0, ge=5, le=7 * 24 * 3600)
+    record_unsignalled: bool = False
+    ring: RingConfig = RingConfig()
+
+    @field_validator("interfaces")
+    @classmethod
+    def _names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not 0 < len(name) <= _INTERFACE_NAME or "/" in name or any(letter.isspace() for letter in name):
+                raise ValueError(f"{name!r} is no name of an interface")
+        if len(set(names)) < len(names):
+            raise ValueError("an interface is named twice")
+        return names
+
+
+class ConfigErrors(ConfigError):
+    """Several keys are wrong. errors: one each."""
+
+    def __init__(self, errors: list[ConfigError]) -> None:
+        super().__init__(errors[0].what, errors[0].where, errors[0].next_step)
+        self.errors = errors
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self.errors)
+
+
+def load(
+    file: Path | None = None, options: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
+) -> Config:
+    """Return the configuration in force.
+
+    options: values given on the command line by key; None stands for not given. Raises ConfigErrors, StoreError.
+    """
+    environ = os.environ if environ is None else environ
+    found = config_file(file, environ)
+    config = checked(read_toml(found), str(found)) if found is not None else Config()
+    over: dict[str, Any] = {}
+    if environ.get(DATA_VARIABLE):
+        over["data"] = environ[DATA_VARIABLE]
+    over.update({name: value for name, value in (options or {}).items() if value is not None})
+    # One value may be wrong by itself only: the file was checked before, so what fails now was given here.
+    return checked({**config.model_dump(), **over}, "the command line") if over else config
+
+
+def checked(values: Mapping[str, Any], where: str) -> Config:
+    """Return values as a configuration. where: named in errors. Raises ConfigErrors."""
+    try:
+        return Config.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigErrors([_explained(dict(one), where) for one in error.errors()]) from error
+
+
+def _explained(error: dict[str, Any], where: str) -> ConfigError:
+    key = ".".join(str(step) for step in error["loc"]) or "the file"
+    if error["type"] == "extra_forbidden":
+        return ConfigError(f"{key}: there is no such key", where, f"the keys are {', '.join(_keys())}")
+    expected = str(error["msg"]).removeprefix("Value error, ")
+    given = "" if error["type"] == "missing" else f", not {_short(error.get('input'))}"
+    return ConfigError(f"{key}: {expected[:1].lower()}{expected[1:]}{given}", where, f"mend {key}")
+
+
+def _keys() -> list[str]:
+    ring = [f"ring.{name}" for name in RingConfig.model_fields]
+    return [name for name in Config.model_fields if name != "ring"] + ring
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:59] + "…"

@@ -1,0 +1,264 @@
+"""From commits to files: opens parts, appends records, closes recordings (DESIGN 11.3).
+
+Runs in the worker. It holds the data keys of parts that are open and no key that can read: a part's
+writer forgets each group's key as soon as the group is written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from vittne.appliance.registrar import CallClosed, PartClosed, PartOpened
+from vittne.appliance.seal.keys import ArchivePublic, make_capsule
+from vittne.appliance.seal.manifest import digest, meta_body
+from vittne.appliance.seal.part import PartSummary, PartWriter
+from vittne.appliance.store.errors import StoreError
+from vittne.appliance.store.files import Store
+from vittne.capture import record
+from vittne.capture.calls import Call
+from vittne.capture.columns import SECOND
+from vittne.capture.pipeline import CallWork, Commit, Pipeline
+from vittne.capture.report import PARTIAL, RECORDED, call_report
+
+PART_NS: Final = 15 * 60 * SECOND  # a new part this often, so that hashes of long calls are kept early
+DISK: Final = "disk"
+_LIVE_NOTE_NS: Final = 60 * SECOND
+
+
+class Register(Protocol):
+    """What the worker needs of the registrar, here or at the other end of a socket."""
+
+    def open_parts(self, parts: Sequence[PartOpened]) -> None: ...
+    def note_live(self, reports: Sequence[dict[str, Any]]) -> None: ...
+    def close_calls(self, calls: Sequence[CallClosed]) -> None: ...
+
+
+@dataclass(slots=True)
+class OpenRecording:
+    """A recording that is being written. Times are ns UTC."""
+
+    folder: str  # below recordings/, hidden
+    part_no: int = 0
+    part_from_at: int = 0
+    part_mono: int = 0
+    last_at: int = 0
+    parts: list[PartClosed] = field(default_factory=list)
+    synced: int = 0  # bytes of the open part that a commit made last
+    failed: bool = False
+
+
+class Recorder:
+    """Writes what the pipeline's commits say.
+
+    gather_bytes: 0 writes and syncs every commit (live). More: records are gathered over commits up to so
+    many bytes, because few large writes cost less than many small ones, and only what is finished is synced.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        store: Store,
+        public: ArchivePublic,
+        register: Register,
+        gather_bytes: int = 0,
+        part_ns: int = PART_NS,
+    ) -> None:
+        self.pipeline = pipeline
+        self.open: dict[str, OpenRecording] = {}  # by recording id
+        self.closing: list[CallClosed] = []  # written and synced, the registrar was not told yet
+        self.unsignalled: list[dict[str, Any]] = []
+        self.packets = 0
+        self._store = store
+        self._public = public
+        self._register = register
+        self._gather_bytes = gather_bytes
+        self._part_ns = part_ns
+        self._waiting: dict[str, list[bytes | memoryview]] = {}
+        self._waiting_bytes = 0
+        self._writers: dict[str, PartWriter] = {}
+        self._noted_mono = 0
+        self._noted: dict[str, bool] = {}
+
+    def commit(self, horizon_mono: int, final: bool = False) -> None:
+        """Write everything up to a time, and make it last. Call settle() once the position is noted."""
+        commit = self.pipeline.commit(horizon_mono, final)
+        self.packets += commit.packets
+        self.unsignalled += commit.unsignalled
+        self._open_parts(commit)
+        for work in commit.works:
+            self._take(work)
+        if self._waiting_bytes >= self._gather_bytes:
+            for recording_id in list(self._waiting):
+                self._write(recording_id)
+        if not self._waiting:
+            self.pipeline.buffers.arena.reset()
+        if not self._gather_bytes:
+            self._store.sync()
+        for recording_id, writer in self._writers.items():
+            self.open[recording_id].synced = writer.size
+
+    def settle(self) -> None:
+        """Tell the registrar what is finished. After a crash in here the next worker tells it again."""
+        if self.closing:
+            self._register.close_calls(self.closing)
+            self.closing.clear()
+        self._note_live()
+
+    def _open_parts(self, commit: Commit) -> None:
+        """Begin the parts that this commit needs; their keys are kept before anything is written."""
+        wanted = []
+        for work in commit.works:
+            call = work.call
+            state = self.open.get(call.id)
+            if state is None and work.packets:
+                state = self._begin(call)
+            if state is None or state.failed:
+                continue
+            writer = self._writers.get(call.id)
+            if writer is not None and commit.horizon_mono - state.part_mono > self._part_ns and not work.closed:
+                self._write(call.id)
+                self._end_part(call.id, writer.finish(at_ns=state.last_at), state)
+                writer = None
+            if writer is None:
+                key = os.urandom(32)
+                wanted.append((call.id, state, key))
+        if not wanted:
+            return
+        self._register.open_parts(
+            [PartOpened(rec, s.part_no, make_capsule(self._public, key, rec, s.part_no)) for rec, s, key in wanted]
+        )
+        for recording_id, state, key in wanted:
+            path = self._store.recordings_dir / state.folder / f"part-{state.part_no}.floe"
+            try:
+                self._writers[recording_id] = PartWriter(path, recording_id, state.part_no, key)
+            except StoreError as error:
+                self._give_up(recording_id, state, error)
+            state.part_mono = commit.horizon_mono
+            state.part_from_at = 0
+
+    def _begin(self, call: Call) -> OpenRecording | None:
+        try:
+            folder = self._store.open_recording(call.id, call.first.first_at // 1000)
+        except StoreError as error:
+            call.reasons.add(DISK)
+            self._fault(error)
+            return None
+        call.opened = True
+        state = OpenRecording(str(folder.relative_to(self._store.recordings_dir)))
+        self.open[call.id] = state
+        return state
+
+    def _take(self, work: CallWork) -> None:
+        call = work.call
+        state = self.open.get(call.id)
+        if state is not None and not state.failed and work.records:
+            state.last_at = max(call.last_media_at, state.last_at)
+            state.part_from_at = state.part_from_at or call.last_media_at or call.first.first_at
+            self._waiting.setdefault(call.id, []).extend(work.records)
+            self._waiting_bytes += sum(map(len, work.records))
+        if work.closed:
+            self._write(call.id)
+            self._close(work, state)
+
+    def _write(self, recording_id: str) -> None:
+        """Append what waits for a recording."""
+        waiting = self._waiting.pop(recording_id, None)
+        writer = self._writers.get(recording_id)
+        if not waiting:
+            return
+        self._waiting_bytes -= sum(map(len, waiting))
+        if writer is not None:
+            try:
+                writer.append(waiting)
+            except StoreError as error:
+                self._give_up(recording_id, self.open[recording_id], error)
+
+    def _close(self, work: CallWork, state: OpenRecording | None) -> None:
+        report = work.report
+        assert report is not None
+        if state is None:
+            if DISK in work.call.reasons and report["outcome"] in (RECORDED, PARTIAL):
+                report = {**report, "outcome": "no-disk", "outcome_reasons": []}
+            self.closing.append(CallClosed(report, ""))
+            return
+        meta = b""
+        writer = self._writers.get(work.call.id)
+        if state.failed and report["outcome"] == RECORDED:
+            report = {**report, "outcome": PARTIAL, "outcome_reasons": [DISK]}
+        if writer is not None:
+            meta = meta_body({**report, "state": "finished", "folder": "", "size_bytes": 0})
+            at_ns = work.call.ended_at
+            try:
+                summary = writer.finish([record.encode(record.META, at_ns, meta)], at_ns)
+                self._end_part(work.call.id, summary, state)
+            except StoreError as error:
+                meta = b""
+                self._give_up(work.call.id, state, error)
+        self.closing.append(
+            CallClosed(report, state.folder, tuple(state.parts), digest(meta) if meta else "", work.keep)
+        )
+        del self.open[work.call.id]
+        self._noted.pop(work.call.id, None)
+
+    def _end_part(self, recording_id: str, summary: PartSummary, state: OpenRecording) -> None:
+        state.parts.append(part_closed(summary, state.part_from_at, state.last_at))
+        state.part_no += 1
+        state.synced = 0
+        del self._writers[recording_id]
+
+    def _give_up(self, recording_id: str, state: OpenRecording, error: StoreError) -> None:
+        """A file that fails is closed: its call goes on as partial, and holds nothing up."""
+        state.failed = True
+        writer = self._writers.get(recording_id)
+        call = self.pipeline.book.calls.get(recording_id)
+        if call is not None:
+            call.reasons.add(DISK)
+        if writer is not None:
+            self._end_part(recording_id, writer.abandon(), state)
+        self._fault(error)
+
+    def _fault(self, error: StoreError) -> None:
+        self.pipeline.counters["write failed"] += 1
+        self.pipeline.faults.append(str(error))
+
+    def _note_live(self) -> None:
+        """Show new and newly answered calls in the catalogue at once, all of them once a minute."""
+        if self._gather_bytes:
+            return
+        now = self.pipeline.now_mono
+        everything = now - self._noted_mono > _LIVE_NOTE_NS
+        if everything:
+            self._noted_mono = now
+        reports = []
+        for recording_id, state in self.open.items():
+            call = self.pipeline.book.calls.get(recording_id)
+            if call is None or (not everything and self._noted.get(recording_id) == call.answered):
+                continue
+            self._noted[recording_id] = call.answered
+            report = call_report(call, self.pipeline.states)
+            reports.append({**report, "outcome": "", "outcome_reasons": [], "folder": f"recordings/{state.folder}"})
+        if reports:
+            self._register.note_live(reports)
+
+
+def part_closed(summary: PartSummary, from_at: int, to_at: int) -> PartClosed:
+    """Return a part's summary for the registrar."""
+    index = tuple((offset, at_ns // 1000) for offset, at_ns in summary.index if at_ns)
+    return PartClosed(
+        summary.n,
+        summary.bytes,
+        summary.groups,
+        summary.sha256,
+        from_at // 1000,
+        to_at // 1000,
+        not summary.ended,
+        index,
+    )
+
+
+def recording_folder(store: Store, hidden: str) -> Path:
+    return store.recordings_dir / hidden

@@ -1,0 +1,85 @@
+"""What a power cut or a kill of everything left behind: hidden recordings, finished with what is whole of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from vittne.appliance.recorder import part_closed
+from vittne.appliance.registrar import CallClosed, Registrar
+from vittne.appliance.seal import events
+from vittne.appliance.seal.finish import only_to_rename
+from vittne.appliance.seal.history import read_history
+from vittne.appliance.seal.part import scan_whole_groups, summarise, truncate_to
+from vittne.appliance.store.catalogue import NoSuchCall
+from vittne.appliance.store.files import recording_of
+from vittne.appliance.store.times import now_us, rfc3339
+from vittne.capture.report import PARTIAL
+
+REASON: Final = "restart"
+
+
+def recover(registrar: Registrar) -> list[str]:
+    """Finish every recording that no run finished; return their ids. Call it before recording begins.
+
+    A recording without a whole group is dropped with its key: nothing of it was ever acknowledged.
+    """
+    folders = list(registrar.store.unfinished())
+    cut = registrar.ledger.cut_bytes
+    if not folders and not cut:
+        return []
+    history, _ = read_history(registrar.data_dir / "ledger", registrar.ledger.key.verifier)
+    sealed = [folder for folder in folders if only_to_rename(folder, history)]
+    registrar.store.finish(sealed)
+    closed = [found for folder in folders if folder not in sealed and (found := _close(registrar, folder)) is not None]
+    run = registrar.run.id if registrar.run is not None else 0
+    registrar.ledger.record({"t": events.CRASH, "run": run, "cut": cut, "recordings": len(closed)})
+    registrar.close_calls(closed)
+    return [str(call.report["id"]) for call in closed]
+
+
+def _close(registrar: Registrar, folder: Path) -> CallClosed | None:
+    recording_id = recording_of(folder)
+    parts = []
+    for path in sorted(folder.glob("part-*.floe"), key=lambda p: int(p.stem.removeprefix("part-"))):
+        size = scan_whole_groups(path)
+        if not size:
+            path.unlink()
+            continue
+        truncate_to(path, size)
+        number = int(path.stem.removeprefix("part-"))
+        modified = path.stat().st_mtime_ns
+        parts.append(part_closed(summarise(path, number, size), modified, modified))
+    if not parts:
+        registrar.keys.erase(recording_id)
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+        return None
+    report = {**_known(registrar, recording_id), "outcome": PARTIAL, "outcome_reasons": [REASON]}
+    hidden = str(folder.relative_to(registrar.store.recordings_dir))
+    return CallClosed(report, hidden, tuple(parts))
+
+
+def _known(registrar: Registrar, recording_id: str) -> dict[str, Any]:
+    """Return what the catalogue last heard of a call, or as much as the folder says when it heard nothing."""
+    now = rfc3339(now_us())
+    try:
+        report = dict(registrar.catalogue.get(recording_id).as_json())
+    except NoSuchCall:
+        report = {
+            "id": recording_id,
+            "call_ids": [],
+            "caller": "",
+            "callee": "",
+            "parties": [],
+            "started_at": now,
+            "answered_at": now,
+            "end_reason": "",
+            "streams": [],
+            "details": {},
+        }
+    report["streams"] = [{"number": n, **stream} for n, stream in enumerate(report["streams"], 1)]
+    report["ended_at"] = report.get("ended_at") or now
+    report["end_reason"] = report["end_reason"] or REASON
+    return report

@@ -1,0 +1,194 @@
+"""The one who writes the catalogue, the ledger and the keys (DESIGN 3): everything that the worker asks of it.
+
+The worker's requests are values, so that they can come over a socket as well. Each is done whole and may be
+asked again after a crash: what was done already is not done twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from vittne.appliance.seal import events
+from vittne.appliance.seal.finish import finish_recordings
+from vittne.appliance.seal.keys import ArchiveKey, ArchivePublic, KeyStore
+from vittne.appliance.seal.ledger import Ledger, open_ledger
+from vittne.appliance.seal.manifest import CRASH, SEALED, Manifest, SealedPart, SealedStream
+from vittne.appliance.store.catalogue import Catalogue
+from vittne.appliance.store.errors import StoreError
+from vittne.appliance.store.files import Store
+from vittne.appliance.store.rows import FINISHED, RECORDING, CallRow, RunRow, StreamRow
+
+ARCHIVE_KEY_FILE: Final = "archive.key"
+
+
+@dataclass(frozen=True, slots=True)
+class PartOpened:
+    """A part is about to be begun: its data key, wrapped for the archive."""
+
+    recording_id: str
+    part_no: int
+    capsule: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartClosed:
+    """A part that is whole. Times are microseconds UTC."""
+
+    n: int
+    size_bytes: int
+    groups: int
+    sha256: str
+    from_us: int
+    to_us: int
+    cut: bool
+    index: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallClosed:
+    """A call that is over: its report, and its recording if it has one."""
+
+    report: dict[str, Any]
+    folder: str  # hidden, below recordings/; "" when nothing was stored
+    parts: tuple[PartClosed, ...] = ()
+    meta_sha256: str = ""
+    keep: bool = True
+    clock: dict[str, Any] = field(default_factory=dict)
+
+
+class Registrar:
+    """Catalogue, ledger and keys of a data directory; the caller holds its lock."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.store = Store(data_dir)
+        self.public = self._archive_key()
+        self.ledger: Ledger = open_ledger(data_dir)
+        self.keys = KeyStore(data_dir / "keys.db")
+        self.catalogue = Catalogue(data_dir / "catalogue.db")
+        self.run: RunRow | None = None
+
+    def _archive_key(self) -> ArchivePublic:
+        if (
+            not (self.data_dir / "keys" / ARCHIVE_KEY_FILE).exists()
+            and not (self.data_dir / "keys" / "archive.pub").exists()
+        ):
+            ArchiveKey.create(self.data_dir)
+        return ArchiveKey.load_public(self.data_dir)
+
+    def close(self) -> None:
+        """Let go of everything, the ledger flushed."""
+        self.ledger.close()
+        self.keys.close()
+        self.catalogue.close()
+        self.store.close()
+
+    def begin_run(self, source: Sequence[str], started_us: int, version: str) -> None:
+        """Note in catalogue and ledger that recording begins."""
+        self.run = self.catalogue.put_run(RunRow(tuple(source), started_us, version))
+        self.ledger.record({"t": events.START, "run": self.run.id, "version": version})
+        self.ledger.flush()
+
+    def update_run(
+        self, packets: int, drops: dict[str, dict[str, int]], calls: dict[str, int], ended_us: int | None = None
+    ) -> None:
+        """Write the sums of the run as they stand."""
+        assert self.run is not None
+        self.run = self.catalogue.put_run(
+            replace(self.run, packets=packets, drops=drops, calls=calls, ended_us=ended_us)
+        )
+
+    def end_run(self) -> None:
+        """Note that recording ended as it should."""
+        assert self.run is not None
+        self.ledger.record(
+            {"t": events.STOP, "run": self.run.id, "calls": sum(self.run.calls.values()), "packets": self.run.packets}
+        )
+        self.ledger.flush()
+
+    def open_parts(self, parts: Sequence[PartOpened]) -> None:
+        """Make the capsules last, before anything is written that only they can open."""
+        self.keys.put([(part.recording_id, part.part_no, part.capsule) for part in parts])
+        for part in parts:
+            digest = hashlib.sha256(part.capsule.encode()).hexdigest()
+            self.ledger.record({"t": events.OPENED, "rec": part.recording_id, "part": part.part_no, "capsule": digest})
+
+    def note_live(self, reports: Sequence[dict[str, Any]]) -> None:
+        """Show calls that are being recorded in the catalogue."""
+        self.catalogue.upsert_calls([call_row(report, RECORDING) for report in reports])
+
+    def close_calls(self, calls: Sequence[CallClosed]) -> None:
+        """Seal what is to be kept, remove what is not, and enter all of it in catalogue and ledger."""
+        self._discard([call for call in calls if call.folder and not call.keep])
+        kept = [call for call in calls if call.folder and call.keep]
+        ready = [(self.store.recordings_dir / call.folder, manifest_of(call)) for call in kept]
+        ready = [(folder, manifest) for folder, manifest in ready if folder.exists()]  # not what was sealed before
+        finish_recordings(self.store, self.ledger, ready)
+        self.ledger.flush()
+        rows = []
+        for call in calls:
+            folder = self.store.recordings_dir / call.folder if call.folder and call.keep else None
+            rows.append(
+                replace(
+                    call_row(call.report, FINISHED),
+                    folder="" if folder is None else str(final_name(folder).relative_to(self.data_dir)),
+                    size_bytes=sum(part.size_bytes for part in call.parts) if call.keep else 0,
+                )
+            )
+        self.catalogue.upsert_calls(rows)
+
+    def _discard(self, calls: Sequence[CallClosed]) -> None:
+        """Destroy the keys of recordings that a rule says are not kept, then their folders."""
+        for call in calls:
+            folder = self.store.recordings_dir / call.folder
+            recording_id = str(call.report["id"])
+            if not folder.exists():
+                continue
+            self.keys.erase(recording_id)
+            self.ledger.record({"t": events.DISCARDED, "rec": recording_id, "reason": str(call.report["outcome"])})
+            for path in folder.iterdir():
+                path.unlink()
+            folder.rmdir()
+
+    def note_unsignalled(self, streams: Sequence[dict[str, Any]]) -> None:
+        """Enter the streams of this run that no signalling explains."""
+        assert self.run is not None
+        assert self.run.id is not None
+        self.catalogue.put_unsignalled(self.run.id, [StreamRow.from_json(stream) for stream in streams])
+
+
+def final_name(hidden: Path) -> Path:
+    """Return what a hidden folder is called once it is finished."""
+    return hidden.with_name(hidden.name.removeprefix("."))
+
+
+def call_row(report: dict[str, Any], state: str) -> CallRow:
+    """Return a call's report as a row of the catalogue."""
+    return CallRow.from_json({"folder": "", "size_bytes": 0, **report, "state": state})
+
+
+def manifest_of(call: CallClosed) -> Manifest:
+    """Return the manifest of a recording that ended."""
+    report = call.report
+    cut = any(part.cut for part in call.parts)
+    return Manifest(
+        rec=str(report["id"]),
+        state=CRASH if cut and not call.meta_sha256 else SEALED,
+        parts=tuple(
+            SealedPart(p.n, p.size_bytes, p.groups, p.sha256, p.from_us, p.to_us, p.cut, p.index) for p in call.parts
+        ),
+        outcome=str(report["outcome"]),
+        outcome_reasons=tuple(report["outcome_reasons"]),
+        streams=tuple(
+            SealedStream(s["number"], s["codec"], s["packets"], s["stored"], s["lost"]) for s in report["streams"]
+        ),
+        clock=call.clock,
+        meta_sha256=call.meta_sha256,
+    )
+
+
+__all__ = ["CallClosed", "PartClosed", "PartOpened", "Registrar", "StoreError", "call_row", "final_name", "manifest_of"]

@@ -1,0 +1,76 @@
+"""Memory that outlives a worker: what the next one needs to go on (DESIGN 11.4).
+
+Two memory files, held by the parent and inherited by every worker. They are written in turn, so
+one of them is always whole; each begins with a number, a length and a checksum. Nothing of it touches a disk.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from typing import Final
+
+_HEAD: Final = struct.Struct("<8sQQI")  # magic, number of the snapshot, bytes, CRC-32
+_MAGIC: Final = b"vittne-1"
+
+
+def make_memory() -> tuple[int, int]:
+    """Return two descriptors of empty memory files, closed in other programs unless passed on."""
+    first, second = (os.memfd_create(f"vittne-snapshot-{n}", os.MFD_CLOEXEC) for n in range(2))
+    return first, second
+
+
+class Snapshots:
+    """Reads and writes snapshots in a pair of descriptors."""
+
+    def __init__(self, fds: tuple[int, int]) -> None:
+        self._fds = fds
+        self._number = max((n for n, _ in self._heads()), default=0)
+
+    def write(self, data: bytes) -> None:
+        """Keep data as the newest snapshot; until this returns the one before it is."""
+        self._number += 1
+        fd = self._fds[self._number % 2]
+        os.pwrite(fd, bytes(_HEAD.size), 0)
+        _write_all(fd, data, _HEAD.size)
+        os.ftruncate(fd, _HEAD.size + len(data))
+        os.pwrite(fd, _HEAD.pack(_MAGIC, self._number, len(data), zlib.crc32(data)), 0)
+
+    def read(self) -> bytes | None:
+        """Return the newest snapshot that is whole, None when there is none."""
+        for _, fd in sorted(self._heads(), reverse=True):
+            _, _, size, checksum = _HEAD.unpack(os.pread(fd, _HEAD.size, 0))
+            data = _read_all(fd, size, _HEAD.size)
+            if len(data) == size and zlib.crc32(data) == checksum:
+                return data
+        return None
+
+    def clear(self) -> None:
+        """Forget everything: the next worker begins anew."""
+        for fd in self._fds:
+            os.ftruncate(fd, 0)
+
+    def _heads(self) -> list[tuple[int, int]]:
+        found = []
+        for fd in self._fds:
+            head = os.pread(fd, _HEAD.size, 0)
+            if len(head) == _HEAD.size and head[:8] == _MAGIC:
+                found.append((_HEAD.unpack(head)[1], fd))
+        return found
+
+
+def _write_all(fd: int, data: bytes, at: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, at)
+        view, at = view[written:], at + written
+
+
+def _read_all(fd: int, size: int, at: int) -> bytes:
+    pieces = []
+    while size > 0 and (piece := os.pread(fd, size, at)):
+        pieces.append(piece)
+        size -= len(piece)
+        at += len(piece)
+    return b"".join(pieces)

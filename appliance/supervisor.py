@@ -1,0 +1,233 @@
+"""The parent of the capture worker: opens the rings, keeps what must outlive a worker, registers what it made.
+
+It alone writes catalogue, ledger and keys (DESIGN 3). When the worker dies, the rings go on collecting and
+the next worker goes on where the last one had committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import structlog
+
+from vittne.appliance.loopdelay import LoopDelay
+from vittne.appliance.protocol import (
+    HEAD_BYTES,
+    CloseCalls,
+    NoteLive,
+    OpenParts,
+    Start,
+    Status,
+    body_length,
+    pack,
+    parse_request,
+)
+from vittne.appliance.registrar import Registrar
+from vittne.appliance.seal import events
+from vittne.appliance.snapshot import Snapshots, make_memory
+from vittne.appliance.store.errors import StoreError
+from vittne.appliance.store.times import now_us
+from vittne.capture.ringopen import RingHandle
+
+log = structlog.get_logger()
+
+# A packet that breaks the worker breaks the next one before its first commit as well.
+_SKIP_AFTER: Final = 5  # workers that died without a commit: what is in the rings is left out
+_FORGET_AFTER: Final = 8  # and when that did not help, the snapshot too
+_PAUSE_S: Final = (0.0, 0.2, 1.0, 5.0)
+_STOP_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSettings:
+    """Times in ns."""
+
+    hold_back_ns: int
+    commit_ns: int
+    media_silence_ns: int
+    record_unsignalled: bool
+    part_ns: int
+
+
+class Supervisor:
+    """Runs workers on open rings until told to stop."""
+
+    def __init__(self, registrar: Registrar, rings: Sequence[RingHandle], settings: LiveSettings) -> None:
+        self._registrar = registrar
+        self._rings = list(rings)
+        self._settings = settings
+        self._memory = make_memory()
+        self._stop = asyncio.Event()
+        self._deaths = 0  # since the last commit
+        self.status: Status | None = None
+        self.workers = 0
+        self.worker_pid = 0
+        self.loop_delay = LoopDelay()
+        self.ring_most_full = 0.0  # 0 to 1
+        self._on_status: list[Callable[[Status], None]] = []
+
+    def stop(self) -> None:
+        """Ask for the end: what was heard is written, every call closed."""
+        self._stop.set()
+
+    def on_status(self, tell: Callable[[Status], None]) -> None:
+        self._on_status.append(tell)
+
+    async def run(self, beside: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Record until stop() or a signal. beside: something to do meanwhile, started when a worker runs."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.stop)
+        async with asyncio.TaskGroup() as tasks:
+            meanwhile = [tasks.create_task(self.loop_delay.run())]
+            if beside is not None:
+                meanwhile.append(tasks.create_task(_run(beside)))
+            while not self._stop.is_set():
+                code = await self._one_worker()
+                if self._stop.is_set():
+                    if code:
+                        log.error("the worker did not end well", code=code)
+                    break
+                self._died(code)
+                pause = _PAUSE_S[min(self._deaths - 1, len(_PAUSE_S) - 1)]
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), pause or 0.001)
+            for task in meanwhile:
+                task.cancel()
+
+    def _died(self, code: int) -> None:
+        self._deaths += 1
+        log.error("the worker died; the next one goes on", code=code, times=self._deaths)
+        if self._deaths == _FORGET_AFTER:
+            Snapshots(self._memory).clear()
+            log.error("the snapshot was given up; calls that were up are finished at the next start")
+        run = self._registrar.run
+        assert run is not None
+        live = self.status.live_calls if self.status is not None else 0
+        self._registrar.ledger.record({"t": events.CRASH, "run": run.id, "cut": 0, "recordings": live})
+
+    async def _one_worker(self) -> int:
+        ours, theirs = socket.socketpair()
+        fds = [theirs.fileno(), *self._memory, *(ring.fd for ring in self._rings)]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "vittne.appliance.worker",
+            str(theirs.fileno()),
+            pass_fds=fds,
+            stdin=asyncio.subprocess.DEVNULL,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            start_new_session=True,  # a Ctrl-C at the terminal is for us; the worker is told to finish
+        )
+        theirs.close()
+        self.workers += 1
+        self.worker_pid = process.pid
+        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
+        start = Start(
+            data_dir=str(self._registrar.data_dir),
+            rings=[asdict(ring) for ring in self._rings],
+            snapshot_fds=list(self._memory),
+            skip=self._deaths >= _SKIP_AFTER,
+            **asdict(self._settings),
+        )
+        writer.write(pack(start))
+        serving = asyncio.create_task(self._serve(reader, writer))
+        stopping = asyncio.create_task(self._stop.wait())
+        ending = asyncio.create_task(process.wait())
+        try:
+            await asyncio.wait((stopping, ending), return_when=asyncio.FIRST_COMPLETED)
+            if not ending.done():
+                writer.write(pack_stop())
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(ending), _STOP_S)
+            if not ending.done():
+                process.kill()
+            code = await ending
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(serving), 5)
+        finally:
+            for task in (serving, stopping):
+                task.cancel()
+            await asyncio.gather(serving, stopping, return_exceptions=True)
+            writer.close()
+        return code
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            try:
+                body = await reader.readexactly(body_length(await reader.readexactly(HEAD_BYTES)))
+            except (asyncio.IncompleteReadError, ConnectionError):
+                return
+            answer = {"error": ""}
+            try:
+                self._do(parse_request(body))
+            except StoreError as error:
+                answer["error"] = str(error)
+                log.error("the worker's request failed", reason=str(error))
+            except ValueError as error:
+                answer["error"] = "a request that is none"
+                log.error("the worker asked for something unknown", reason=str(error)[:500])
+            text = json.dumps(answer).encode()
+            writer.write(len(text).to_bytes(4, "little") + text)
+
+    def _do(self, request: OpenParts | NoteLive | CloseCalls | Status) -> None:
+        match request:
+            case OpenParts():
+                self._registrar.open_parts(request.parts)
+            case NoteLive():
+                self._registrar.note_live(request.reports)
+            case CloseCalls():
+                self._registrar.close_calls(request.calls)
+            case Status():
+                self._note(request)
+
+    def _note(self, status: Status) -> None:
+        self._deaths = 0
+        self.status = status
+        self.ring_most_full = max(self.ring_most_full, status.occupancy)
+        for message in status.messages:
+            log.warning(message)
+        self._registrar.update_run(status.frames, status.drops, status.outcomes)
+        if status.unsignalled:
+            self._registrar.note_unsignalled(status.unsignalled)
+        for tell in self._on_status:
+            tell(status)
+
+    def close(self) -> None:
+        """End the run in catalogue and ledger, give the rings back."""
+        log.info(
+            "how it went",
+            workers=self.workers,
+            ring_most_full=round(self.ring_most_full, 3),
+            loop_delay_p99_ms=self.loop_delay.quantile_ms(0.99),
+            loop_delay_max_ms=self.loop_delay.quantile_ms(1.0),
+        )
+        if self.status is not None:
+            self._registrar.update_run(self.status.frames, self.status.drops, self.status.outcomes, now_us())
+        self._registrar.end_run()
+        for ring in self._rings:
+            ring.close()
+        for fd in self._memory:
+            os.close(fd)
+
+
+def pack_stop() -> bytes:
+    """Return the only thing the parent says unasked."""
+    text = b'{"kind":"stop"}'
+    return len(text).to_bytes(4, "little") + text
+
+
+async def _run(beside: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await beside()
+    except OSError as error:
+        log.error("the test call failed", reason=str(error))

@@ -1,0 +1,331 @@
+"""The capture worker: reads its rings, commits every two seconds, can be killed at any time (DESIGN 2, 11).
+
+    read rings ▸ pipeline ▸ at each commit: append, sync, snapshot, give blocks back, tell the parent
+
+A worker that dies leaves its rings full with what was not committed, and the snapshot of the last
+commit. The next one reads the same blocks again: signalling from where the snapshot had heard it,
+media from where it was written. So nothing is lost and nothing is written twice.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import pickle
+import select
+import socket
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from vittne.appliance.protocol import Channel, ParentGone, RequestFailed, Start, Status, parse_start
+from vittne.appliance.recorder import OpenRecording, Recorder, part_closed
+from vittne.appliance.registrar import CallClosed
+from vittne.appliance.replay import drops_of
+from vittne.appliance.seal.keys import ArchiveKey
+from vittne.appliance.seal.part import summarise, truncate_to
+from vittne.appliance.snapshot import Snapshots
+from vittne.appliance.store.files import Store
+from vittne.capture.columns import SECOND, Block
+from vittne.capture.merge import Merge, rows_of
+from vittne.capture.pipeline import Pipeline, Settings
+from vittne.capture.ring import Ring, RingStatistics, Token
+from vittne.capture.ringopen import RingHandle
+
+_POLL_S: Final = 0.1
+_NEVER: Final = 1 << 61
+_MERGE_WIDTH_NS: Final = 1_000_000  # signalling may come on one interface and its answer on another
+_COMFORTABLE: Final = 0.75  # above, the kernel drops single packets although blocks are free
+_STATUS_NS: Final = SECOND
+
+Position = tuple[int, int]  # block, packet in it
+
+
+@dataclass(slots=True)
+class _Held:
+    """A token of a ring whose packets are not all committed."""
+
+    block: Block
+    token: Token
+    is_fed: bool = False
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What a snapshot holds."""
+
+    pipeline: Pipeline
+    open: dict[str, OpenRecording]
+    closing: list[CallClosed]
+    packets: int
+    heard: list[Position]  # ring by ring: signalling before this was heard
+    committed: list[Position]  # media before this is written
+    lost: dict[str, int] = field(default_factory=dict)  # kernel drops by interface
+
+
+class Worker:
+    """One worker's life. start: what the parent said; channel: the way back to it."""
+
+    def __init__(self, start: Start, channel: Channel) -> None:
+        self._start = start
+        self._channel = channel
+        self._store = Store(Path(start.data_dir), create=False)
+        self._snapshots = Snapshots((start.snapshot_fds[0], start.snapshot_fds[1]))
+        self._rings = [Ring(RingHandle(**ring), number) for number, ring in enumerate(start.rings)]
+        self._held: list[deque[_Held]] = [deque() for _ in self._rings]
+        self._merge: Merge[_Held] = Merge(len(self._rings), _MERGE_WIDTH_NS)
+        self._heard: list[Position] = [(0, 0)] * len(self._rings)
+        self._committed: list[Position] = [(0, 0)] * len(self._rings)
+        self._before: dict[str, int] = {}
+        self._lost: dict[str, int] = {}
+        self._messages: list[str] = []
+        self._told_ns = 0
+        settings = Settings(start.hold_back_ns, start.media_silence_ns, record_unsignalled=start.record_unsignalled)
+        memory = self._remember()
+        pipeline = memory.pipeline if memory is not None else Pipeline(settings)
+        public = ArchiveKey.load_public(self._store.data_dir)
+        self._recorder = Recorder(pipeline, self._store, public, channel, part_ns=start.part_ns)
+        self._pipeline = pipeline
+        if memory is not None:
+            self._go_on(memory)
+        if start.skip:
+            self._skip()
+
+    # Going on after a crash
+
+    def _remember(self) -> _Memory | None:
+        data = self._snapshots.read()
+        if data is None:
+            return None
+        memory: _Memory = pickle.loads(data)  # noqa: S301 - written by a worker like this one, in memory of ours
+        return memory
+
+    def _go_on(self, memory: _Memory) -> None:
+        self._heard, self._committed = memory.heard, memory.committed
+        self._before = memory.lost
+        recorder = self._recorder
+        recorder.packets = memory.packets
+        recorder.open = memory.open
+        recorder.closing = memory.closing
+        closing = {call.folder for call in memory.closing}
+        known = {state.folder: (recording_id, state) for recording_id, state in memory.open.items()}
+        for folder in list(self._store.unfinished()):
+            name = str(folder.relative_to(self._store.recordings_dir))
+            if name in known:
+                self._settle_part(folder, *known[name])
+            elif name not in closing:
+                for path in folder.iterdir():  # begun after the snapshot: its packets are still in the ring
+                    path.unlink()
+                folder.rmdir()
+        self._messages.append(f"goes on after a crash with {len(memory.open)} recordings")
+
+    def _settle_part(self, folder: Path, recording_id: str, state: OpenRecording) -> None:
+        """Cut the part that was open to what its last commit made last; the recording goes on in a new part."""
+        whole = {part.n for part in state.parts}
+        for path in folder.glob("part-*.floe"):
+            number = int(path.stem.removeprefix("part-"))
+            if number not in whole and (number != state.part_no or not state.synced):
+                path.unlink()
+        if state.synced:
+            path = folder / f"part-{state.part_no}.floe"
+            truncate_to(path, state.synced)
+            summary = summarise(path, state.part_no, state.synced)
+            state.parts.append(part_closed(summary, state.part_from_at, state.last_at))
+            state.part_no += 1
+            state.synced = 0
+
+    def _skip(self) -> None:
+        """Leave out everything that the rings hold now: it has ended several workers."""
+        for ring in self._rings:
+            while (found := ring.read()) is not None:
+                self._pipeline.counters["skipped after repeated crashes"] += len(found[0])
+                ring.release(found[1])
+        for call in self._pipeline.book.calls.values():
+            call.reasons.add("lost-at-restart")
+
+    # Work
+
+    def run(self) -> None:
+        """Work until the parent says stop, or is gone."""
+        poll = select.poll()
+        for ring in self._rings:
+            poll.register(ring.fileno(), select.POLLIN)
+        poll.register(self._channel.fileno(), select.POLLIN)
+        next_ns = time.monotonic_ns() + self._start.commit_ns
+        while not self._channel.stopping:
+            asked = time.monotonic_ns()
+            read = self._read(asked)
+            now = time.monotonic_ns()
+            if now >= next_ns:
+                self._commit(now - self._start.hold_back_ns)
+                next_ns = max(next_ns + self._start.commit_ns, time.monotonic_ns())
+                if select.select([self._channel.fileno()], [], [], 0)[0]:
+                    self._channel.receive()
+                    break
+                continue
+            if not read:
+                wait = min(_POLL_S, max(0.0, (next_ns - now) / SECOND))
+                ready = dict(poll.poll(wait * 1000))
+                if self._channel.fileno() in ready:
+                    self._channel.receive()  # "stop" is all that comes unasked
+                    break
+        self._finish()
+
+    def _read(self, now_ns: int) -> bool:
+        """Feed what the rings have; whether there was anything."""
+        some = False
+        for number, ring in enumerate(self._rings):
+            found = ring.read()
+            if found is None:
+                continue
+            some = True
+            held = _Held(*found)
+            self._held[number].append(held)
+            for piece in self._merge.feed(number, held.block, held):
+                self._feed(piece.source, piece.block, piece.token, piece.first_row)
+        for piece in self._merge.take(now_ns):
+            self._feed(piece.source, piece.block, piece.token, piece.first_row)
+        return some
+
+    def _feed(self, number: int, block: Block, held: _Held, first_row: int) -> None:
+        if not len(block):
+            return
+        token = held.token
+        heard = token.row(*self._heard[number])
+        if heard > first_row:  # an earlier worker heard these; its media may still have to be written
+            cut = min(heard - first_row, len(block))
+            written = max(0, token.row(*self._committed[number]) - first_row)
+            self._pipeline.refill(rows_of(block, min(written, cut), cut))
+            if cut == len(block):
+                return
+            block, first_row = rows_of(block, cut, len(block)), first_row + cut
+        self._pipeline.feed(block)
+        self._heard[number] = token.position(first_row + len(block) - 1)
+        self._heard[number] = (self._heard[number][0], self._heard[number][1] + 1)
+
+    def _commit(self, horizon: int, final: bool = False) -> None:
+        statistics = [ring.statistics() for ring in self._rings]
+        self._count_losses(statistics)
+        self._pipeline.now_mono = max(self._pipeline.now_mono, horizon + self._start.hold_back_ns)
+        self._pipeline.now_at = time.time_ns()
+        self._recorder.commit(horizon, final)
+        done = [self._done(number, horizon) for number in range(len(self._rings))]
+        self._snapshot()
+        for number, tokens in enumerate(done):
+            for token in tokens:
+                self._rings[number].release(token)
+        self._recorder.settle()
+        now = time.monotonic_ns()
+        if final or now - self._told_ns > _STATUS_NS:
+            self._told_ns = now
+            self._tell(statistics)
+
+    def _done(self, number: int, horizon: int) -> list[Token]:
+        """Return tokens of a ring that can go back, and note how far its media is written."""
+        held = self._held[number]
+        tokens = []
+        while held and (not len(held[0].block) or int(held[0].block.mono_ns[-1]) <= horizon):
+            tokens.append(held.popleft().token)
+        if tokens:
+            self._committed[number] = (tokens[-1].seq_last + 1, 0)
+        if held:
+            row = int(held[0].block.mono_ns.searchsorted(horizon, "right"))
+            self._committed[number] = max(self._committed[number], held[0].token.position(row))
+        return tokens
+
+    def _snapshot(self) -> None:
+        recorder = self._recorder
+        memory = _Memory(
+            self._pipeline,
+            recorder.open,
+            recorder.closing,
+            recorder.packets,
+            list(self._heard),
+            list(self._committed),
+            {**self._before, **self._lost_in_all()},
+        )
+        self._snapshots.write(pickle.dumps(memory, pickle.HIGHEST_PROTOCOL))
+
+    def _lost_in_all(self) -> dict[str, int]:
+        names = {*self._before, *self._lost}
+        return {name: self._before.get(name, 0) + self._lost.get(name, 0) for name in names}
+
+    def _count_losses(self, statistics: list[RingStatistics]) -> None:
+        for ring, found in zip(self._rings, statistics, strict=True):
+            name = ring.handle.interface
+            fresh = found.drops - self._lost.get(name, 0)
+            self._lost[name] = found.drops
+            if fresh:
+                self._pipeline.note_loss(fresh)
+                self._messages.append(f"{name}: the kernel dropped {fresh} packets, the ring was full")
+            if found.occupancy > _COMFORTABLE:
+                self._messages.append(f"{name}: the ring is {found.occupancy:.0%} full")
+            trouble = ring.trouble()
+            if trouble:
+                self._messages.append(trouble)
+            for step in ring.clock_steps:
+                self._messages.append(f"the clock was set by {step.step_ns / 1e9:+.3f} s")
+                self._pipeline.note_clock_step(step.step_ns)
+            ring.clock_steps.clear()
+
+    def _tell(self, statistics: list[RingStatistics]) -> None:
+        pipeline = self._pipeline
+        drops = drops_of(pipeline)
+        lost = {name: number for name, number in self._lost_in_all().items() if number}
+        if lost:
+            drops["kernel"] = lost
+        self._messages += [f"fault: {fault}" for fault in pipeline.faults]
+        pipeline.faults.clear()
+        status = Status(
+            frames=pipeline.counters["frames"],
+            packets=self._recorder.packets,
+            drops=drops,
+            outcomes=dict(pipeline.outcomes),
+            live_calls=len(pipeline.book.calls),
+            occupancy=max((s.occupancy for s in statistics), default=0.0),
+            position=[list(position) for position in self._committed],
+            messages=self._messages[:64],
+            unsignalled=self._recorder.unsignalled[-1000:],
+        )
+        self._channel.ask(status)
+        self._messages.clear()
+
+    def _finish(self) -> None:
+        """Write everything that was heard, close every call."""
+        deadline = time.monotonic_ns() + SECOND // 4  # what the kernel holds in a block that is not full yet
+        while time.monotonic_ns() < deadline:
+            if not self._read(time.monotonic_ns()):
+                time.sleep(0.02)
+        for piece in self._merge.flush():
+            self._feed(piece.source, piece.block, piece.token, piece.first_row)
+        self._pipeline.note_stop()
+        self._commit(_NEVER, final=True)
+        self._snapshots.clear()
+
+
+def keep_memory() -> None:
+    """Tell malloc to keep what is freed: columns come and go at every block, and fresh pages cost most."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # glibc
+        mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
+        mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD
+
+
+def main(fd: int) -> int:
+    """Run a worker whose parent is at the other end of a socket."""
+    keep_memory()
+    channel = Channel(socket.socket(fileno=fd))
+    try:
+        Worker(parse_start(channel.receive()), channel).run()
+    except ParentGone:
+        return 3
+    except RequestFailed as error:
+        print(f"vittne worker: {error}", file=sys.stderr)
+        return 4
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))
