@@ -60,7 +60,7 @@ class CaptureFile:
         self.mono_ns = mono_ns
         self.cut: str | None = None
         self.counters: Counter[str] = Counter()
-        self._read = 0  # bytes of the file (unpacked) that are in the slab or were
+        self.bytes_read = 0  # of the file (unpacked): in the slab, or were
 
     def blocks(self) -> Iterator[Block | None]:
         """Yield the file's frames in order; None when the slab has no room until a block is released.
@@ -76,7 +76,7 @@ class CaptureFile:
                 if room is None:
                     yield None
                     continue
-                self._read += count
+                self.bytes_read += count
                 self.slab.grow(count)
                 passing = self._pass(passing)
                 reader = reader or self._recognise()
@@ -91,7 +91,7 @@ class CaptureFile:
                     else:
                         self.slab.skip(min(taken.after, self.slab.end))
                     if taken.problem is not None:
-                        position = self._read - (self.slab.end - self.slab.begin)
+                        position = self.bytes_read - (self.slab.end - self.slab.begin)
                         self.cut = f"file is damaged at byte {position}: {taken.problem}; what follows was not read"
                         self.slab.skip(self.slab.end)
                         return

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from builders import Scenario
-from scenarios import basic, changes, digits, network, noise, transfers
+from scenarios import basic, changes, digits, field, network, noise, transfers
 
 ALL: Final[dict[str, Callable[[], Scenario]]] = {
     "basic_call": basic.basic_call,
@@ -91,6 +91,16 @@ ALL: Final[dict[str, Callable[[], Scenario]]] = {
     "keys_by_info_relay": digits.in_sip,
     "keys_by_info": partial(digits.in_sip, "dtmf"),
     "keys_by_kpml": partial(digits.in_sip, "kpml"),
+    "hotline": field.hotline,
+    "transferred_inside_the_pbx": field.transferred_inside_the_pbx,
+    "both_branches_answer": field.both_branches_answer,
+    "nat_rebinding": field.nat_rebinding,
+    "only_the_callee": field.only_the_callee,
+    "refused_change": field.refused_change,
+    "same_stream_again": field.same_stream_again,
+    "ports_named_by_a_thief": field.ports_named_by_a_thief,
+    "hung_up_by_a_stranger": field.hung_up_by_a_stranger,
+    "digits_get_another_number": field.digits_get_another_number,
     "unsignalled_rtp": noise.unsignalled_rtp,
     "registrations": noise.registrations,
     "scanners": noise.scanners,

@@ -36,9 +36,7 @@ def _kill_everything(recorder: Recorder) -> None:
 
 
 @pytest.mark.parametrize("how", ["killed", "power cut"])
-def test_recordings_of_a_run_that_died_are_finished_as_partial_and_verify(
-    wire: Wire, tmp_path: Path, how: str
-) -> None:
+def test_recordings_of_a_run_that_died_are_finished_as_partial_and_verify(wire: Wire, tmp_path: Path, how: str) -> None:
     data = tmp_path / "data"
     plan = load.Load(calls=5, seconds=30.0, stagger_s=0.5, seed=3)
     sender = sender_in(wire.phones, "voices")

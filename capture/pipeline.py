@@ -1,0 +1,451 @@
+"""Frames in, recordings out: signalling at once, media when it has aged (DESIGN 2).
+
+feed() takes a block and hears what it signals. commit() takes a horizon: every packet up to it
+is matched with what was expected at its own time, counted, and given back as records by call.
+Pure: blocks, times and values in, values out. Nothing here runs once an RTP packet.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from vittne.capture import record
+from vittne.capture.addresses import AddressBook
+from vittne.capture.buffers import Buffers
+from vittne.capture.callbook import CallBook, place_text
+from vittne.capture.calls import Call
+from vittne.capture.columns import SECOND, Block, Datagrams, Segments
+from vittne.capture.flows import FlowTable
+from vittne.capture.link import LinkParser
+from vittne.capture.matching import Matcher, Run
+from vittne.capture.media import GRACE_NS, Place
+from vittne.capture.report import call_report, stream_report
+from vittne.capture.rtp import (
+    DTLS,
+    OTHER,
+    RTCP,
+    RTP,
+    SIP,
+    STUN,
+    FlowRows,
+    RtpRows,
+    classify,
+    first_bytes,
+    join_rows,
+    rtp_columns,
+)
+from vittne.capture.sip import message as sip_message
+from vittne.capture.sip.stream import Heard, TcpSip
+from vittne.capture.storing import store
+from vittne.capture.streams import MIRROR_WINDOW_NS, StreamStates
+from vittne.capture.unsignalled import Unsignalled
+
+_Datagram = tuple[int, int, int, int, bytes]  # ends and payload
+
+_FLOW_IDLE_NS: Final = 60 * SECOND
+_CROWDED_IDLE_NS: Final = SECOND // 2
+_HOUSEKEEPING_NS: Final = 10 * SECOND
+_UNSIGNALLED_LEAST: Final = 10  # packets; fewer are as likely some other protocol
+_FAULTS_KEPT: Final = 16
+_NAMES: Final = {DTLS: "dtls", STUN: "stun", OTHER: "other udp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Times in ns, see DESIGN 11.
+
+    media_silence_ns: an answered call without media or signalling for this long is over.
+    timer_silence_ns: a call whose session timer ran out is over after this long without either.
+    record_unsignalled: RTP that no signalling explains becomes calls of its own, over after unsignalled_silence_ns.
+    """
+
+    hold_back_ns: int = 5 * SECOND
+    media_silence_ns: int = 3600 * SECOND
+    timer_silence_ns: int = 10 * SECOND
+    record_unsignalled: bool = False
+    unsignalled_silence_ns: int = 10 * SECOND
+
+
+@dataclass(slots=True)
+class CallWork:
+    """What a commit has to write of one call. records are valid until the next commit."""
+
+    call: Call
+    records: list[bytes | memoryview] = field(default_factory=list)
+    packets: int = 0
+    closed: bool = False
+    report: dict[str, Any] | None = None  # of a closed call: `show --json` without what only the store knows
+    keep: bool = True  # False: what was stored of it goes (nobody answered)
+
+
+@dataclass(slots=True)
+class Commit:
+    horizon_mono: int
+    works: list[CallWork] = field(default_factory=list)
+    packets: int = 0  # RTP packets looked at
+    unsignalled: list[dict[str, Any]] = field(default_factory=list)  # streams that ended
+
+
+@dataclass(slots=True)
+class _Control:
+    mono_ns: int
+    at_ns: int
+    src: Place
+    dst: Place
+    packet: bytes
+
+
+class Pipeline:
+    """The whole of capture for one worker. See the module's docstring."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self.addresses = AddressBook()
+        self.link = LinkParser(self.addresses)
+        self.tcp = TcpSip(hole_timeout_ns=min(2 * SECOND, self.settings.hold_back_ns // 2))
+        self.book = CallBook(self.addresses, self.settings.hold_back_ns + GRACE_NS)
+        self._begin_buffers()
+        self.flows = FlowTable()
+        self.states = StreamStates()
+        unsignalled = Unsignalled(self.book) if self.settings.record_unsignalled else None
+        self.matcher = Matcher(self.book, self.states, self.addresses, self.flows, unsignalled)
+        self.counters: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()  # of calls
+        self.dialog_outcomes: Counter[str] = Counter()  # of answered dialogs
+        self.faults: deque[str] = deque(maxlen=_FAULTS_KEPT)
+        self.now_mono = 0
+        self.now_at = 0
+        self._recent: dict[_Datagram, int] = {}  # SIP over UDP, to notice a mirror's copies
+        self._older: dict[_Datagram, int] = {}  # of the window before
+        self._recent_since = 0
+        self._kept_house = 0
+
+    # Arrival
+
+    def feed(self, block: Block) -> None:
+        """Take in a block: SIP is heard now, RTP and RTCP wait for their commit."""
+        if not len(block):
+            return
+        self.counters["frames"] += len(block)
+        self.now_mono = max(self.now_mono, int(block.mono_ns[-1]))
+        self.now_at = int(block.at_ns[-1])
+        parsed = self.link.feed(block)
+        heard: list[Heard] = []
+        for packets in parsed.udp:
+            self._datagrams(packets, packets.data is not block.data, heard)
+        for segments in parsed.tcp:
+            self._segments(segments, heard)
+        heard += self.tcp.expire(self.now_mono)
+        heard.sort(key=lambda h: h.mono_ns)
+        for one in heard:
+            self._hear(one)
+
+    # Around a crash and at the end of a run
+
+    def refill(self, block: Block) -> None:
+        """Take in a block again whose signalling was heard before a crash: only its media is still to be written."""
+        if not len(block):
+            return
+        counters = self.counters.copy()
+        parsed = self._refilling.feed(block)
+        for packets in parsed.udp:
+            self._datagrams(packets, packets.data is not block.data, None)
+        self.counters = counters
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what waits for its commit: the next worker reads it from the ring again (refill)."""
+        state = self.__dict__.copy()
+        for name in ("buffers", "_rtp", "_control", "_refilling"):
+            del state[name]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begin_buffers()
+
+    def _begin_buffers(self) -> None:
+        self.buffers = Buffers()
+        self._rtp: deque[tuple[RtpRows, FlowRows]] = deque()
+        self._control: deque[_Control] = deque()
+        self._refilling = LinkParser(self.addresses)
+
+    def note_loss(self, packets: int) -> None:
+        """Say that the kernel dropped packets: any call that is up may have been one of them."""
+        self.counters["kernel drop"] += packets
+        for call in self.book.calls.values():
+            if call.is_live:
+                call.reasons.add("capture-loss")
+
+    def note_clock_step(self, step_ns: int) -> None:
+        """Enter a jump of the time of day in every recording that is being made."""
+        for call in self.book.calls.values():
+            if call.is_live:
+                call.event(self.now_at, self.now_mono, "clock-step", step_us=step_ns // 1000)
+
+    def note_stop(self) -> None:
+        """Say that the recorder is about to stop: what is up is cut short by us, not by its parties."""
+        for call in self.book.calls.values():
+            if call.is_live and call.answered:
+                call.reasons.add("recorder-stopped")
+
+    def _hear(self, heard: Heard) -> None:
+        try:
+            self.book.feed(heard)
+        except Exception:  # a fault of ours may cost this message, never the next one
+            self.counters["fault in signalling"] += 1
+            self.faults.append(traceback.format_exc(limit=-4))
+
+    def _datagrams(self, packets: Datagrams, aside: bool, heard: list[Heard] | None) -> None:
+        if not len(packets):
+            return
+        head = first_bytes(packets)
+        kind = classify(packets, head)
+        counts = np.bincount(kind, minlength=6).tolist()
+        for number, name in _NAMES.items():
+            self.counters[name] += counts[number]
+        if counts[SIP] and heard is not None:
+            self._sip(packets, np.flatnonzero(kind == SIP), heard)
+        if counts[RTCP]:
+            self._rtcp(packets, np.flatnonzero(kind == RTCP))
+        if counts[RTP]:
+            self._stash(packets, head, np.flatnonzero(kind == RTP), aside)
+
+    def _stash(self, packets: Datagrams, head: npt.NDArray[np.uint8], rows: npt.NDArray[np.intp], aside: bool) -> None:
+        if aside:
+            address = np.zeros(len(packets), np.int64)
+            address[rows] = self.buffers.copy_aside(packets.data, packets.offset[rows], packets.length[rows])
+        else:
+            address = packets.offset + self.buffers.base(packets.data)
+        columns, ssrc = rtp_columns(packets, head, rows, address)
+        src, dst, sport, dport = (getattr(packets, name)[rows] for name in ("src", "dst", "sport", "dport"))
+        key = self.flows.keys(src, dst, sport, dport, ssrc)
+        self._rtp.append((columns, FlowRows(src, dst, sport, dport, ssrc, key)))
+
+    def _sip(self, packets: Datagrams, rows: npt.NDArray[np.intp], heard: list[Heard]) -> None:
+        data = packets.data
+        names = ("src", "sport", "dst", "dport", "offset", "length", "at_ns", "mono_ns")
+        columns = [getattr(packets, name)[rows].tolist() for name in names]
+        for src, sport, dst, dport, offset, length, at_ns, mono_ns in zip(*columns, strict=True):
+            raw = data[offset : offset + length].tobytes()
+            if self._is_mirror_copy((src, sport, dst, dport, raw), mono_ns):
+                self.counters["mirror duplicate"] += 1
+                continue
+            message = sip_message.parse(raw)
+            heard.append(Heard(src, sport, dst, dport, at_ns, mono_ns, "udp", message, False))
+
+    def _is_mirror_copy(self, datagram: _Datagram, mono_ns: int) -> bool:
+        """Whether the same datagram came at most MIRROR_WINDOW_NS ago (DESIGN 11.8)."""
+        if mono_ns - self._recent_since > MIRROR_WINDOW_NS:
+            self._older, self._recent, self._recent_since = self._recent, {}, mono_ns
+        before = self._recent.get(datagram) or self._older.get(datagram)
+        self._recent[datagram] = mono_ns
+        return before is not None and mono_ns - before <= MIRROR_WINDOW_NS
+
+    def _rtcp(self, packets: Datagrams, rows: npt.NDArray[np.intp]) -> None:
+        for row in rows.tolist():
+            start = int(packets.offset[row])
+            self._control.append(
+                _Control(
+                    int(packets.mono_ns[row]),
+                    int(packets.at_ns[row]),
+                    (int(packets.src[row]), int(packets.sport[row])),
+                    (int(packets.dst[row]), int(packets.dport[row])),
+                    packets.data[start : start + int(packets.length[row])].tobytes(),
+                )
+            )
+
+    def _segments(self, segments: Segments, heard: list[Heard]) -> None:
+        rows = self.tcp.rows_to_feed(segments)
+        names = ("src", "sport", "dst", "dport", "seq", "tcp_flags", "offset", "length", "at_ns", "mono_ns")
+        columns = [getattr(segments, name)[rows].tolist() for name in names]
+        for src, sport, dst, dport, seq, flags, offset, length, at_ns, mono_ns in zip(*columns, strict=True):
+            payload = segments.data[offset : offset + length].tobytes()
+            heard += self.tcp.feed(src, sport, dst, dport, seq, flags, payload, at_ns, mono_ns)
+
+    # Horizon
+
+    def commit(self, horizon_mono: int, final: bool = False) -> Commit:
+        """Return everything that is to be written of packets up to a time.
+
+        horizon_mono: monotonic ns; usually now - hold-back. final: nothing comes after; every call is closed.
+        """
+        done = Commit(horizon_mono)
+        works: dict[str, CallWork] = {}
+        rows, flows = self._due(horizon_mono)
+        if rows is not None and flows is not None:
+            self._media(rows, flows, works, done)
+        self._controls(horizon_mono)
+        self._close(horizon_mono, final, works)
+        for call in list(self.book.calls.values()):
+            if call.opened or call.id in works:
+                self._sign(call, horizon_mono, works)
+        done.works = list(works.values())
+        if not self._rtp:
+            self.buffers.forget_side()
+        if final or horizon_mono - self._kept_house > _HOUSEKEEPING_NS:
+            self._keep_house(horizon_mono, final, done)
+        return done
+
+    def _due(self, horizon: int) -> tuple[RtpRows | None, FlowRows | None]:
+        rows: list[RtpRows] = []
+        flows: list[FlowRows] = []
+        while self._rtp and int(self._rtp[0][0].mono_ns[0]) <= horizon:
+            batch, whose = self._rtp.popleft()
+            cut = int(np.searchsorted(batch.mono_ns, horizon, "right"))
+            if cut < len(batch):
+                self._rtp.appendleft((batch.take(slice(cut, None)), whose.take(slice(cut, None))))
+                batch, whose = batch.take(slice(cut)), whose.take(slice(cut))
+            rows.append(batch)
+            flows.append(whose)
+            if cut < len(batch):
+                break
+        if not rows:
+            return None, None
+        return join_rows(rows), join_rows(flows)
+
+    def _media(self, rows: RtpRows, whose: FlowRows, works: dict[str, CallWork], done: Commit) -> None:
+        done.packets = len(rows)
+        if self.flows.is_crowded:  # a flood of SSRCs leaves sooner than a telephone that pauses
+            self._forget_flows(int(rows.mono_ns[0]) - _CROWDED_IDLE_NS, False, done)
+        flow, fresh = self.flows.number(whose.key)
+        known = flow >= 0
+        if not known.all():
+            self.counters["flow table full"] += int(np.count_nonzero(~known))
+            rows, whose, flow = rows.take(known), whose.take(known), flow[known]
+            if not len(rows):
+                return
+        self.states.clear(fresh)
+        self.matcher.clear(fresh)
+        counts = np.bincount(flow)
+        present = np.flatnonzero(counts)
+        first = np.empty(len(counts), np.int64)
+        first[flow[::-1]] = np.arange(len(flow) - 1, -1, -1)
+        heads = self.matcher.match(flow, present, first[present], rows, whose)
+        rank = np.empty(len(counts), np.uint16 if len(heads) <= 65_536 else np.int32)
+        rank[heads] = np.arange(len(heads))
+        rows = rows.take(np.argsort(rank[flow], kind="stable"))
+        runs = self.matcher.runs(heads, np.cumsum(counts[heads]), rows.mono_ns)
+        grouped = np.repeat(
+            np.array([run.flow for run in runs], np.int32), np.array([run.end - run.begin for run in runs])
+        )
+        keep = self.states.update(rows, grouped, self.buffers)
+        self._touch(rows, runs)
+        for call, pieces, packets in store(rows, runs, keep, self.buffers, self.counters):
+            work = works.setdefault(call.id, CallWork(call))
+            work.records += self._stream_records(call)
+            work.records += pieces
+            work.packets += packets
+
+    def _touch(self, rows: RtpRows, runs: list[Run]) -> None:
+        """Note when each call was heard last."""
+        lasts = rows.mono_ns[[run.end - 1 for run in runs]].tolist()
+        for run, mono in zip(runs, lasts, strict=True):
+            if run.stream is not None and mono > run.stream.call.last_media_mono:
+                call = run.stream.call
+                call.last_media_mono, call.last_media_at = mono, int(rows.at_ns[run.end - 1])
+
+    def _stream_records(self, call: Call) -> list[bytes]:
+        """STREAM records of streams that are new or were described anew."""
+        out = []
+        for stream in call.streams.values():
+            if not stream.announced:
+                stream.announced = True
+                tally = self.states.tally(stream.flow)
+                out.append(
+                    record.encode_json(record.STREAM, tally.first_at, stream_report(stream, None), stream.number)
+                )
+        return out
+
+    def _controls(self, horizon: int) -> None:
+        while self._control and self._control[0].mono_ns <= horizon:
+            control = self._control.popleft()
+            entry = self.book.table.find_control(control.src, control.dst, control.mono_ns)
+            if entry is None:
+                self.counters["rtcp without signalling"] += 1
+                continue
+            call = self.book.call_of(entry.session)
+            if call is None or call.closed:
+                continue
+            ssrc = int.from_bytes(control.packet[4:8], "big")
+            number = next((s.number for s in call.streams.values() if s.ssrc == ssrc), 0)
+            body = record.encode(record.RTCP, control.at_ns, control.packet, number)
+            call.signals.append((control.mono_ns, body))
+
+    def _sign(self, call: Call, horizon: int, works: dict[str, CallWork]) -> None:
+        due = list(call.due(horizon if not call.closed else 1 << 62))
+        if due:
+            works.setdefault(call.id, CallWork(call)).records += due
+
+    def _close(self, horizon: int, final: bool, works: dict[str, CallWork]) -> None:
+        for call in list(self.book.calls.values()):
+            if call.is_live:
+                self._end_silent(call, horizon, final)
+            over = not call.is_live and (final or horizon >= call.end_mono + GRACE_NS)
+            # A refused attempt may be tried again under its Call-ID (401, 3xx): the tracker says when not.
+            if over and (call.answered or final):
+                self._finish(call, works)
+        while self.book.unanswered:
+            call = self.book.unanswered.popleft()
+            if not call.closed:
+                self._finish(call, works)
+
+    def _end_silent(self, call: Call, horizon: int, final: bool) -> None:
+        """End a call that nobody was heard to hang up, at the last that was heard of it."""
+        now = min(horizon, self.now_mono)
+        heard = max(call.last_media_mono, call.last_signal_mono)
+        longest = self.settings.unsignalled_silence_ns if call.is_unsignalled else self.settings.media_silence_ns
+        timers = [s.expires_mono for s in call.sessions if s.was_answered and s.is_live]
+        reason = ""
+        if call.answered and now - heard > longest:
+            reason = "media-silence"
+        elif timers and all(timers) and now > max(timers) and now - heard > self.settings.timer_silence_ns:
+            reason = "session-timer"
+            if call.holds:  # no media was due: it lasted as long as its timer (RFC 4028)
+                heard = max(timers)
+        elif final:
+            reason = "capture-end"
+        if not reason:
+            return
+        at_ns = call.last_media_at if heard == call.last_media_mono else self.now_at - (self.now_mono - heard)
+        for session in call.sessions:
+            if session.is_live:
+                self.book.end(session, heard, at_ns, reason)
+
+    def _finish(self, call: Call, works: dict[str, CallWork]) -> None:
+        call.closed = True
+        report = call_report(call, self.states)
+        self.outcomes[report["outcome"]] += 1
+        self.dialog_outcomes.update(d["outcome"] for d in report["details"]["dialogs"] if d["answered_at"])
+        work = works.setdefault(call.id, CallWork(call))
+        work.closed, work.report = True, report
+        work.keep = call.answered
+        if call.opened or work.packets:
+            self._sign(call, 1 << 62, works)
+        for flow in list(call.streams):
+            self.matcher.release(flow)
+        self.book.drop(call)
+
+    def _keep_house(self, horizon: int, final: bool, done: Commit) -> None:
+        self._kept_house = horizon
+        self.book.expire(horizon)
+        self.book.retire(horizon)
+        self._forget_flows(horizon - _FLOW_IDLE_NS, final, done)
+
+    def _forget_flows(self, before_mono: int, everything: bool, done: Commit) -> None:
+        """Give back the numbers of flows that are nobody's and silent; list those that had a voice."""
+        for flow in self.matcher.idle(before_mono, everything):
+            if not self.matcher.was_matched(flow):
+                tally = self.states.tally(flow)
+                if tally.packets >= _UNSIGNALLED_LEAST:
+                    done.unsignalled.append(self.matcher.unsignalled_report(flow, tally))
+            self.matcher.forget(flow)
+            self.flows.forget(flow)
+
+
+__all__ = ["CallWork", "Commit", "Pipeline", "Settings", "place_text"]

@@ -1,0 +1,144 @@
+"""What of a commit's packets is stored: voices of calls, and never a digit (DESIGN 6).
+
+Digits are RFC 4733 events and tones, by the payload types that either party announced for them at the
+packet's time; their copies in RFC 2198 redundancy; and packets of no announced type that have an event's
+four bytes. Columns throughout; only redundancy is looked at packet by packet.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from vittne.capture.assemble import Stored, records_by_call
+from vittne.capture.buffers import Buffers
+from vittne.capture.calls import Call, Stream
+from vittne.capture.columns import I64
+from vittne.capture.matching import Run
+from vittne.capture.rtp import RtpRows, header_bytes, payload_lengths
+
+Mask = npt.NDArray[np.bool_]
+
+EVENT_BYTES: Final = 4  # RFC 4733 2.3
+_NO_VOICE: Final = "rtp without signalling"
+
+
+def store(
+    rows: RtpRows, runs: Sequence[Run], keep: Mask, buffers: Buffers, counters: Counter[str]
+) -> list[tuple[Call, list[memoryview], int]]:
+    """Return calls with the records of their packets and how many those are; count what is left out.
+
+    runs: cover the rows in order. keep: (n,) bool, False for a mirror's copies.
+    """
+    calls: list[Call] = []
+    places: dict[str, int] = {}
+    call_of = np.full(len(runs), -1, np.int64)
+    owned: list[tuple[int, Stream]] = []
+    for place, run in enumerate(runs):
+        if run.stream is None:
+            counters[_NO_VOICE] += run.end - run.begin
+        elif not run.stream.is_kept:
+            counters[_refuse(run.stream, run.end - run.begin)] += run.end - run.begin
+        else:
+            call = run.stream.call
+            call_of[place] = places.setdefault(call.id, len(calls))
+            if call_of[place] == len(calls):
+                calls.append(call)
+            owned.append((place, run.stream))
+    if not owned:
+        return []
+    number = np.array([run.end - run.begin for run in runs], np.int64)
+    wanted = np.repeat(call_of >= 0, number) & keep
+    digits = _digits(rows, runs, number, wanted, buffers)
+    wanted &= ~digits
+    starts = np.cumsum(number) - number
+    stored = np.add.reduceat(wanted, starts).tolist()
+    dropped = np.add.reduceat(digits, starts).tolist()
+    for place, stream in owned:
+        stream.stored += stored[place]
+        if dropped[place]:
+            stream.drop("digits", dropped[place])
+    return _records(rows, runs, number, wanted, call_of, calls, buffers)
+
+
+def _refuse(stream: Stream, packets: int) -> str:
+    reason = "encrypted" if stream.encrypted else "media-not-kept"
+    stream.drop(reason, packets)
+    other = stream.call.other_media
+    other[stream.kind] = other.get(stream.kind, 0) + packets
+    return reason
+
+
+def _digits(rows: RtpRows, runs: Sequence[Run], number: I64, wanted: Mask, buffers: Buffers) -> Mask:
+    """Return (n,) bool: wanted rows that carry a digit."""
+    kind = rows.payload_type
+    found = _has_type(kind, [run.digit_types for run in runs], number) & wanted
+    redundant = _has_type(kind, [run.redundant_types for run in runs], number) & wanted
+    if redundant.any():
+        run_of = np.repeat(np.arange(len(runs)), number)
+        for row in np.flatnonzero(redundant).tolist():
+            packet = buffers.bytes_at(int(rows.address[row]), int(rows.length[row]))
+            found[row] = _redundancy_has(packet, runs[int(run_of[row])].digit_types)
+    unknown = ~_has_type(kind, [run.known_types for run in runs], number) & wanted
+    unknown &= rows.length < 64
+    if unknown.any():
+        which = np.flatnonzero(unknown)
+        found[which] |= payload_lengths(rows.take(which), buffers) == EVENT_BYTES
+    return found
+
+
+def _has_type(kind: npt.NDArray[np.uint8], types: Sequence[int], number: I64) -> Mask:
+    """Return (n,) bool: which payload types are in their run's set, an int with a bit for each."""
+    if not any(types):
+        return np.zeros(len(kind), np.bool_)
+    low = np.array([bits & 0xFFFFFFFF_FFFFFFFF for bits in types], np.uint64)
+    high = np.array([bits >> 64 for bits in types], np.uint64)
+    if (low == low[0]).all() and (high == high[0]).all():
+        table = np.array([bool(types[0] >> n & 1) for n in range(128)])
+        return np.asarray(table[kind], np.bool_)
+    bits = np.where(kind >= 64, np.repeat(high, number), np.repeat(low, number))
+    return np.asarray((bits >> (kind & 63).astype(np.uint64)) & np.uint64(1), np.bool_)
+
+
+def _redundancy_has(packet: bytes, types: int) -> bool:
+    """Whether a block of an RFC 2198 packet has one of these payload types."""
+    at = header_bytes(packet) or len(packet)
+    while at < len(packet):
+        if types >> (packet[at] & 0x7F) & 1:
+            return True
+        if not packet[at] & 0x80:
+            return False
+        at += 4
+    return False
+
+
+def _records(
+    rows: RtpRows,
+    runs: Sequence[Run],
+    number: I64,
+    wanted: Mask,
+    call_of: I64,
+    calls: list[Call],
+    buffers: Buffers,
+) -> list[tuple[Call, list[memoryview], int]]:
+    stream_of = np.array([run.stream.number if run.stream is not None else 0 for run in runs], np.uint16)
+    chosen = np.flatnonzero(wanted)
+    call_column = np.repeat(call_of, number)[chosen]
+    # A call's flows stand side by side, in the order the matcher gave them.
+    if (call_column[1:] < call_column[:-1]).any():
+        again = np.argsort(call_column, kind="stable")
+        chosen, call_column = chosen[again], call_column[again]
+    batch = Stored(
+        rows.address[chosen],
+        rows.length[chosen],
+        rows.at_ns[chosen],
+        np.repeat(stream_of, number)[chosen],
+        call_column,
+    )
+    views = records_by_call(batch, len(calls), buffers)
+    packets = np.bincount(call_column, minlength=len(calls)).tolist()
+    return [(call, pieces, count) for call, pieces, count in zip(calls, views, packets, strict=True) if count]

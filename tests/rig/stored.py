@@ -1,0 +1,38 @@
+"""What a recording holds, decrypted with the archive's private key and nothing of the program's own playback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vittne.appliance.seal.keys import ArchiveKey, KeyStore, open_capsule
+from vittne.appliance.seal.part import PartReader
+from vittne.appliance.seal.records import rtp_columns
+
+
+def stored_rtp(data: Path, call: dict[str, Any]) -> Iterator[bytes]:
+    """Yield the RTP packets of a call's recording, as they were captured, in the order of storing."""
+    private = ArchiveKey.load_private(data)
+    keys = KeyStore(data / "keys.db")
+    try:
+        for path in sorted((data / call["folder"]).glob("part-*.floe")):
+            number = int(path.stem.removeprefix("part-"))
+            capsule = keys.get(call["id"], number)
+            assert capsule is not None
+            key = open_capsule(private, capsule, call["id"], number)
+            with PartReader(path, call["id"], number, key) as part:
+                for plain in part.groups():
+                    rows = rtp_columns(plain)
+                    for offset, length in zip(rows.offset.tolist(), rows.length.tolist(), strict=True):
+                        yield bytes(plain[offset : offset + length])
+    finally:
+        keys.close()
+
+
+def stored_payloads(data: Path, call: dict[str, Any]) -> dict[int, list[bytes]]:
+    """Return the payloads of a call by SSRC, in order of storing; RTP headers without extensions only."""
+    found: dict[int, list[bytes]] = {}
+    for packet in stored_rtp(data, call):
+        found.setdefault(int.from_bytes(packet[8:12], "big"), []).append(packet[12:])
+    return found

@@ -1,0 +1,249 @@
+"""What README and docs say is what the program does: settings, commands, counters, members of JSON, links."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from building.playing import play
+from pydantic.fields import FieldInfo
+from scenarios import network, transfers
+
+from vittne.appliance.cli import FORMATS, parser
+from vittne.appliance.config import Config, RingConfig
+from vittne.appliance.store.rows import CallRow, StreamRow
+from vittne.capture.layers import Fate
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PAGES: Final = sorted(
+    [
+        ROOT / "README.md",
+        *(ROOT / "docs").glob("*.md"),
+        ROOT / "capture/DESIGN.md",
+        ROOT / "appliance/THREATS.md",
+        ROOT / "systemd/README.md",
+        ROOT / "ansible/README.md",
+        ROOT / "CHANGELOG.md",
+    ]
+)
+README: Final = (ROOT / "README.md").read_text()
+OPERATOR: Final = (ROOT / "docs/operator.md").read_text()
+INTEGRATOR: Final = (ROOT / "docs/integrator.md").read_text()
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+# Settings
+
+
+def settings() -> dict[str, FieldInfo]:
+    ring = {f"ring.{name}": field for name, field in RingConfig.model_fields.items()}
+    return {name: field for name, field in Config.model_fields.items() if name != "ring"} | ring
+
+
+def told_settings() -> dict[str, list[str]]:
+    table = README.split("| key | default | range |")[1].split("\n\n")[0]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("| `")
+    ]
+    return {row[0].strip("`"): row[1:] for row in rows}
+
+
+def toml(value: object) -> str:
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return f"`{str(value).lower()}`"
+        case tuple():
+            return f"`{list(value)}`"
+        case Path():
+            return f'`"{value}"`'
+    return f"`{value}`"
+
+
+def bounds(field: FieldInfo) -> str:
+    found = {
+        name: getattr(limit, name)
+        for limit in field.metadata
+        for name in ("ge", "le", "max_length")
+        if hasattr(limit, name)
+    }
+    if "max_length" in found:
+        return f"up to {found['max_length']}"
+    return f"{found['ge']} to {found['le']}" if found else ""
+
+
+def test_the_readme_lists_every_setting_with_its_default_and_range() -> None:
+    wanted = {name: [toml(field.default), bounds(field)] for name, field in settings().items()}
+
+    assert {name: row[:2] for name, row in told_settings().items()} == wanted
+
+
+@every_page
+def test_a_setting_that_a_page_names_exists(page: Path) -> None:
+    text = page.read_text()
+    named = set(re.findall(r"`(ring\.\w+)`", text)) | set(re.findall(r"`(\w+) = [^`]+`", text))
+
+    assert named <= settings().keys()
+
+
+def test_environment_variables_that_pages_name_are_those_of_the_code() -> None:
+    pages = "".join(page.read_text() for page in PAGES)
+    code = "".join(path.read_text() for path in (ROOT / "appliance").rglob("*.py"))
+
+    assert set(re.findall(r"\bVITTNE_[A-Z_]+", pages)) == set(re.findall(r'"(VITTNE_[A-Z_]+)"', code))
+
+
+# Commands
+
+
+def blocks(text: str) -> Iterator[str]:
+    """Lines of code blocks, fenced or indented, with continued lines joined."""
+    fenced = False
+    for line in text.replace("\\\n", " ").splitlines():
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif fenced or line.startswith("    "):
+            yield line.strip()
+
+
+def command_lines(text: str) -> Iterator[list[str]]:
+    """Every command line of ours: in code blocks behind `$`, and in the text between backticks."""
+    for line in blocks(text):
+        if re.search(r"(^\$ |\bbin/|\| )vittne ", line) and "─" not in line:
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            start = next(n for n, word in enumerate(words) if word.split("/")[-1] == "vittne")
+            rest = words[start + 1 :]
+            yield rest[: rest.index("|")] if "|" in rest else rest
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    for found in re.findall(r"`vittne ([^`]+)`", prose):
+        yield shlex.split(found)
+
+
+@every_page
+def test_every_command_line_on_a_page_is_one_that_the_program_takes(page: Path) -> None:
+    assert [shlex.join(words) for words in command_lines(page.read_text()) if not is_taken(words)] == []
+
+
+def is_taken(words: list[str]) -> bool:
+    alone = len(words) == 1 and words[0] not in ("list", "streams", "version")  # the name of a command in a sentence
+    try:
+        parser().parse_args([words[0], "--help"] if alone else words)
+    except SystemExit as end:
+        return end.code == 0
+    return True
+
+
+def test_the_pages_show_commands() -> None:
+    assert len(list(command_lines(README))) > 15
+
+
+def test_every_format_of_export_is_described() -> None:
+    assert set(re.findall(r"^\| `(\w+)` \|", INTEGRATOR.split("## Exports")[1], re.MULTILINE)) >= set(FORMATS)
+
+
+@every_page
+def test_targets_of_make_on_a_page_exist(page: Path) -> None:
+    there = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = page.read_text()
+
+    assert set(re.findall(r"`make (\w+)", text)) | set(re.findall(r"^\$ make (\w+)", text, re.MULTILINE)) <= there
+
+
+# Counters
+
+
+def words_of(node: ast.expr) -> Iterator[str]:
+    match node:
+        case ast.Constant(value=str(text)):
+            yield text
+        case ast.IfExp(body=body, orelse=orelse):
+            yield from words_of(body)
+            yield from words_of(orelse)
+
+
+def counter_names() -> set[str]:
+    """Names of counters that stand in the code as they are; those made from parts are left out."""
+    names: set[str] = set()
+    for folder in ("capture", "appliance"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                match node:
+                    case ast.Call(func=ast.Name(id="Malformed"), args=[reason, *_]):
+                        names |= set(words_of(reason))
+                    case ast.Call(func=ast.Attribute(attr="count"), args=[reason]):
+                        names |= set(words_of(reason))
+                    case ast.Call(func=ast.Attribute(attr="_drop"), args=[_, reason]):
+                        names |= set(words_of(reason))
+                    case ast.Subscript(value=ast.Name(id=name) | ast.Attribute(attr=name), slice=reason):
+                        names |= set(words_of(reason)) if name.lstrip("_") == "counters" else set()
+    return names
+
+
+def test_the_operators_guide_explains_every_counter() -> None:
+    read = {"frames", "udp", "tcp", "tcp without payload", "fragment", "sip other method"}  # not shown: no losses
+    names = {name for name in counter_names() | {fate.words for fate in Fate} if not name.startswith("encap ")}
+
+    assert sorted(name for name in names - read if name and f"`{name}`" not in OPERATOR) == []
+
+
+def test_the_operators_guide_explains_every_outcome_and_reason() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "capture").glob("*.py"))
+    code += "".join((ROOT / "appliance" / f"{name}.py").read_text() for name in ("recorder", "recover", "worker"))
+    reasons = set(re.findall(r'reasons\.add\("([a-z-]+)"\)', code))
+    outcomes = set(
+        re.findall(
+            r'^(?:RECORDED|PARTIAL|NO_MEDIA|ENCRYPTED|CAPTURE_LOSS|UNANSWERED|DISK|REASON): Final = "([^"]+)"',
+            code,
+            re.MULTILINE,
+        )
+    )
+
+    assert len(outcomes) == 8
+    assert sorted(word for word in reasons | outcomes if f"`{word}`" not in OPERATOR) == []
+
+
+# JSON
+
+
+def reports() -> list[dict[str, Any]]:
+    return [report for make in (transfers.b2bua, network.audio_and_video) for report in play(make()).reports]
+
+
+def test_every_member_of_the_json_is_described() -> None:
+    stream = StreamRow("caller", "PCMU", 0, 8000, 1, "", "", 0, 0, 0, 0)
+    names = CallRow("", "", (), "", "", 0).as_json().keys() | stream.as_json().keys()
+    for report in reports():
+        details = report["details"]
+        for part in (details, *details["links"], *details["dialogs"], *report["parties"]):
+            names |= part.keys()
+
+    assert sorted(name for name in names if f"`{name}`" not in INTEGRATOR) == []
+
+
+# Links
+
+
+def anchors(page: Path) -> set[str]:
+    heads = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@every_page
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path) if path else page
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), target
+
+
+@every_page
+def test_a_page_is_short_enough_to_be_read(page: Path) -> None:
+    assert len(page.read_text().splitlines()) <= 250
