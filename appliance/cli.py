@@ -90,7 +90,7 @@ def _add_list(command: argparse.ArgumentParser) -> None:
 def _add_audio(command: argparse.ArgumentParser) -> None:
     command.add_argument("--party", choices=PARTIES, default="both", help="default: both, caller left, callee right")
     command.add_argument(
-        "--from-answer", action="store_true", help="begin at the answer; else early media before it is heard too"
+        "--early-media", action="store_true", help="begin with what was heard before the answer, not at the answer"
     )
 
 
@@ -188,7 +188,13 @@ def _export(options: argparse.Namespace) -> int:
 
     data = _data(options)
     return export.export(
-        data, _call(data, options.id), options.format, options.output, options.party, options.from_answer, options.force
+        data,
+        _call(data, options.id),
+        options.format,
+        options.output,
+        options.party,
+        not options.early_media,
+        options.force,
     )
 
 
@@ -196,7 +202,7 @@ def _play(options: argparse.Namespace) -> int:
     from vittne.appliance import listen  # noqa: PLC0415
 
     data = _data(options)
-    return listen.play(data, _call(data, options.id), options.party, options.from_answer)
+    return listen.play(data, _call(data, options.id), options.party, not options.early_media)
 
 
 def _explain(options: argparse.Namespace) -> int:

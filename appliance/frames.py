@@ -4,7 +4,6 @@ A recording keeps what was in the datagrams, not what was around them: Ethernet,
 made up here, from the addresses and ports that were recorded. So are
 
 - TCP sequence numbers: one segment a message, end to end, without a handshake;
-- the port of RTCP: the stream's and one more (RFC 3550 section 11), as the recording does not keep it;
 - UDP under messages that came in WebSocket frames: a WebSocket without its handshake is read by nobody.
 
 SRTP stays encrypted, and digits and credentials in SIP are the marks that were stored.
@@ -94,14 +93,6 @@ class Ends:
         ends = cls(place(source), place(destination))
         return ends if len(ends.source[0]) == len(ends.destination[0]) else cls(_NOWHERE, _NOWHERE)
 
-    def control(self) -> Ends:
-        """Return where their RTCP goes."""
-        return Ends(_up(self.source), _up(self.destination))
-
-
-def _up(where: Place) -> Place:
-    return where[0], min(where[1] + 1, 0xFFFF)
-
 
 class Framer:
     """Makes frames of records; keeps the TCP connections' numbers."""
@@ -109,17 +100,19 @@ class Framer:
     def __init__(self, streams: dict[int, Ends]) -> None:
         """streams: by their number in the records."""
         self._streams = streams
-        self._control = {number: ends.control() for number, ends in streams.items()}
         self._sent: dict[tuple[Place, Place], int] = {}
 
     def frame(self, kind: int, stream: int, body: bytes) -> bytes | None:
         """Return the frame of a record's packet; None for records that are none."""
         if kind == records.SIP:
             return self._signal(body)
-        known = self._streams if kind == records.RTP else self._control if kind == records.RTCP else None
-        if known is None:
+        if kind == records.RTCP:
+            said, packet = split_signal(body)
+            ends = Ends.of(said.get("source"), said.get("destination"))
+            return udp_frame(ends.source, ends.destination, packet)
+        if kind != records.RTP:
             return None
-        ends = known.get(stream, Ends(_NOWHERE, _NOWHERE))
+        ends = self._streams.get(stream, Ends(_NOWHERE, _NOWHERE))
         return udp_frame(ends.source, ends.destination, body)
 
     def _signal(self, body: bytes) -> bytes:
@@ -134,7 +127,7 @@ class Framer:
 
 
 def split_signal(body: bytes) -> tuple[dict[str, Any], bytes]:
-    """Return (transport, source and destination; the message) of a SIP record."""
+    """Return (source, destination and, of SIP, transport; the message) of a SIP or RTCP record."""
     line, _, message = body.partition(b"\n")
     try:
         said = json.loads(line)

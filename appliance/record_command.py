@@ -42,11 +42,12 @@ def run(options: RecordOptions) -> int:
     from vittne.appliance.registrar import Registrar  # noqa: PLC0415
     from vittne.appliance.store.files import Store  # noqa: PLC0415
     from vittne.appliance.store.lock import DataLock  # noqa: PLC0415
-    from vittne.appliance.worker import keep_memory  # noqa: PLC0415
+    from vittne.appliance.worker import keep_memory, keep_to_ourselves  # noqa: PLC0415
 
     if bool(options.interfaces) == bool(options.pcaps):
         raise RecordError("nothing to record from", "record", "give --interface or --pcap, one of the two")
     keep_memory()
+    keep_to_ourselves()
     Store(options.data).close()  # makes the directory
     with DataLock(options.data, "recording"):
         registrar = Registrar(options.data)
@@ -108,7 +109,6 @@ def _live(options: RecordOptions, registrar: Any) -> int:
     import structlog  # noqa: PLC0415
 
     from vittne.appliance import log as logging  # noqa: PLC0415
-    from vittne.appliance.seal.keys import archive_key_warning  # noqa: PLC0415
     from vittne.appliance.store.times import now_us  # noqa: PLC0415
     from vittne.appliance.supervisor import LiveSettings, Supervisor  # noqa: PLC0415
     from vittne.capture.offloads import offload_warning  # noqa: PLC0415
@@ -128,9 +128,7 @@ def _live(options: RecordOptions, registrar: Any) -> int:
         warning = offload_warning(name)
         if warning:
             log.warning(warning)
-    warning = archive_key_warning(options.data)
-    if warning:
-        log.warning(warning)
+    log_key_state(log, options.data)
     registrar.begin_run(options.interfaces, now_us(), VERSION)
     settings = LiveSettings(
         int(options.hold_back_s * NS),
@@ -151,6 +149,19 @@ def _live(options: RecordOptions, registrar: Any) -> int:
         calls = ", ".join(f"{count} {outcome}" for outcome, count in sorted(status.outcomes.items())) or "no calls"
         log.info("stopped", packets=status.frames, calls=calls, drops=status.drops)
     return 0
+
+
+def log_key_state(log: Any, data: Path) -> None:
+    """Say what the archive key lacks. Where only its public half is, this box records and cannot play."""
+    from vittne.appliance.seal.keys import KeysMissing, archive_key_warning  # noqa: PLC0415
+
+    try:
+        warning = archive_key_warning(data)
+    except KeysMissing:
+        log.info("the archive's private key is not here: what is recorded can be played elsewhere only")
+        return
+    if warning:
+        log.warning(warning)
 
 
 def _ring_size(options: RecordOptions, name: str) -> Any:

@@ -157,7 +157,7 @@ class Recorder:
         state = self.open.get(call.id)
         if state is not None and not state.failed and work.records:
             state.last_at = max(call.last_media_at, state.last_at)
-            state.part_from_at = state.part_from_at or call.last_media_at or call.first.first_at
+            state.part_from_at = state.part_from_at or _earliest(work.records)
             self._waiting.setdefault(call.id, []).extend(work.records)
             self._waiting_bytes += sum(map(len, work.records))
         if work.closed:
@@ -243,6 +243,11 @@ class Recorder:
             reports.append({**report, "outcome": "", "outcome_reasons": [], "folder": f"recordings/{state.folder}"})
         if reports:
             self._register.note_live(reports)
+
+
+def _earliest(records: Sequence[bytes | memoryview]) -> int:
+    """Return the time of the first record of any of the buffers, ns UTC."""
+    return min(int(record.HEADER.unpack_from(buffer)[0]) for buffer in records)
 
 
 def part_closed(summary: PartSummary, from_at: int, to_at: int) -> PartClosed:

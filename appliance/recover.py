@@ -52,6 +52,7 @@ def _close(registrar: Registrar, folder: Path) -> CallClosed | None:
         parts.append(part_closed(summarise(path, number, size), modified, modified))
     if not parts:
         registrar.keys.erase(recording_id)
+        registrar.ledger.record({"t": events.DISCARDED, "rec": recording_id, "reason": REASON})
         for path in folder.iterdir():
             path.unlink()
         folder.rmdir()

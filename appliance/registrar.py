@@ -116,6 +116,7 @@ class Registrar:
         for part in parts:
             digest = hashlib.sha256(part.capsule.encode()).hexdigest()
             self.ledger.record({"t": events.OPENED, "rec": part.recording_id, "part": part.part_no, "capsule": digest})
+        self.ledger.flush()
 
     def note_live(self, reports: Sequence[dict[str, Any]]) -> None:
         """Show calls that are being recorded in the catalogue."""

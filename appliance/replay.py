@@ -127,9 +127,12 @@ class FileRun:
         self._registrar.end_run()
 
 
-# What counters say of frames and messages that were read as they should be.
-_READ: Final = frozenset({"frames", "udp", "tcp", "tcp without payload", "fragment", "reassembled"})
-_METHODS: Final = re.compile(r"sip [A-Z]+|sip other method")
+# What counters say of frames, messages and connections that were read as they should be.
+_READ: Final = re.compile(
+    r"frames|(?:reassembled )?(?:udp|tcp|tcp without payload)|fragment|encap .*|sip [A-Z]+|sip other method"
+    r"|sip (?:tcp|ws): (?:messages|keep-alive bytes)|websocket: (?:control frames|keep-alives)"
+    r"|tcp: (?:sip|websocket) connections|tcp: connections closed"
+)
 
 
 def drops_of(pipeline: Pipeline) -> dict[str, dict[str, int]]:
@@ -142,9 +145,7 @@ def drops_of(pipeline: Pipeline) -> dict[str, dict[str, int]]:
     }
     drops = {
         layer: {
-            reason: int(count)
-            for reason, count in sorted(counters.items())
-            if count and reason not in _READ and not reason.startswith("encap ") and not _METHODS.fullmatch(reason)
+            reason: int(count) for reason, count in sorted(counters.items()) if count and not _READ.fullmatch(reason)
         }
         for layer, counters in sources.items()
     }

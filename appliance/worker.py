@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import pickle
+import resource
 import select
 import socket
 import sys
@@ -26,9 +27,10 @@ from vittne.appliance.registrar import CallClosed
 from vittne.appliance.replay import drops_of
 from vittne.appliance.seal.keys import ArchiveKey
 from vittne.appliance.seal.part import summarise, truncate_to
-from vittne.appliance.snapshot import Snapshots
+from vittne.appliance.snapshot import Freezer, Snapshots
 from vittne.appliance.store.files import Store
 from vittne.capture.columns import SECOND, Block
+from vittne.capture.interfaces import look_up
 from vittne.capture.merge import Merge, rows_of
 from vittne.capture.pipeline import Pipeline, Settings
 from vittne.capture.ring import Ring, RingStatistics, Token
@@ -39,6 +41,7 @@ _NEVER: Final = 1 << 61
 _MERGE_WIDTH_NS: Final = 1_000_000  # signalling may come on one interface and its answer on another
 _COMFORTABLE: Final = 0.75  # above, the kernel drops single packets although blocks are free
 _STATUS_NS: Final = SECOND
+_PR_SET_DUMPABLE: Final = 4
 
 Position = tuple[int, int]  # block, packet in it
 
@@ -63,6 +66,7 @@ class _Memory:
     heard: list[Position]  # ring by ring: signalling before this was heard
     committed: list[Position]  # media before this is written
     lost: dict[str, int] = field(default_factory=dict)  # kernel drops by interface
+    cards: dict[str, int] = field(default_factory=dict)
 
 
 class Worker:
@@ -72,6 +76,7 @@ class Worker:
         self._start = start
         self._channel = channel
         self._store = Store(Path(start.data_dir), create=False)
+        self._freezer = Freezer()
         self._snapshots = Snapshots((start.snapshot_fds[0], start.snapshot_fds[1]))
         self._rings = [Ring(RingHandle(**ring), number) for number, ring in enumerate(start.rings)]
         self._held: list[deque[_Held]] = [deque() for _ in self._rings]
@@ -80,6 +85,7 @@ class Worker:
         self._committed: list[Position] = [(0, 0)] * len(self._rings)
         self._before: dict[str, int] = {}
         self._lost: dict[str, int] = {}
+        self._cards: dict[str, int] = {}  # the network cards' counters when the run began
         self._messages: list[str] = []
         self._told_ns = 0
         settings = Settings(start.hold_back_ns, start.media_silence_ns, record_unsignalled=start.record_unsignalled)
@@ -105,6 +111,7 @@ class Worker:
     def _go_on(self, memory: _Memory) -> None:
         self._heard, self._committed = memory.heard, memory.committed
         self._before = memory.lost
+        self._cards = memory.cards
         recorder = self._recorder
         recorder.packets = memory.packets
         recorder.open = memory.open
@@ -245,8 +252,20 @@ class Worker:
             list(self._heard),
             list(self._committed),
             {**self._before, **self._lost_in_all()},
+            self._cards,
         )
-        self._snapshots.write(pickle.dumps(memory, pickle.HIGHEST_PROTOCOL))
+        self._snapshots.write(self._freezer.freeze(memory))
+
+    def _lost_by_cards(self) -> dict[str, int]:
+        """Return what was lost before it reached a ring since the run began, by interface and cause."""
+        found: dict[str, int] = {}
+        for ring in self._rings:
+            interface = look_up(ring.handle.interface)
+            if interface is not None:
+                for cause in ("missed", "fifo"):
+                    found[f"{interface.name} {cause}"] = getattr(interface.drops, cause)
+        self._cards = self._cards or found
+        return {name: number - self._cards.get(name, 0) for name, number in found.items()}
 
     def _lost_in_all(self) -> dict[str, int]:
         names = {*self._before, *self._lost}
@@ -276,6 +295,9 @@ class Worker:
         lost = {name: number for name, number in self._lost_in_all().items() if number}
         if lost:
             drops["kernel"] = lost
+        card = {name: number for name, number in self._lost_by_cards().items() if number}
+        if card:
+            drops["network card"] = card
         self._messages += [f"fault: {fault}" for fault in pipeline.faults]
         pipeline.faults.clear()
         status = Status(
@@ -313,9 +335,16 @@ def keep_memory() -> None:
         mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD
 
 
+def keep_to_ourselves() -> None:
+    """Voices and keys go into no core dump, and no other process of this user may read our memory."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
 def main(fd: int) -> int:
     """Run a worker whose parent is at the other end of a socket."""
     keep_memory()
+    keep_to_ourselves()
     channel = Channel(socket.socket(fileno=fd))
     try:
         Worker(parse_start(channel.receive()), channel).run()

@@ -106,6 +106,8 @@ class CaptureFile:
         return passing - here
 
     def _set_mono(self, block: Block) -> None:
+        # Everywhere behind this, a time of 0 means not yet. Some captures begin at 1970.
+        block.at_ns = np.maximum(block.at_ns, 1)
         mono_ns = np.maximum.accumulate(block.at_ns)
         if mono_ns[0] < self.mono_ns:
             np.maximum(mono_ns, self.mono_ns, out=mono_ns)

@@ -7,6 +7,7 @@ Pure: blocks, times and values in, values out. Nothing here runs once an RTP pac
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -335,10 +336,11 @@ class Pipeline:
             np.array([run.flow for run in runs], np.int32), np.array([run.end - run.begin for run in runs])
         )
         keep = self.states.update(rows, grouped, self.buffers)
+        self.counters["mirror duplicate"] += int(np.count_nonzero(~keep))
         self._touch(rows, runs)
         for call, pieces, packets in store(rows, runs, keep, self.buffers, self.counters):
             work = works.setdefault(call.id, CallWork(call))
-            work.records += self._stream_records(call)
+            work.records += self._stream_records(call, int(rows.at_ns[0]))
             work.records += pieces
             work.packets += packets
 
@@ -350,16 +352,14 @@ class Pipeline:
                 call = run.stream.call
                 call.last_media_mono, call.last_media_at = mono, int(rows.at_ns[run.end - 1])
 
-    def _stream_records(self, call: Call) -> list[bytes]:
-        """STREAM records of streams that are new or were described anew."""
+    def _stream_records(self, call: Call, at_ns: int) -> list[bytes]:
+        """STREAM records of streams that are new or were described anew, at or soon after a time."""
         out = []
         for stream in call.streams.values():
             if not stream.announced:
                 stream.announced = True
-                tally = self.states.tally(stream.flow)
-                out.append(
-                    record.encode_json(record.STREAM, tally.first_at, stream_report(stream, None), stream.number)
-                )
+                since = max(at_ns, self.states.tally(stream.flow).first_at)
+                out.append(record.encode_json(record.STREAM, since, stream_report(stream, None), stream.number))
         return out
 
     def _controls(self, horizon: int) -> None:
@@ -374,8 +374,12 @@ class Pipeline:
                 continue
             ssrc = int.from_bytes(control.packet[4:8], "big")
             number = next((s.number for s in call.streams.values() if s.ssrc == ssrc), 0)
-            body = record.encode(record.RTCP, control.at_ns, control.packet, number)
-            call.signals.append((control.mono_ns, body))
+            where = {"source": self._text(control.src), "destination": self._text(control.dst)}
+            body = json.dumps(where, separators=(",", ":")).encode() + b"\n" + control.packet
+            call.signals.append((control.mono_ns, record.encode(record.RTCP, control.at_ns, body, number)))
+
+    def _text(self, place: Place) -> str:
+        return place_text(self.addresses.text(place[0]), place[1])
 
     def _sign(self, call: Call, horizon: int, works: dict[str, CallWork]) -> None:
         due = list(call.due(horizon if not call.closed else 1 << 62))
@@ -426,6 +430,7 @@ class Pipeline:
         work.closed, work.report = True, report
         work.keep = call.answered
         if call.opened or work.packets:
+            work.records += self._stream_records(call, call.last_media_at)  # which are copies is known only now
             self._sign(call, 1 << 62, works)
         for flow in list(call.streams):
             self.matcher.release(flow)

@@ -24,7 +24,7 @@ HEADER_BYTES: Final = 16
 ALIGNMENT: Final = 16
 
 RTP: Final = 1  # an RTP packet as captured, header and extensions included
-RTCP: Final = 2  # a compound packet as captured
+RTCP: Final = 2  # a line of JSON, then the compound packet as captured
 SIP: Final = 3  # a line of JSON, then the message with marks of equal length
 EVENT: Final = 4  # JSON
 STREAM: Final = 5  # JSON: what stream number N is

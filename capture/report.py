@@ -21,6 +21,7 @@ UNANSWERED: Final = "unanswered"
 
 _NOT_VOICE: Final = frozenset({"TELEPHONE-EVENT", "CN"})
 _LOSSY: Final = 0.05  # share of a voice's packets that never came, from which on it is said
+_TOGETHER_NS: Final = 2_000_000_000
 _ENDS_WITHOUT_BYE: Final = frozenset({"capture-end", "media-silence", "session-timer"})
 
 
@@ -133,9 +134,8 @@ def _parties(call: Call) -> list[dict[str, Any]]:
                     "uri": uri_text(who.uri),
                     "name": who.display,
                     "from": rfc3339(session.first_at),
-                    "to": rfc3339(session.ended_at),
                 },
-            )
+            )["to"] = rfc3339(session.ended_at)  # sessions stand in the order of their starts
     return sorted(found.values(), key=lambda p: (p["seat"], p["from"] or ""))
 
 
@@ -244,6 +244,10 @@ def call_report(call: Call, states: StreamStates) -> dict[str, Any]:
             "flags": (["not-decodable"] if undecodable else []) + (["joined-midway"] if first.joined_midway else []),
             "not_decodable": undecodable,
             "other_media": call.other_media,
+            "voices": [
+                {"number": s.number, "seat": s.seat, "copy": s.copy, "foreign": s.foreign, "early": s.early}
+                for s in streams
+            ],
             "gaps": call.gaps,
             "sip_messages": call.signals_seen,
         },
@@ -254,8 +258,12 @@ def _end_reason(call: Call) -> str:
     ended = [s for s in call.sessions if s.ended_at]
     if not ended:
         return ""
-    hung_up = [s for s in ended if s.end_reason not in _ENDS_WITHOUT_BYE]
-    return min(hung_up or ended, key=lambda s: s.ended_mono).end_reason
+    # Legs of a B2BUA hang up one after the other, and the first BYE says who it was; a leg that was
+    # transferred away ended long before the call did.
+    last = max(s.ended_mono for s in ended)
+    together = [s for s in ended if last - s.ended_mono < _TOGETHER_NS]
+    hung_up = [s for s in together if s.end_reason not in _ENDS_WITHOUT_BYE]
+    return min(hung_up or together, key=lambda s: s.ended_mono).end_reason
 
 
 def _dialog(session: Session, dialog: Dialog | None, outcome: str, reasons: list[str]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ writer's fault: it is refused with its place, never guessed at.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -18,31 +17,49 @@ import numpy as np
 import numpy.typing as npt
 
 from vittne.capture.columns import I64, U8, U16
-
-Buffer = bytes | bytearray | memoryview
-
-RECORD: Final = np.dtype(
-    [
-        ("at_ns", "<i8"),  # UTC, ns since 1970: arrival of a packet, time of an event
-        ("length", "<u4"),  # bytes of body; the zeros after it are not counted
-        ("stream", "<u2"),  # which stream, as its STREAM record numbers it; 0 when none
-        ("type", "u1"),
-        ("flags", "u1"),
-    ]
+from vittne.capture.record import (
+    ALIGNMENT,
+    END,
+    EVENT,
+    GAP,
+    HEADER,
+    HEADER_BYTES,
+    META,
+    PADDING,
+    RECORD,
+    RTCP,
+    RTP,
+    SIP,
+    STREAM,
+    Buffer,
+    encode,
 )
-HEADER: Final = struct.Struct("<qIHBB")
-HEADER_BYTES: Final = 16
-ALIGNMENT: Final = 16
 
-RTP: Final = 1  # an RTP packet as captured, header and extensions included
-RTCP: Final = 2  # a compound packet as captured
-SIP: Final = 3  # a line of JSON, then the message with marks of equal length
-EVENT: Final = 4  # JSON
-STREAM: Final = 5  # JSON: what stream number N is
-GAP: Final = 6  # JSON
-PADDING: Final = 7  # zeros, first in a group
-META: Final = 8  # JSON: all that a list shows about the call
-END: Final = 9  # nothing follows in this part
+__all__ = [
+    "ALIGNMENT",
+    "END",
+    "EVENT",
+    "GAP",
+    "HEADER",
+    "HEADER_BYTES",
+    "META",
+    "PADDING",
+    "RECORD",
+    "RTCP",
+    "RTP",
+    "SIP",
+    "STREAM",
+    "Buffer",
+    "Columns",
+    "Record",
+    "RecordsDamaged",
+    "columns",
+    "encode",
+    "iter_records",
+    "padded",
+    "record_offsets",
+    "rtp_columns",
+]
 
 _RUN_TRY: Final = 16  # rows first looked at for equal strides; doubled while they hold
 _PLAIN_STEPS: Final = 256  # records walked one by one after sizes turned out mixed
@@ -98,16 +115,6 @@ class Columns:
 def padded(length: int) -> int:
     """Return length rounded up to a multiple of 16."""
     return (length + 15) & ~15
-
-
-def encode(type: int, at_ns: int, body: Buffer, stream: int = 0, flags: int = 0) -> bytes:
-    """Return one record: header, body, zeros to a multiple of 16. Not for PADDING.
-
-    >>> encode(END, 7, b"").hex()
-    '07000000000000000000000000000900'
-    """
-    length = len(body)
-    return b"".join((HEADER.pack(at_ns, length, stream, type, flags), body, bytes(-length & 15)))
 
 
 def iter_records(plaintext: Buffer) -> Iterator[Record]:

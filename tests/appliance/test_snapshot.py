@@ -38,7 +38,9 @@ def test_a_writer_that_comes_after_another_goes_on_counting() -> None:
 
 
 def test_what_is_frozen_twice_comes_back_equal_and_shared_where_it_was_shared() -> None:
-    session = sdp.parse(b"v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n")
+    session = sdp.parse(
+        b"v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+    )
     assert isinstance(session, sdp.Session)
     media = session.media[0]
     freezer = Freezer()

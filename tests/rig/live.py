@@ -85,7 +85,7 @@ def play(sender: socket.socket, slices: Iterator[Any]) -> int:
     first: int | None = None
     sent = 0
     for piece in slices:
-        data = memoryview(np.ascontiguousarray(piece.data))
+        data = np.ascontiguousarray(piece.data).data
         for at_ns, offset, length in zip(
             piece.at_ns.tolist(), piece.offset.tolist(), piece.length.tolist(), strict=True
         ):
