@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from rig.namespaces import Room
+
 from vittne.appliance.seal.keys import ArchiveKey, KeyStore, open_capsule
 from vittne.appliance.seal.part import PartReader
 from vittne.appliance.seal.records import rtp_columns
