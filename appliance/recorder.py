@@ -19,6 +19,7 @@ from vittne.appliance.seal.part import PartSummary, PartWriter
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import Store
 from vittne.capture import record
+from vittne.capture.assemble import Packets, encode, join
 from vittne.capture.calls import Call
 from vittne.capture.columns import SECOND
 from vittne.capture.pipeline import CallWork, Commit, Pipeline
@@ -26,6 +27,9 @@ from vittne.capture.report import PARTIAL, RECORDED, call_report
 
 PART_NS: Final = 15 * 60 * SECOND  # a new part this often, so that hashes of long calls are kept early
 DISK: Final = "disk"
+_LARGE_GROUP: Final = 768 << 10  # bytes; a group holds a megabyte
+_TYPE_AT: Final = 14  # of a record's header
+_DESCRIPTION: Final = record.encode(record.STREAM, 0, b"")  # marks the end of what waits
 _LIVE_NOTE_NS: Final = 60 * SECOND
 
 
@@ -49,6 +53,14 @@ class OpenRecording:
     parts: list[PartClosed] = field(default_factory=list)
     synced: int = 0  # bytes of the open part that a commit made last
     failed: bool = False
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What is to be appended to a recording."""
+
+    pieces: list[bytes | Packets]
+    size: int = 0  # bytes, once they are records
 
 
 class Recorder:
@@ -77,7 +89,7 @@ class Recorder:
         self._register = register
         self._gather_bytes = gather_bytes
         self._part_ns = part_ns
-        self._waiting: dict[str, list[bytes | memoryview]] = {}
+        self._waiting: dict[str, _Waiting] = {}
         self._waiting_bytes = 0
         self._writers: dict[str, PartWriter] = {}
         self._noted_mono = 0
@@ -92,14 +104,22 @@ class Recorder:
         for work in commit.works:
             self._take(work)
         if self._waiting_bytes >= self._gather_bytes:
-            for recording_id in list(self._waiting):
-                self._write(recording_id)
-        if not self._waiting:
-            self.pipeline.buffers.arena.reset()
+            self.flush()
         if not self._gather_bytes:
             self._store.sync()
         for recording_id, writer in self._writers.items():
             self.open[recording_id].synced = writer.size
+
+    def flush(self) -> None:
+        """Write everything that waits: no packet of a commit so far is needed any more."""
+        for recording_id in list(self._waiting):
+            self._write(recording_id)
+        self.pipeline.all_written()
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether the blocks that were committed can go back."""
+        return not self._waiting
 
     def settle(self) -> None:
         """Tell the registrar what is finished. After a crash in here the next worker tells it again."""
@@ -158,8 +178,13 @@ class Recorder:
         if state is not None and not state.failed and work.records:
             state.last_at = max(call.last_media_at, state.last_at)
             state.part_from_at = state.part_from_at or _earliest(work.records)
-            self._waiting.setdefault(call.id, []).extend(work.records)
-            self._waiting_bytes += sum(map(len, work.records))
+            waiting = self._waiting.setdefault(call.id, _Waiting([]))
+            waiting.pieces += work.records
+            size = sum(map(_size, work.records))
+            waiting.size += size
+            self._waiting_bytes += size
+            if self._gather_bytes and waiting.size > _LARGE_GROUP:
+                self._write(call.id)
         if work.closed:
             self._write(call.id)
             self._close(work, state)
@@ -168,14 +193,31 @@ class Recorder:
         """Append what waits for a recording."""
         waiting = self._waiting.pop(recording_id, None)
         writer = self._writers.get(recording_id)
-        if not waiting:
+        if waiting is None:
             return
-        self._waiting_bytes -= sum(map(len, waiting))
+        self._waiting_bytes -= waiting.size
         if writer is not None:
             try:
-                writer.append(waiting)
+                writer.append(self._encode(waiting.pieces))
             except StoreError as error:
                 self._give_up(recording_id, self.open[recording_id], error)
+
+    def _encode(self, waiting: list[bytes | Packets]) -> list[bytes | memoryview]:
+        """Return records as bytes: packets of several commits together, but not across a STREAM record.
+
+        A stream's description holds for the packets behind it; all other records say themselves when they are.
+        """
+        out: list[bytes | memoryview] = []
+        packets: list[Packets] = []
+        for piece in [*waiting, _DESCRIPTION]:
+            if isinstance(piece, Packets):
+                packets.append(piece)
+                continue
+            if packets and piece[_TYPE_AT] == record.STREAM:
+                out += encode(join(packets), self.pipeline.buffers)
+                packets = []
+            out.append(piece)
+        return out[:-1]
 
     def _close(self, work: CallWork, state: OpenRecording | None) -> None:
         report = work.report
@@ -245,9 +287,16 @@ class Recorder:
             self._register.note_live(reports)
 
 
-def _earliest(records: Sequence[bytes | memoryview]) -> int:
-    """Return the time of the first record of any of the buffers, ns UTC."""
-    return min(int(record.HEADER.unpack_from(buffer)[0]) for buffer in records)
+def _size(piece: bytes | Packets) -> int:
+    return piece.size_bytes if isinstance(piece, Packets) else len(piece)
+
+
+def _earliest(records: Sequence[bytes | Packets]) -> int:
+    """Return the time of the first record, ns UTC."""
+    return min(
+        int(piece.at_ns.min()) if isinstance(piece, Packets) else int(record.HEADER.unpack_from(piece)[0])
+        for piece in records
+    )
 
 
 def part_closed(summary: PartSummary, from_at: int, to_at: int) -> PartClosed:

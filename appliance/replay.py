@@ -17,9 +17,9 @@ from vittne.capture.pcapfile import CaptureFile, CaptureFileError
 from vittne.capture.pipeline import Pipeline, Settings
 from vittne.capture.slab import SlabRing
 
-SLAB_BYTES: Final = 112 << 20
+SLAB_BYTES: Final = 160 << 20
 GATHER_BYTES: Final = 64 << 20
-_COMMIT_FRAMES: Final = 100_000
+_COMMIT_FRAMES: Final = 200_000
 _NEVER: Final = 1 << 61
 
 
@@ -59,6 +59,7 @@ class FileRun:
         self._recorder = Recorder(self._pipeline, registrar.store, registrar.public, registrar, GATHER_BYTES, part_ns)
         self._held: deque[Block] = deque()
         self._since_commit = 0
+        self._committed = 0
 
     def run(self, paths: Sequence[str], version: str, progress: Callable[[str, int], None] | None = None) -> Summary:
         """Read the files, write the recordings, return what there was. progress(path, bytes read of it)."""
@@ -101,18 +102,29 @@ class FileRun:
     def _make_room(self) -> None:
         """The slab is full: what is older than the hold-back goes, or, at a rate beyond it, the older half."""
         before = len(self._held)
+        self._recorder.flush()
         self._commit(self._pipeline.now_mono - self._pipeline.settings.hold_back_ns)
+        self._recorder.flush()
+        self._release()
         if len(self._held) == before and self._held:
             self._pipeline.counters["hold-back shortened"] += 1
             middle = self._held[len(self._held) // 2]
             self._commit(int(middle.mono_ns[-1]))
+            self._recorder.flush()
+            self._release()
 
     def _commit(self, horizon: int, final: bool = False) -> None:
         self._recorder.commit(horizon, final)
         self._recorder.settle()
+        self._committed = horizon
+        self._since_commit = 0
+        self._release()
+
+    def _release(self) -> None:
+        """Give blocks back whose packets are written."""
+        horizon = self._committed if self._recorder.is_flushed else 0
         while self._held and int(self._held[0].mono_ns[-1]) <= horizon:
             self._slab.release(self._held.popleft())
-        self._since_commit = 0
 
     def _finish(self, summary: Summary) -> None:
         pipeline = self._pipeline

@@ -10,6 +10,7 @@ media from where it was written. So nothing is lost and nothing is written twice
 from __future__ import annotations
 
 import ctypes
+import gc
 import pickle
 import resource
 import select
@@ -41,6 +42,7 @@ _NEVER: Final = 1 << 61
 _MERGE_WIDTH_NS: Final = 1_000_000  # signalling may come on one interface and its answer on another
 _COMFORTABLE: Final = 0.75  # above, the kernel drops single packets although blocks are free
 _STATUS_NS: Final = SECOND
+_COMMIT_ROWS: Final = 500_000  # packets in one commit
 _PR_SET_DUMPABLE: Final = 4
 
 Position = tuple[int, int]  # block, packet in it
@@ -165,9 +167,14 @@ class Worker:
             asked = time.monotonic_ns()
             read = self._read(asked)
             now = time.monotonic_ns()
-            if now >= next_ns:
-                self._commit(now - self._start.hold_back_ns)
-                next_ns = max(next_ns + self._start.commit_ns, time.monotonic_ns())
+            # Caught up first: a commit must not run ahead of what was read. But two periods late at most.
+            if now >= next_ns and (not read or now >= next_ns + 2 * self._start.commit_ns):
+                due = asked - self._start.hold_back_ns
+                horizon = self._bounded(due)
+                self._commit(horizon)
+                ended = time.monotonic_ns()
+                rest = max(next_ns + self._start.commit_ns, ended + self._start.commit_ns // 2)
+                next_ns = ended if horizon < due else rest
                 if select.select([self._channel.fileno()], [], [], 0)[0]:
                     self._channel.receive()
                     break
@@ -179,6 +186,17 @@ class Worker:
                     self._channel.receive()  # "stop" is all that comes unasked
                     break
         self._finish()
+
+    def _bounded(self, horizon: int) -> int:
+        """Return a time up to which no more packets wait than one commit may take: its columns cost memory."""
+        for held in self._held:
+            count = 0
+            for one in held:
+                count += len(one.block)
+                if count > _COMMIT_ROWS:
+                    horizon = min(horizon, int(one.block.mono_ns[-1]))
+                    break
+        return horizon
 
     def _read(self, now_ns: int) -> bool:
         """Feed what the rings have; whether there was anything."""
@@ -331,8 +349,8 @@ def keep_memory() -> None:
     """Tell malloc to keep what is freed: columns come and go at every block, and fresh pages cost most."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:  # glibc
-        mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
-        mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD
+        mallopt(-3, 64 << 20)  # M_MMAP_THRESHOLD
+        mallopt(-1, 64 << 20)  # M_TRIM_THRESHOLD
 
 
 def keep_to_ourselves() -> None:
@@ -344,6 +362,8 @@ def keep_to_ourselves() -> None:
 def main(fd: int) -> int:
     """Run a worker whose parent is at the other end of a socket."""
     keep_memory()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)
     keep_to_ourselves()
     channel = Channel(socket.socket(fileno=fd))
     try:

@@ -11,7 +11,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from vittne.capture.arena import Arena
 from vittne.capture.columns import I64, Bytes
 
 _SPACING: Final = 1 << 40  # far above the largest ring
@@ -24,7 +23,6 @@ class Buffers:
     def __init__(self) -> None:
         self._buffers: list[Bytes] = [np.zeros(1 << 12, np.uint8)]
         self._base: dict[int, int] = {}
-        self.arena = Arena()  # where records are put together
         self._side_used = 16  # records are read from 16 bytes before a packet
 
     def base(self, data: Bytes) -> int:

@@ -58,7 +58,7 @@ class CallBook:
         self._entries: dict[str, list[Expected]] = {}  # by Call-ID, all that are valid and some that were
         self._current: dict[str, dict[Line, list[Expected]]] = {}
         self.links = Linker(self.tracker, self.calls, self._call_of)
-        self._ways: dict[tuple[str, int, int, int, int], bytes] = {}
+        self._ways: dict[tuple[str, Place, Place], bytes] = {}
         self._addresses = addresses
         self._lead_ns = lead_ns
 
@@ -95,21 +95,20 @@ class CallBook:
 
     def _note(self, call: Call, heard: Heard, raw: bytes) -> None:
         """Keep a message for the recording: where it went, and what it said without its secrets."""
-        call.note(heard.at_ns, heard.mono_ns, record.SIP, self._where(heard) + masked(raw))
+        where = self.ends((heard.src, heard.sport), (heard.dst, heard.dport), heard.transport)
+        call.note(heard.at_ns, heard.mono_ns, record.SIP, where + masked(raw))
 
-    def _where(self, heard: Heard) -> bytes:
-        """Return the line of JSON in front of a message; the same few again and again."""
-        way = (heard.transport, heard.src, heard.sport, heard.dst, heard.dport)
+    def ends(self, src: Place, dst: Place, transport: str = "") -> bytes:
+        """Return the line of JSON in front of a recorded packet, where it went; the same few again and again."""
+        way = (transport, src, dst)
         line = self._ways.get(way)
         if line is None:
             if len(self._ways) >= _MOST_WAYS:
                 self._ways.clear()
             text = self._addresses.text
-            where = {
-                "transport": heard.transport,
-                "source": place_text(text(heard.src), heard.sport),
-                "destination": place_text(text(heard.dst), heard.dport),
-            }
+            where = {"source": place_text(text(src[0]), src[1]), "destination": place_text(text(dst[0]), dst[1])}
+            if transport:
+                where["transport"] = transport
             line = self._ways[way] = json.dumps(where, separators=(",", ":")).encode() + b"\n"
         return line
 

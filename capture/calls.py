@@ -130,7 +130,10 @@ class Call:
     @property
     def is_live(self) -> bool:
         """Whether media may still come."""
-        return any(s.is_live for s in self.sessions)
+        for session in self.sessions:  # noqa: SIM110 - asked for every call at every commit
+            if session.is_live:
+                return True
+        return False
 
     @property
     def _talked(self) -> list[Session]:
@@ -155,7 +158,7 @@ class Call:
     @property
     def last_signal_mono(self) -> int:
         """When signalling was heard last."""
-        return max(s.last_mono for s in self.sessions)
+        return self.sessions[0].last_mono if len(self.sessions) == 1 else max(s.last_mono for s in self.sessions)
 
     def seat(self, session: Session, side: int) -> int:
         """Return the seat, CALLER or CALLEE, of a session's party."""

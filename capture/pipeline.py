@@ -7,7 +7,6 @@ Pure: blocks, times and values in, values out. Nothing here runs once an RTP pac
 
 from __future__ import annotations
 
-import json
 import traceback
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from vittne.capture import record
 from vittne.capture.addresses import AddressBook
+from vittne.capture.assemble import Packets
 from vittne.capture.buffers import Buffers
 from vittne.capture.callbook import CallBook, place_text
 from vittne.capture.calls import Call
@@ -75,10 +75,10 @@ class Settings:
 
 @dataclass(slots=True)
 class CallWork:
-    """What a commit has to write of one call. records are valid until the next commit."""
+    """What a commit has to write of one call. Packets are valid while the blocks they came in are held."""
 
     call: Call
-    records: list[bytes | memoryview] = field(default_factory=list)
+    records: list[bytes | Packets] = field(default_factory=list)
     packets: int = 0
     closed: bool = False
     report: dict[str, Any] | None = None  # of a closed call: `show --json` without what only the store knows
@@ -249,17 +249,11 @@ class Pipeline:
         return before is not None and mono_ns - before <= MIRROR_WINDOW_NS
 
     def _rtcp(self, packets: Datagrams, rows: npt.NDArray[np.intp]) -> None:
-        for row in rows.tolist():
-            start = int(packets.offset[row])
-            self._control.append(
-                _Control(
-                    int(packets.mono_ns[row]),
-                    int(packets.at_ns[row]),
-                    (int(packets.src[row]), int(packets.sport[row])),
-                    (int(packets.dst[row]), int(packets.dport[row])),
-                    packets.data[start : start + int(packets.length[row])].tobytes(),
-                )
-            )
+        names = ("src", "sport", "dst", "dport", "offset", "length", "at_ns", "mono_ns")
+        columns = [getattr(packets, name)[rows].tolist() for name in names]
+        for src, sport, dst, dport, offset, length, at_ns, mono_ns in zip(*columns, strict=True):
+            packet = packets.data[offset : offset + length].tobytes()
+            self._control.append(_Control(mono_ns, at_ns, (src, sport), (dst, dport), packet))
 
     def _segments(self, segments: Segments, heard: list[Heard]) -> None:
         rows = self.tcp.rows_to_feed(segments)
@@ -287,11 +281,14 @@ class Pipeline:
             if call.opened or call.id in works:
                 self._sign(call, horizon_mono, works)
         done.works = list(works.values())
-        if not self._rtp:
-            self.buffers.forget_side()
         if final or horizon_mono - self._kept_house > _HOUSEKEEPING_NS:
             self._keep_house(horizon_mono, final, done)
         return done
+
+    def all_written(self) -> None:
+        """Say that the packets of all commits so far are encoded: nothing points into bytes copied aside."""
+        if not self._rtp:
+            self.buffers.forget_side()
 
     def _due(self, horizon: int) -> tuple[RtpRows | None, FlowRows | None]:
         rows: list[RtpRows] = []
@@ -338,11 +335,11 @@ class Pipeline:
         keep = self.states.update(rows, grouped, self.buffers)
         self.counters["mirror duplicate"] += int(np.count_nonzero(~keep))
         self._touch(rows, runs)
-        for call, pieces, packets in store(rows, runs, keep, self.buffers, self.counters):
+        for call, packets in store(rows, runs, keep, self.buffers, self.counters):
             work = works.setdefault(call.id, CallWork(call))
             work.records += self._stream_records(call, int(rows.at_ns[0]))
-            work.records += pieces
-            work.packets += packets
+            work.records.append(packets)
+            work.packets += len(packets)
 
     def _touch(self, rows: RtpRows, runs: list[Run]) -> None:
         """Note when each call was heard last."""
@@ -374,25 +371,26 @@ class Pipeline:
                 continue
             ssrc = int.from_bytes(control.packet[4:8], "big")
             number = next((s.number for s in call.streams.values() if s.ssrc == ssrc), 0)
-            where = {"source": self._text(control.src), "destination": self._text(control.dst)}
-            body = json.dumps(where, separators=(",", ":")).encode() + b"\n" + control.packet
+            body = self.book.ends(control.src, control.dst) + control.packet
             call.signals.append((control.mono_ns, record.encode(record.RTCP, control.at_ns, body, number)))
 
-    def _text(self, place: Place) -> str:
-        return place_text(self.addresses.text(place[0]), place[1])
-
     def _sign(self, call: Call, horizon: int, works: dict[str, CallWork]) -> None:
-        due = list(call.due(horizon if not call.closed else 1 << 62))
-        if due:
-            works.setdefault(call.id, CallWork(call)).records += due
+        until = horizon if not call.closed else 1 << 62
+        if call.signals and call.signals[0][0] <= until:
+            works.setdefault(call.id, CallWork(call)).records += call.due(until)
 
     def _close(self, horizon: int, final: bool, works: dict[str, CallWork]) -> None:
+        settings = self.settings
+        least = min(settings.media_silence_ns, settings.timer_silence_ns, settings.unsignalled_silence_ns)
+        silent_since = min(horizon, self.now_mono) - least
         for call in list(self.book.calls.values()):
             if call.is_live:
-                self._end_silent(call, horizon, final)
-            over = not call.is_live and (final or horizon >= call.end_mono + GRACE_NS)
+                if final or max(call.last_media_mono, call.last_signal_mono) < silent_since:
+                    self._end_silent(call, horizon, final)
+                if call.is_live:
+                    continue
             # A refused attempt may be tried again under its Call-ID (401, 3xx): the tracker says when not.
-            if over and (call.answered or final):
+            if final or (call.answered and horizon >= call.end_mono + GRACE_NS):
                 self._finish(call, works)
         while self.book.unanswered:
             call = self.book.unanswered.popleft()

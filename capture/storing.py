@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from vittne.capture.assemble import Stored, records_by_call
+from vittne.capture.assemble import Packets
 from vittne.capture.buffers import Buffers
 from vittne.capture.calls import Call, Stream
 from vittne.capture.columns import I64
@@ -29,8 +29,8 @@ _NO_VOICE: Final = "rtp without signalling"
 
 def store(
     rows: RtpRows, runs: Sequence[Run], keep: Mask, buffers: Buffers, counters: Counter[str]
-) -> list[tuple[Call, list[memoryview], int]]:
-    """Return calls with the records of their packets and how many those are; count what is left out.
+) -> list[tuple[Call, Packets]]:
+    """Return calls with the packets to be stored of them; count what is left out.
 
     runs: cover the rows in order. keep: (n,) bool, False for a mirror's copies.
     """
@@ -124,7 +124,7 @@ def _records(
     call_of: I64,
     calls: list[Call],
     buffers: Buffers,
-) -> list[tuple[Call, list[memoryview], int]]:
+) -> list[tuple[Call, Packets]]:
     stream_of = np.array([run.stream.number if run.stream is not None else 0 for run in runs], np.uint16)
     chosen = np.flatnonzero(wanted)
     call_column = np.repeat(call_of, number)[chosen]
@@ -132,13 +132,15 @@ def _records(
     if (call_column[1:] < call_column[:-1]).any():
         again = np.argsort(call_column, kind="stable")
         chosen, call_column = chosen[again], call_column[again]
-    batch = Stored(
+    packets = Packets(
         rows.address[chosen],
         rows.length[chosen],
         rows.at_ns[chosen],
         np.repeat(stream_of, number)[chosen],
-        call_column,
     )
-    views = records_by_call(batch, len(calls), buffers)
-    packets = np.bincount(call_column, minlength=len(calls)).tolist()
-    return [(call, pieces, count) for call, pieces, count in zip(calls, views, packets, strict=True) if count]
+    ends = np.cumsum(np.bincount(call_column, minlength=len(calls))).tolist()
+    return [
+        (call, packets.rows(slice(begin, end)))
+        for call, begin, end in zip(calls, [0, *ends[:-1]], ends, strict=True)
+        if end > begin
+    ]

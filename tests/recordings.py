@@ -36,9 +36,9 @@ class Recorded:
         return row
 
 
-def record(scenario: Scenario, where: Path) -> Recorded:
-    """Record a scenario's capture."""
-    capture = scenario.write(where / "capture.pcap")
+def record(scenario: Scenario, where: Path, wrap: str = "plain") -> Recorded:
+    """Record a scenario's capture, its frames in one of building.encapsulation.WRAPPERS."""
+    capture = scenario.write(where / "capture.pcap", wrap)
     registrar = Registrar(where / "data")
     try:
         summary = FileRun(registrar, Settings(), slab_bytes=16 << 20).run([str(capture)], "test")

@@ -8,6 +8,7 @@ cannot be read is left out.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from vittne.codecs.formats import STATIC, Format
@@ -61,9 +62,15 @@ def read_payloads(formats: Iterable[str], rtpmaps: Iterable[str], fmtps: Iterabl
             fmtp = parameters.get(text, "")
             payloads.setdefault(
                 number_or_none,
-                Format(known.encoding, known.clock_rate, known.channels, fmtp) if fmtp else known,
+                _format(known.encoding, known.clock_rate, known.channels, fmtp) if fmtp else known,
             )
     return payloads
+
+
+@lru_cache(maxsize=1024)
+def _format(encoding: str, clock_rate: int, channels: int, fmtp: str) -> Format:
+    """Return one object for equal formats: a snapshot of thousands of calls then holds it once."""
+    return Format(encoding, clock_rate, channels, fmtp)
 
 
 def read_rtpmap(text: str) -> Format | None:
@@ -79,7 +86,7 @@ def read_rtpmap(text: str) -> Format | None:
     clock_rate = read_number(numbers[0], MAX_CLOCK_RATE)
     # The third field is the number of channels for audio; anything else there is read past.
     channels = read_number(numbers[1], MAX_CHANNELS) if len(numbers) > 1 else 1
-    return Format(_ENCODINGS.get(encoding.upper(), encoding), clock_rate, channels or 1) if clock_rate else None
+    return _format(_ENCODINGS.get(encoding.upper(), encoding), clock_rate, channels or 1, "") if clock_rate else None
 
 
 def read_number(text: str, highest: int) -> int | None:

@@ -10,6 +10,7 @@ import numpy as np
 from builders import Frame, Scenario
 
 from vittne.capture import record
+from vittne.capture.assemble import Packets, encode
 from vittne.capture.columns import LINK_ETHERNET, SECOND, Block
 from vittne.capture.flows import FlowTable
 from vittne.capture.pipeline import Commit, Pipeline, Settings
@@ -133,7 +134,8 @@ def _take(result: Result, commit: Commit) -> None:
         if work.packets:
             call.opened = True
         if call.opened or work.closed:
-            data = b"".join(work.records)
+            pieces = (encode(p, result.pipeline.buffers) if isinstance(p, Packets) else [p] for p in work.records)
+            data = b"".join(view for piece in pieces for view in piece)
             result.records.setdefault(call.id, []).extend(parse_records(data))
         if work.closed:
             assert work.report is not None
