@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, TypeAdapter
 
 from vittne.appliance.registrar import CallClosed, PartOpened
+from vittne.appliance.store.errors import StoreError
 
 LONGEST: Final = 64 << 20
 _LENGTH: Final = struct.Struct("<I")
@@ -151,5 +152,8 @@ class Channel:
         return b"".join(pieces)
 
 
-class RequestFailed(Exception):
+class RequestFailed(StoreError):
     """The parent could not do what was asked; the text says why."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, "the registrar", "its own log says more")

@@ -31,6 +31,7 @@ _LARGE_GROUP: Final = 768 << 10  # bytes; a group holds a megabyte
 _TYPE_AT: Final = 14  # of a record's header
 _DESCRIPTION: Final = record.encode(record.STREAM, 0, b"")  # marks the end of what waits
 _LIVE_NOTE_NS: Final = 60 * SECOND
+_TOLD_AT_ONCE: Final = 200  # calls in one request: the registrar has other things to do in between
 
 
 class Register(Protocol):
@@ -92,8 +93,7 @@ class Recorder:
         self._waiting: dict[str, _Waiting] = {}
         self._waiting_bytes = 0
         self._writers: dict[str, PartWriter] = {}
-        self._noted_mono = 0
-        self._noted: dict[str, bool] = {}
+        self._noted: dict[str, tuple[bool, int]] = {}
 
     def commit(self, horizon_mono: int, final: bool = False) -> None:
         """Write everything up to a time, and make it last. Call settle() once the position is noted."""
@@ -122,11 +122,20 @@ class Recorder:
         return not self._waiting
 
     def settle(self) -> None:
-        """Tell the registrar what is finished. After a crash in here the next worker tells it again."""
-        if self.closing:
-            self._register.close_calls(self.closing)
-            self.closing.clear()
-        self._note_live()
+        """Tell the registrar what is finished. After a crash in here the next worker tells it again.
+
+        Live, what it could not do now (a full disk) is asked again at the next commit, and nothing waits for it.
+        """
+        try:
+            while self.closing:
+                some = self.closing[:_TOLD_AT_ONCE]
+                self._register.close_calls(some)
+                del self.closing[: len(some)]
+            self._note_live()
+        except StoreError as error:
+            if self._gather_bytes:
+                raise
+            self._fault(error)
 
     def _open_parts(self, commit: Commit) -> None:
         """Begin the parts that this commit needs; their keys are kept before anything is written."""
@@ -148,9 +157,14 @@ class Recorder:
                 wanted.append((call.id, state, key))
         if not wanted:
             return
-        self._register.open_parts(
-            [PartOpened(rec, s.part_no, make_capsule(self._public, key, rec, s.part_no)) for rec, s, key in wanted]
-        )
+        try:
+            self._register.open_parts(
+                [PartOpened(rec, s.part_no, make_capsule(self._public, key, rec, s.part_no)) for rec, s, key in wanted]
+            )
+        except StoreError as error:  # a key that is not kept must seal nothing
+            for recording_id, state, _ in wanted:
+                self._give_up(recording_id, state, error)
+            return
         for recording_id, state, key in wanted:
             path = self._store.recordings_dir / state.folder / f"part-{state.part_no}.floe"
             try:
@@ -229,6 +243,11 @@ class Recorder:
             return
         meta = b""
         writer = self._writers.get(work.call.id)
+        if writer is None and not state.parts:  # begun, and nothing could be written
+            report = {**report, "outcome": "no-disk", "outcome_reasons": []}
+            self.closing.append(CallClosed(report, state.folder, keep=False))
+            del self.open[work.call.id]
+            return
         if state.failed and report["outcome"] == RECORDED:
             report = {**report, "outcome": PARTIAL, "outcome_reasons": [DISK]}
         if writer is not None:
@@ -268,19 +287,19 @@ class Recorder:
         self.pipeline.faults.append(str(error))
 
     def _note_live(self) -> None:
-        """Show new and newly answered calls in the catalogue at once, all of them once a minute."""
+        """Show calls in the catalogue: new and newly answered ones soon, all of them once a minute, some at a time."""
         if self._gather_bytes:
             return
         now = self.pipeline.now_mono
-        everything = now - self._noted_mono > _LIVE_NOTE_NS
-        if everything:
-            self._noted_mono = now
-        reports = []
+        reports: list[dict[str, Any]] = []
         for recording_id, state in self.open.items():
             call = self.pipeline.book.calls.get(recording_id)
-            if call is None or (not everything and self._noted.get(recording_id) == call.answered):
+            if call is None or len(reports) >= _TOLD_AT_ONCE:
                 continue
-            self._noted[recording_id] = call.answered
+            answered, noted_mono = self._noted.get(recording_id, (None, 0))
+            if answered == call.answered and now - noted_mono < _LIVE_NOTE_NS:
+                continue
+            self._noted[recording_id] = call.answered, now
             report = call_report(call, self.pipeline.states)
             reports.append({**report, "outcome": "", "outcome_reasons": [], "folder": f"recordings/{state.folder}"})
         if reports:

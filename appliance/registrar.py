@@ -7,6 +7,7 @@ asked again after a crash: what was done already is not done twice.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from vittne.appliance.store.files import Store
 from vittne.appliance.store.rows import FINISHED, RECORDING, CallRow, RunRow, StreamRow
 
 ARCHIVE_KEY_FILE: Final = "archive.key"
+_HIDDEN: Final = re.compile(r"\d{4}/\d\d/\d\d/\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +128,13 @@ class Registrar:
         """Seal what is to be kept, remove what is not, and enter all of it in catalogue and ledger."""
         self._discard([call for call in calls if call.folder and not call.keep])
         kept = [call for call in calls if call.folder and call.keep]
-        ready = [(self.store.recordings_dir / call.folder, manifest_of(call)) for call in kept]
+        ready = [(self._hidden(call), manifest_of(call)) for call in kept]
         ready = [(folder, manifest) for folder, manifest in ready if folder.exists()]  # not what was sealed before
         finish_recordings(self.store, self.ledger, ready)
         self.ledger.flush()
         rows = []
         for call in calls:
-            folder = self.store.recordings_dir / call.folder if call.folder and call.keep else None
+            folder = self._hidden(call) if call.folder and call.keep else None
             rows.append(
                 replace(
                     call_row(call.report, FINISHED),
@@ -142,10 +144,17 @@ class Registrar:
             )
         self.catalogue.upsert_calls(rows)
 
+    def _hidden(self, call: CallClosed) -> Path:
+        """Return a call's hidden folder. Who asks reads packets from anybody: no other path is ever touched."""
+        found = _HIDDEN.fullmatch(call.folder)
+        if found is None or found[1] != call.report.get("id"):
+            raise StoreError("this is no folder of that call", repr(call.folder)[:100], "nothing was done")
+        return self.store.recordings_dir / call.folder
+
     def _discard(self, calls: Sequence[CallClosed]) -> None:
         """Destroy the keys of recordings that a rule says are not kept, then their folders."""
         for call in calls:
-            folder = self.store.recordings_dir / call.folder
+            folder = self._hidden(call)
             recording_id = str(call.report["id"])
             if not folder.exists():
                 continue
