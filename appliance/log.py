@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 
 import structlog
+
+
+def fault(error: Exception) -> str:
+    """Return where a fault of ours happened and of what kind; its own text may hold what no log may."""
+    return type(error).__name__ + " at " + "".join(traceback.format_tb(error.__traceback__, -4))
 
 
 def set_up() -> None:

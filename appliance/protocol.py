@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, TypeAdapter
 
 from vittne.appliance.registrar import CallClosed, PartOpened
+from vittne.appliance.seal.capsule import KeyTaken
 from vittne.appliance.store.errors import StoreError
 
 LONGEST: Final = 64 << 20
@@ -71,6 +72,7 @@ class Start:
     part_ns: int
     rings: list[dict[str, Any]]  # fields of RingHandle, descriptors as inherited
     snapshot_fds: list[int]
+    leave: list[str] = field(default_factory=list)  # hidden folders below recordings/ that the next start finishes
     skip: bool = False  # leave out what is in the rings: it has ended several workers
     kind: Literal["start"] = "start"
 
@@ -123,12 +125,14 @@ class Channel:
         return self._exactly(body_length(self._exactly(HEAD_BYTES)))
 
     def ask(self, message: Any) -> None:
-        """Send a request and wait until it is done. Raises RequestFailed with the parent's words."""
+        """Send a request and wait until it is done. Raises RequestFailed (KeyTaken) with the parent's words."""
         self.socket.sendall(pack(message))
         answer = json.loads(self.receive())
         if answer.get("kind") == "stop":
             self.stopping = True
             answer = json.loads(self.receive())
+        if answer.get("taken"):
+            raise KeyTaken(str(answer["error"]), "the registrar", "use a new part")
         if answer.get("error"):
             raise RequestFailed(str(answer["error"]))
 

@@ -42,10 +42,11 @@ def run(options: RecordOptions) -> int:
     from vittne.appliance.registrar import Registrar  # noqa: PLC0415
     from vittne.appliance.store.files import Store  # noqa: PLC0415
     from vittne.appliance.store.lock import DataLock  # noqa: PLC0415
-    from vittne.appliance.worker import keep_memory, keep_to_ourselves  # noqa: PLC0415
+    from vittne.appliance.worker import allow_many_files, keep_memory, keep_to_ourselves  # noqa: PLC0415
 
     if bool(options.interfaces) == bool(options.pcaps):
         raise RecordError("nothing to record from", "record", "give --interface or --pcap, one of the two")
+    allow_many_files()
     keep_memory()
     keep_to_ourselves()
     Store(options.data).close()  # makes the directory

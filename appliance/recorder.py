@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from vittne.appliance.registrar import CallClosed, PartClosed, PartOpened
+from vittne.appliance.seal.capsule import KeyTaken
 from vittne.appliance.seal.keys import ArchivePublic, make_capsule
 from vittne.appliance.seal.manifest import digest, meta_body
-from vittne.appliance.seal.part import PartSummary, PartWriter
+from vittne.appliance.seal.part import PartDamaged, PartSummary, PartWriter, summarise
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import Store
 from vittne.capture import record
@@ -31,6 +32,8 @@ _LARGE_GROUP: Final = 768 << 10  # bytes; a group holds a megabyte
 _TYPE_AT: Final = 14  # of a record's header
 _DESCRIPTION: Final = record.encode(record.STREAM, 0, b"")  # marks the end of what waits
 _LIVE_NOTE_NS: Final = 60 * SECOND
+_UNSIGNALLED_KEPT: Final = 5000  # streams that no signalling explains, listed for a run
+_NUMBERS_TRIED: Final = 32  # workers in a row that died after their keys were kept, before their snapshot was
 _TOLD_AT_ONCE: Final = 200  # calls in one request: the registrar has other things to do in between
 
 
@@ -40,6 +43,16 @@ class Register(Protocol):
     def open_parts(self, parts: Sequence[PartOpened]) -> None: ...
     def note_live(self, reports: Sequence[dict[str, Any]]) -> None: ...
     def close_calls(self, calls: Sequence[CallClosed]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class UnhashedPart:
+    """A part that a worker left open when it died, already cut to what was committed. Times are ns UTC."""
+
+    n: int
+    size_bytes: int
+    from_at: int
+    to_at: int
 
 
 @dataclass(slots=True)
@@ -52,6 +65,7 @@ class OpenRecording:
     part_mono: int = 0
     last_at: int = 0
     parts: list[PartClosed] = field(default_factory=list)
+    unhashed: list[UnhashedPart] = field(default_factory=list)  # cut by a crash; hashed when there is time
     synced: int = 0  # bytes of the open part that a commit made last
     failed: bool = False
 
@@ -83,7 +97,8 @@ class Recorder:
         self.pipeline = pipeline
         self.open: dict[str, OpenRecording] = {}  # by recording id
         self.closing: list[CallClosed] = []  # written and synced, the registrar was not told yet
-        self.unsignalled: list[dict[str, Any]] = []
+        self.unsignalled: list[dict[str, Any]] = []  # the newest
+        self.unsignalled_changed = False
         self.packets = 0
         self._store = store
         self._public = public
@@ -99,7 +114,10 @@ class Recorder:
         """Write everything up to a time, and make it last. Call settle() once the position is noted."""
         commit = self.pipeline.commit(horizon_mono, final)
         self.packets += commit.packets
-        self.unsignalled += commit.unsignalled
+        if commit.unsignalled:
+            self.unsignalled += commit.unsignalled
+            del self.unsignalled[:-_UNSIGNALLED_KEPT]
+            self.unsignalled_changed = True
         self._open_parts(commit)
         for work in commit.works:
             self._take(work)
@@ -158,9 +176,7 @@ class Recorder:
         if not wanted:
             return
         try:
-            self._register.open_parts(
-                [PartOpened(rec, s.part_no, make_capsule(self._public, key, rec, s.part_no)) for rec, s, key in wanted]
-            )
+            self._keep_keys(wanted)
         except StoreError as error:  # a key that is not kept must seal nothing
             for recording_id, state, _ in wanted:
                 self._give_up(recording_id, state, error)
@@ -173,6 +189,48 @@ class Recorder:
                 self._give_up(recording_id, state, error)
             state.part_mono = commit.horizon_mono
             state.part_from_at = 0
+
+    def _keep_keys(self, wanted: Sequence[tuple[str, OpenRecording, bytes]]) -> None:
+        """Have the keys of parts kept.
+
+        A worker that died may have had keys kept for parts that its last snapshot does not know. Such a key is
+        never replaced: the part gets a later number.
+        """
+        for left in reversed(range(_NUMBERS_TRIED)):
+            try:
+                self._register.open_parts(
+                    [
+                        PartOpened(rec, s.part_no, make_capsule(self._public, key, rec, s.part_no))
+                        for rec, s, key in wanted
+                    ]
+                )
+                return
+            except KeyTaken:
+                if not left:
+                    raise
+                for _, state, _ in wanted:
+                    state.part_no += 1
+
+    def hash_one(self) -> bool:
+        """Hash one part that a crash cut; whether there was one. For moments when nothing else is to be done."""
+        for recording_id, state in self.open.items():
+            if state.unhashed:
+                self._hash(recording_id, state, state.unhashed.pop())
+                return True
+        return False
+
+    def _hash(self, recording_id: str, state: OpenRecording, part: UnhashedPart) -> None:
+        path = self._store.recordings_dir / state.folder / f"part-{part.n}.floe"
+        try:
+            summary = summarise(path, part.n, part.size_bytes)
+        except (StoreError, PartDamaged) as error:
+            self.pipeline.faults.append(str(error))
+            call = self.pipeline.book.calls.get(recording_id)
+            if call is not None:
+                call.reasons.add(DISK)
+            return
+        state.parts.append(part_closed(summary, part.from_at, part.to_at))
+        state.parts.sort(key=lambda closed: closed.n)
 
     def _begin(self, call: Call) -> OpenRecording | None:
         try:
@@ -242,11 +300,14 @@ class Recorder:
             self.closing.append(CallClosed(report, ""))
             return
         meta = b""
+        while state.unhashed:
+            self._hash(work.call.id, state, state.unhashed.pop())
         writer = self._writers.get(work.call.id)
         if writer is None and not state.parts:  # begun, and nothing could be written
             report = {**report, "outcome": "no-disk", "outcome_reasons": []}
             self.closing.append(CallClosed(report, state.folder, keep=False))
             del self.open[work.call.id]
+            self._noted.pop(work.call.id, None)
             return
         if state.failed and report["outcome"] == RECORDED:
             report = {**report, "outcome": PARTIAL, "outcome_reasons": [DISK]}

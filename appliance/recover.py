@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,9 +11,11 @@ from vittne.appliance.registrar import CallClosed, Registrar
 from vittne.appliance.seal import events
 from vittne.appliance.seal.finish import only_to_rename
 from vittne.appliance.seal.history import read_history
+from vittne.appliance.seal.manifest import BadManifest, read_manifest
 from vittne.appliance.seal.part import scan_whole_groups, summarise, truncate_to
 from vittne.appliance.store.catalogue import NoSuchCall
 from vittne.appliance.store.files import recording_of
+from vittne.appliance.store.rows import FINISHED
 from vittne.appliance.store.times import now_us, rfc3339
 from vittne.capture.report import PARTIAL
 
@@ -27,6 +30,7 @@ def recover(registrar: Registrar) -> list[str]:
     folders = list(registrar.store.unfinished())
     cut = registrar.ledger.cut_bytes
     if not folders and not cut:
+        _settle_rows(registrar)
         return []
     history, _ = read_history(registrar.data_dir / "ledger", registrar.ledger.key.verifier)
     sealed = [folder for folder in folders if only_to_rename(folder, history)]
@@ -35,7 +39,35 @@ def recover(registrar: Registrar) -> list[str]:
     run = registrar.run.id if registrar.run is not None else 0
     registrar.ledger.record({"t": events.CRASH, "run": run, "cut": cut, "recordings": len(closed)})
     registrar.close_calls(closed)
+    _settle_rows(registrar)
     return [str(call.report["id"]) for call in closed]
+
+
+def _settle_rows(registrar: Registrar) -> None:
+    """Bring the catalogue up with recordings that were sealed, or discarded, right before everything died."""
+    rows = []
+    for known in registrar.catalogue.recording():
+        ended = replace(
+            known, state=FINISHED, ended_us=known.ended_us or now_us(), end_reason=known.end_reason or REASON
+        )
+        folder = registrar.store.find(known.id)
+        if folder is None:
+            rows.append(replace(ended, outcome=PARTIAL, outcome_reasons=(REASON,), folder="", size_bytes=0))
+            continue
+        try:
+            manifest, _ = read_manifest(folder, registrar.ledger.key.verifier)
+        except BadManifest:
+            continue  # `verify` says what is wrong with it
+        rows.append(
+            replace(
+                ended,
+                outcome=manifest.outcome,
+                outcome_reasons=manifest.outcome_reasons,
+                folder=str(folder.relative_to(registrar.data_dir)),
+                size_bytes=sum(part.size_bytes for part in manifest.parts),
+            )
+        )
+    registrar.catalogue.upsert_calls(rows)
 
 
 def _close(registrar: Registrar, folder: Path) -> CallClosed | None:

@@ -19,6 +19,7 @@ from typing import Final
 
 import structlog
 
+from vittne.appliance.log import fault
 from vittne.appliance.loopdelay import LoopDelay
 from vittne.appliance.protocol import (
     HEAD_BYTES,
@@ -33,6 +34,7 @@ from vittne.appliance.protocol import (
 )
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.seal import events
+from vittne.appliance.seal.capsule import KeyTaken
 from vittne.appliance.snapshot import Snapshots, make_memory
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.times import now_us
@@ -45,6 +47,7 @@ _SKIP_AFTER: Final = 5  # workers that died without a commit: what is in the rin
 _FORGET_AFTER: Final = 8  # and when that did not help, the snapshot too
 _PAUSE_S: Final = (0.0, 0.2, 1.0, 5.0)
 _STOP_S: Final = 60.0
+_SILENT_S: Final = 60.0  # a commit, every two seconds, says something
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Supervisor:
         self._memory = make_memory()
         self._stop = asyncio.Event()
         self._deaths = 0  # since the last commit
+        self._leave: list[str] = []  # hidden folders of calls that were forgotten with a snapshot
         self.status: Status | None = None
         self.workers = 0
         self.worker_pid = 0
@@ -91,9 +95,14 @@ class Supervisor:
             meanwhile = [tasks.create_task(self.loop_delay.run())]
             if beside is not None:
                 meanwhile.append(tasks.create_task(_run(beside)))
-            while not self._stop.is_set():
-                code = await self._one_worker()
-                if self._stop.is_set():
+            while True:
+                is_last = self._stop.is_set()  # it only finishes what a worker that died left
+                try:
+                    code = await self._one_worker()
+                except OSError as error:  # no memory for a process just now
+                    log.error("no worker could be started", reason=str(error))
+                    code = -1
+                if self._stop.is_set() and (is_last or not code):
                     if code:
                         log.error("the worker did not end well", code=code)
                     break
@@ -109,6 +118,8 @@ class Supervisor:
         log.error("the worker died; the next one goes on", code=code, times=self._deaths)
         if self._deaths == _FORGET_AFTER:
             Snapshots(self._memory).clear()
+            store = self._registrar.store
+            self._leave = [str(folder.relative_to(store.recordings_dir)) for folder in store.unfinished()]
             log.error("the snapshot was given up; calls that were up are finished at the next start")
         run = self._registrar.run
         assert run is not None
@@ -118,17 +129,22 @@ class Supervisor:
     async def _one_worker(self) -> int:
         ours, theirs = socket.socketpair()
         fds = [theirs.fileno(), *self._memory, *(ring.fd for ring in self._rings)]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "vittne.appliance.worker",
-            str(theirs.fileno()),
-            pass_fds=fds,
-            stdin=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-            start_new_session=True,  # a Ctrl-C at the terminal is for us; the worker is told to finish
-        )
-        theirs.close()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "vittne.appliance.worker",
+                str(theirs.fileno()),
+                pass_fds=fds,
+                stdin=asyncio.subprocess.DEVNULL,
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                start_new_session=True,  # a Ctrl-C at the terminal is for us; the worker is told to finish
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         self.workers += 1
         self.worker_pid = process.pid
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
@@ -136,6 +152,7 @@ class Supervisor:
             data_dir=str(self._registrar.data_dir),
             rings=[asdict(ring) for ring in self._rings],
             snapshot_fds=list(self._memory),
+            leave=self._leave,
             skip=self._deaths >= _SKIP_AFTER,
             **asdict(self._settings),
         )
@@ -144,8 +161,11 @@ class Supervisor:
         stopping = asyncio.create_task(self._stop.wait())
         ending = asyncio.create_task(process.wait())
         try:
-            await asyncio.wait((stopping, ending), return_when=asyncio.FIRST_COMPLETED)
-            if not ending.done():
+            await asyncio.wait((stopping, ending, serving), return_when=asyncio.FIRST_COMPLETED)
+            if serving.done() and not ending.done():  # it hung up, or said what nobody can follow: it waits for ever
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(ending), 5)
+            elif not ending.done():
                 writer.write(pack_stop())
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(asyncio.shield(ending), _STOP_S)
@@ -164,18 +184,30 @@ class Supervisor:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             try:
-                body = await reader.readexactly(body_length(await reader.readexactly(HEAD_BYTES)))
+                head = await asyncio.wait_for(reader.readexactly(HEAD_BYTES), _SILENT_S)
+                body = await reader.readexactly(body_length(head))
+            except TimeoutError:
+                log.error("the worker has said nothing for long; it is ended, and the next one goes on", s=_SILENT_S)
+                return
             except (asyncio.IncompleteReadError, ConnectionError):
                 return
-            answer = {"error": ""}
+            except ValueError as error:
+                log.error("the worker is not understood any more", reason=str(error))
+                return
+            answer: dict[str, object] = {"error": ""}
             try:
                 self._do(parse_request(body))
+            except KeyTaken as error:
+                answer = {"error": str(error), "taken": True}
             except StoreError as error:
                 answer["error"] = str(error)
                 log.error("the worker's request failed", reason=str(error))
             except ValueError as error:
                 answer["error"] = "a request that is none"
-                log.error("the worker asked for something unknown", reason=str(error)[:500])
+                log.error("the worker asked for something unknown", reason=type(error).__name__)
+            except Exception as error:  # a fault of ours: the worker waits for an answer, and must get one
+                answer["error"] = f"a fault in the registrar ({type(error).__name__})"
+                log.error("the worker's request failed", reason=fault(error))
             text = json.dumps(answer).encode()
             writer.write(len(text).to_bytes(4, "little") + text)
 
@@ -229,5 +261,5 @@ def pack_stop() -> bytes:
 async def _run(beside: Callable[[], Awaitable[None]]) -> None:
     try:
         await beside()
-    except OSError as error:
-        log.error("the test call failed", reason=str(error))
+    except Exception as error:  # whatever it is, recording goes on
+        log.error("the test call failed", reason=f"{type(error).__name__}: {error}")

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import pickle
 import resource
 import select
+import signal
 import socket
 import sys
 import time
@@ -23,11 +25,10 @@ from pathlib import Path
 from typing import Final
 
 from vittne.appliance.protocol import Channel, ParentGone, RequestFailed, Start, Status, parse_start
-from vittne.appliance.recorder import OpenRecording, Recorder, part_closed
+from vittne.appliance.recorder import OpenRecording, Recorder, UnhashedPart
 from vittne.appliance.registrar import CallClosed
 from vittne.appliance.replay import drops_of
 from vittne.appliance.seal.keys import ArchiveKey
-from vittne.appliance.seal.part import summarise, truncate_to
 from vittne.appliance.snapshot import Freezer, Snapshots
 from vittne.appliance.store.files import Store
 from vittne.capture.columns import SECOND, Block
@@ -42,7 +43,9 @@ _NEVER: Final = 1 << 61
 _MERGE_WIDTH_NS: Final = 1_000_000  # signalling may come on one interface and its answer on another
 _COMFORTABLE: Final = 0.75  # above, the kernel drops single packets although blocks are free
 _STATUS_NS: Final = SECOND
+_LAST_TRIES: Final = 5
 _COMMIT_ROWS: Final = 500_000  # packets in one commit
+_PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
 
 Position = tuple[int, int]  # block, packet in it
@@ -124,7 +127,7 @@ class Worker:
             name = str(folder.relative_to(self._store.recordings_dir))
             if name in known:
                 self._settle_part(folder, *known[name])
-            elif name not in closing:
+            elif name not in closing and name not in self._start.leave:
                 for path in folder.iterdir():  # begun after the snapshot: its packets are still in the ring
                     path.unlink()
                 folder.rmdir()
@@ -132,16 +135,16 @@ class Worker:
 
     def _settle_part(self, folder: Path, recording_id: str, state: OpenRecording) -> None:
         """Cut the part that was open to what its last commit made last; the recording goes on in a new part."""
-        whole = {part.n for part in state.parts}
+        whole = {part.n for part in state.parts} | {part.n for part in state.unhashed}
         for path in folder.glob("part-*.floe"):
             number = int(path.stem.removeprefix("part-"))
             if number not in whole and (number != state.part_no or not state.synced):
                 path.unlink()
         if state.synced:
-            path = folder / f"part-{state.part_no}.floe"
-            truncate_to(path, state.synced)
-            summary = summarise(path, state.part_no, state.synced)
-            state.parts.append(part_closed(summary, state.part_from_at, state.last_at))
+            # Only cut here, thousands in a moment: the rings are filling. The next commit's sync makes it last,
+            # and hashing the part again has time.
+            os.truncate(folder / f"part-{state.part_no}.floe", state.synced)
+            state.unhashed.append(UnhashedPart(state.part_no, state.synced, state.part_from_at, state.last_at))
             state.part_no += 1
             state.synced = 0
 
@@ -179,7 +182,7 @@ class Worker:
                     self._channel.receive()
                     break
                 continue
-            if not read:
+            if not read and not self._recorder.hash_one():
                 wait = min(_POLL_S, max(0.0, (next_ns - now) / SECOND))
                 ready = dict(poll.poll(wait * 1000))
                 if self._channel.fileno() in ready:
@@ -233,7 +236,8 @@ class Worker:
     def _commit(self, horizon: int, final: bool = False) -> None:
         statistics = [ring.statistics() for ring in self._rings]
         self._count_losses(statistics)
-        self._pipeline.now_mono = max(self._pipeline.now_mono, horizon + self._start.hold_back_ns)
+        now = min(horizon + self._start.hold_back_ns, time.monotonic_ns())  # the last horizon is no time
+        self._pipeline.now_mono = max(self._pipeline.now_mono, now)
         self._pipeline.now_at = time.time_ns()
         self._recorder.commit(horizon, final)
         done = [self._done(number, horizon) for number in range(len(self._rings))]
@@ -327,9 +331,14 @@ class Worker:
             occupancy=max((s.occupancy for s in statistics), default=0.0),
             position=[list(position) for position in self._committed],
             messages=self._messages[:64],
-            unsignalled=self._recorder.unsignalled[-1000:],
+            unsignalled=self._recorder.unsignalled if self._recorder.unsignalled_changed else [],
         )
-        self._channel.ask(status)
+        try:
+            self._channel.ask(status)
+        except RequestFailed as error:  # a full disk: what was not told is told with the next one
+            self._messages = [*self._messages[:62], f"status was not entered: {error}"]
+            return
+        self._recorder.unsignalled_changed = False
         self._messages.clear()
 
     def _finish(self) -> None:
@@ -342,6 +351,11 @@ class Worker:
             self._feed(piece.source, piece.block, piece.token, piece.first_row)
         self._pipeline.note_stop()
         self._commit(_NEVER, final=True)
+        for _ in range(_LAST_TRIES):
+            if not self._recorder.closing:
+                break
+            time.sleep(1)  # what the parent cannot enter now would be finished as partial at the next start
+            self._recorder.settle()
         self._snapshots.clear()
 
 
@@ -359,8 +373,23 @@ def keep_to_ourselves() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
+def follow_parent() -> None:
+    """Die with the parent, which holds the lock; leave signals to it, which says stop."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def allow_many_files() -> None:
+    """Raise the limit of open files as far as it goes: every call that is up has one."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def main(fd: int) -> int:
     """Run a worker whose parent is at the other end of a socket."""
+    follow_parent()
+    allow_many_files()
     keep_memory()
     gc.freeze()
     gc.set_threshold(100_000, 50, 1000)

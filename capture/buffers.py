@@ -13,17 +13,20 @@ import numpy.typing as npt
 
 from vittne.capture.columns import I64, Bytes
 
-_SPACING: Final = 1 << 40  # far above the largest ring
-_SIDE: Final = 0  # the first range is for bytes that are copied aside
+_SPACING: Final = 1 << 48  # far above the largest ring, and all that is ever copied aside
+_SIDE: Final = 0  # the first range is for bytes that are copied aside; its addresses go up for ever
+_BEFORE: Final = 16  # bytes: records are read from that far before a packet
+_SIDE_LEAST: Final = 1 << 12
 
 
 class Buffers:
     """A line of addresses over buffers. Address = base of the buffer + offset in it."""
 
     def __init__(self) -> None:
-        self._buffers: list[Bytes] = [np.zeros(1 << 12, np.uint8)]
+        self._buffers: list[Bytes] = [np.zeros(_SIDE_LEAST, np.uint8)]
         self._base: dict[int, int] = {}
-        self._side_used = 16  # records are read from 16 bytes before a packet
+        self._side_begin = 0  # address of the first byte of the side buffer
+        self._side_used = _BEFORE  # bytes of it
 
     def base(self, data: Bytes) -> int:
         """Return where a buffer's addresses begin; the buffer is kept from now on."""
@@ -42,15 +45,33 @@ class Buffers:
             while self._side_used + size + 64 > len(self._buffers[_SIDE]):
                 self._buffers[_SIDE] = np.concatenate([self._buffers[_SIDE], np.zeros_like(self._buffers[_SIDE])])
             self._buffers[_SIDE][self._side_used : self._side_used + size] = data[start : start + size]
-            addresses[row] = self._side_used
-            self._side_used += size + 16
+            addresses[row] = self._side_begin + self._side_used
+            self._side_used += size + _BEFORE
         return addresses
 
-    def forget_side(self) -> None:
-        """Give the side buffer back; only when no row points into it any more."""
-        if self._side_used > 16:
-            self._buffers[_SIDE] = np.zeros(1 << 12, np.uint8)
-            self._side_used = 16
+    @property
+    def side_bytes(self) -> int:
+        """What was copied aside and is not forgotten."""
+        return self._side_used - _BEFORE
+
+    def is_aside(self, address: int) -> bool:
+        """Whether an address is of bytes that were copied aside."""
+        return address < _SPACING
+
+    def forget_side(self, before: int | None = None) -> None:
+        """Give the side buffer back up to an address, or all of it: no row points there any more."""
+        end = self._side_begin + self._side_used
+        begin = (end if before is None else before) - _BEFORE
+        if begin <= self._side_begin:
+            return
+        left = self._buffers[_SIDE][begin - self._side_begin : self._side_used]
+        side = np.zeros(max(_SIDE_LEAST, 2 * len(left)), np.uint8)
+        side[: len(left)] = left
+        self._buffers[_SIDE], self._side_begin, self._side_used = side, begin, len(left)
+
+    def _start(self, number: int) -> int:
+        """Return the address of the first byte of a buffer."""
+        return number * _SPACING if number else self._side_begin
 
     def take(self, address: I64, width: int) -> Bytes:
         """Return (n, width) uint8: the bytes at each address, in a fresh array.
@@ -61,16 +82,17 @@ class Buffers:
             return np.zeros((0, width), np.uint8)
         low, high = int(address.min()) // _SPACING, int(address.max()) // _SPACING
         if low == high:
-            return _windows(self._buffers[low], address - low * _SPACING, width)
+            return _windows(self._buffers[low], address - self._start(low), width)
         out = np.empty((len(address), width), np.uint8)
         which = address // _SPACING
         for number in np.unique(which).tolist():
             rows = which == number
-            out[rows] = _windows(self._buffers[number], address[rows] - number * _SPACING, width)
+            out[rows] = _windows(self._buffers[number], address[rows] - self._start(number), width)
         return out
 
     def bytes_at(self, address: int, length: int) -> bytes:
-        number, offset = divmod(address, _SPACING)
+        number = address // _SPACING
+        offset = address - self._start(number)
         return self._buffers[number][offset : offset + length].tobytes()
 
 

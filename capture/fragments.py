@@ -21,6 +21,7 @@ from vittne.capture.ip import PROTOCOL
 from vittne.capture.layers import Rows
 
 _LARGEST: Final = 65_535
+_ROOM: Final = 16  # bytes behind the last datagram: heads are read 16 bytes at a time
 _OVERHEAD: Final = 400  # bytes that a datagram costs besides its payload, about
 _PIECE_OVERHEAD: Final = 120
 _DUPLICATE_NS: Final = 50_000_000  # a mirror shows both copies of a packet within this time (DESIGN 11.8)
@@ -193,7 +194,7 @@ def _in_order(rows: Rows) -> list[tuple[int, int, int, int, bool, bool]]:
 def _whole(rows: Rows, arrivals: Arrivals, done: list[tuple[int, int, _Datagram]]) -> tuple[Rows, Arrivals]:
     """Lay complete datagrams into one buffer, as rows that go on behind the IP header."""
     payloads = [b"".join(datagram.parts) for _, _, datagram in done]
-    data = np.frombuffer(b"".join(payloads), np.uint8)
+    data = np.frombuffer(b"".join((*payloads, bytes(_ROOM))), np.uint8)
     length = np.array([len(payload) for payload in payloads], np.int64)
     end = np.cumsum(length)
     row = np.array([row for row, _, _ in done], np.int64)

@@ -103,11 +103,13 @@ class KnownFlows:
     def __init__(self, states: StreamStates, addresses: AddressBook) -> None:
         self.batch = Batch.empty()
         self.moved: dict[int, int] = {}  # in this commit: flow number -> the one that took over
+        self._came_from: dict[int, int] = {}  # the other way round
         self._states = states
         self._addresses = addresses
         self._flows: dict[int, KnownFlow] = {}
         self._at: dict[Place, set[int]] = {}
         self._by_ssrc: dict[int, set[int]] = {}
+        self._between: dict[tuple[Place, Place], int] = {}  # source, destination -> flows
 
     def __contains__(self, number: int) -> bool:
         return number in self._flows
@@ -129,6 +131,10 @@ class KnownFlows:
     def at(self, place: Place) -> set[int]:
         """Return the numbers of flows from or to a place."""
         return self._at.get(place, set())
+
+    def has_way(self, src: Place, dst: Place) -> bool:
+        """Whether any flow goes from one place to another."""
+        return (src, dst) in self._between
 
     def alike(self, ssrc: int) -> set[int]:
         """Return the numbers of flows with an SSRC."""
@@ -153,6 +159,8 @@ class KnownFlows:
         self._at.setdefault(flow.src, set()).add(flow.number)
         self._at.setdefault(flow.dst, set()).add(flow.number)
         self._by_ssrc.setdefault(flow.ssrc, set()).add(flow.number)
+        way = flow.src, flow.dst
+        self._between[way] = self._between.get(way, 0) + 1
 
     def forget(self, number: int) -> None:
         """Drop a flow, if it is known."""
@@ -166,6 +174,10 @@ class KnownFlows:
         self._by_ssrc.get(flow.ssrc, set()).discard(number)
         if not self._by_ssrc.get(flow.ssrc):
             self._by_ssrc.pop(flow.ssrc, None)
+        way = flow.src, flow.dst
+        self._between[way] -= 1
+        if not self._between[way]:
+            del self._between[way]
 
     def ends(self, flow: KnownFlow) -> tuple[str, str]:
         """Return how a flow's source and destination are written."""
@@ -174,7 +186,19 @@ class KnownFlows:
 
     def first_number(self, number: int) -> int:
         """Return the number that the rows of this commit bear, of a flow that may have moved since."""
-        return next((old for old, new in self.moved.items() if new == number), number)
+        return self._came_from.get(number, number)
+
+    def move(self, number: int, to: int) -> None:
+        """Say that the rows of a flow belong to another number from now on."""
+        first = self.first_number(number)
+        self._came_from.pop(number, None)
+        self.moved[first], self._came_from[to] = to, first
+
+    def begin(self, batch: Batch) -> None:
+        """Take in the rows of a commit."""
+        self.batch = batch
+        self.moved.clear()
+        self._came_from.clear()
 
     def seen(self, number: int, mono: int) -> tuple[int, int] | None:
         """Return time and sequence number of a flow's last packet up to a time."""

@@ -81,7 +81,9 @@ class Linker:
 
         seats: where those that sit as caller and callee in the second session's call sit in the first one's.
         """
-        kept, other = self._call_of[first.call_id], self._call_of[second.call_id]
+        kept, other = self._call_of.get(first.call_id), self._call_of.get(second.call_id)
+        if kept is None or other is None:
+            return  # nobody signalled it, or it was given up
         if kept is other or kept.closed or other.closed:
             return
         if kept.opened and other.opened:

@@ -125,9 +125,8 @@ class Matcher:
 
         flow_of: (n,) flow number of each row. present: the flow numbers in it; first: the first row of each.
         """
-        self._known.batch = Batch(flow_of, rows)
-        self._known.moved.clear()
-        self._apply_changes()
+        self._known.begin(Batch(flow_of, rows))
+        self.apply_changes()
         monos = rows.mono_ns[first].tolist()
         missing = [place for place, number in enumerate(present.tolist()) if number not in self._known]
         if missing:
@@ -179,7 +178,8 @@ class Matcher:
             begin = end
         return found
 
-    def _apply_changes(self) -> None:
+    def apply_changes(self) -> None:
+        """Have flows looked at again whose places are named anew; every commit, that none piles up."""
         table = self._book.table
         for place in table.changed:
             for number in self._known.at(place):
@@ -202,7 +202,7 @@ class Matcher:
         was_signalled = flow.was_signalled or (flow.owner is not None and not flow.owner.is_unsignalled)
         if self._unsignalled is not None and not was_signalled:
             call = self._unsignalled_call(flow, mono)
-            if call is not None:
+            if call is not None and self._sources.has_room(call, flow):
                 flow = self._owned(flow, call)
                 stream = call.streams.get(flow.number) or self._add_stream(
                     flow, call, call.first, sender_of(call, flow.src)
@@ -232,7 +232,7 @@ class Matcher:
         if number < 0:
             return flow  # the table is full: its counts go on under the old name
         self._states.clear(np.array([number], np.int32))
-        self._known.moved[self._known.first_number(flow.number)] = number
+        self._known.move(flow.number, number)
         flow.due_mono = FOREVER
         fresh = replace(
             flow, number=number, stream=None, owner=None, matched=False, was_signalled=not owner.is_unsignalled

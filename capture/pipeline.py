@@ -22,6 +22,7 @@ from vittne.capture.buffers import Buffers
 from vittne.capture.callbook import CallBook, place_text
 from vittne.capture.calls import Call
 from vittne.capture.columns import SECOND, Block, Datagrams, Segments
+from vittne.capture.errors import Malformed
 from vittne.capture.flows import FlowTable
 from vittne.capture.link import LinkParser
 from vittne.capture.matching import Matcher, Run
@@ -42,6 +43,7 @@ from vittne.capture.rtp import (
     rtp_columns,
 )
 from vittne.capture.sip import message as sip_message
+from vittne.capture.sip.message import Message
 from vittne.capture.sip.stream import Heard, TcpSip
 from vittne.capture.storing import store
 from vittne.capture.streams import MIRROR_WINDOW_NS, StreamStates
@@ -54,6 +56,9 @@ _CROWDED_IDLE_NS: Final = SECOND // 2
 _HOUSEKEEPING_NS: Final = 10 * SECOND
 _UNSIGNALLED_LEAST: Final = 10  # packets; fewer are as likely some other protocol
 _FAULTS_KEPT: Final = 16
+_MOST_ASIDE: Final = 256 << 20  # bytes of RTP out of fragments that wait
+_MOST_CONTROL: Final = 100_000  # RTCP packets that wait
+_MOST_UNOPENED: Final = 256  # records of a call without a recording, beyond which its RTCP is not kept
 _NAMES: Final = {DTLS: "dtls", STUN: "stun", OTHER: "other udp"}
 
 
@@ -195,12 +200,23 @@ class Pipeline:
             if call.is_live and call.answered:
                 call.reasons.add("recorder-stopped")
 
+    def _parsed(self, raw: bytes) -> Message | Malformed:
+        try:
+            return sip_message.parse(raw)
+        except Exception as error:  # as in _hear
+            self._fault(error)
+            return Malformed("sip: fault of ours")
+
+    def _fault(self, error: Exception) -> None:
+        self.counters["fault in signalling"] += 1
+        # Where, and what kind: an exception's own text may hold a number or a digit.
+        self.faults.append(type(error).__name__ + "\n" + "".join(traceback.format_tb(error.__traceback__, -4)))
+
     def _hear(self, heard: Heard) -> None:
         try:
             self.book.feed(heard)
-        except Exception:  # a fault of ours may cost this message, never the next one
-            self.counters["fault in signalling"] += 1
-            self.faults.append(traceback.format_exc(limit=-4))
+        except Exception as error:  # a fault of ours may cost this message, never the next one
+            self._fault(error)
 
     def _datagrams(self, packets: Datagrams, aside: bool, heard: list[Heard] | None) -> None:
         if not len(packets):
@@ -218,6 +234,9 @@ class Pipeline:
             self._stash(packets, head, np.flatnonzero(kind == RTP), aside)
 
     def _stash(self, packets: Datagrams, head: npt.NDArray[np.uint8], rows: npt.NDArray[np.intp], aside: bool) -> None:
+        if aside and self.buffers.side_bytes > _MOST_ASIDE:
+            self.counters["too many fragments at once"] += len(rows)
+            return
         if aside:
             address = np.zeros(len(packets), np.int64)
             address[rows] = self.buffers.copy_aside(packets.data, packets.offset[rows], packets.length[rows])
@@ -237,7 +256,7 @@ class Pipeline:
             if self._is_mirror_copy((src, sport, dst, dport, raw), mono_ns):
                 self.counters["mirror duplicate"] += 1
                 continue
-            message = sip_message.parse(raw)
+            message = self._parsed(raw)
             heard.append(Heard(src, sport, dst, dport, at_ns, mono_ns, "udp", message, False))
 
     def _is_mirror_copy(self, datagram: _Datagram, mono_ns: int) -> bool:
@@ -249,6 +268,10 @@ class Pipeline:
         return before is not None and mono_ns - before <= MIRROR_WINDOW_NS
 
     def _rtcp(self, packets: Datagrams, rows: npt.NDArray[np.intp]) -> None:
+        room = _MOST_CONTROL - len(self._control)
+        if len(rows) > room:
+            self.counters["rtcp flood"] += len(rows) - room
+            rows = rows[:room]
         names = ("src", "sport", "dst", "dport", "offset", "length", "at_ns", "mono_ns")
         columns = [getattr(packets, name)[rows].tolist() for name in names]
         for src, sport, dst, dport, offset, length, at_ns, mono_ns in zip(*columns, strict=True):
@@ -271,11 +294,15 @@ class Pipeline:
         horizon_mono: monotonic ns; usually now - hold-back. final: nothing comes after; every call is closed.
         """
         done = Commit(horizon_mono)
+        for heard in self.tcp.expire(self.now_mono):  # holes are given up on a silent wire too
+            self._hear(heard)
         works: dict[str, CallWork] = {}
         rows, flows = self._due(horizon_mono)
         if rows is not None and flows is not None:
             self._media(rows, flows, works, done)
-        self._controls(horizon_mono)
+        else:
+            self.matcher.apply_changes()
+        self._controls(horizon_mono, works)
         self._close(horizon_mono, final, works)
         for call in list(self.book.calls.values()):
             if call.opened or call.id in works:
@@ -287,22 +314,22 @@ class Pipeline:
 
     def all_written(self) -> None:
         """Say that the packets of all commits so far are encoded: nothing points into bytes copied aside."""
-        if not self._rtp:
-            self.buffers.forget_side()
+        if self.buffers.side_bytes:
+            firsts = (int(rows.address[0]) for rows, _ in self._rtp)  # in order of arrival: the first is the lowest
+            self.buffers.forget_side(next((first for first in firsts if self.buffers.is_aside(first)), None))
 
     def _due(self, horizon: int) -> tuple[RtpRows | None, FlowRows | None]:
         rows: list[RtpRows] = []
         flows: list[FlowRows] = []
-        while self._rtp and int(self._rtp[0][0].mono_ns[0]) <= horizon:
-            batch, whose = self._rtp.popleft()
+        left: deque[tuple[RtpRows, FlowRows]] = deque()
+        for batch, whose in self._rtp:  # all of them: those of several rings overlap in time
             cut = int(np.searchsorted(batch.mono_ns, horizon, "right"))
             if cut < len(batch):
-                self._rtp.appendleft((batch.take(slice(cut, None)), whose.take(slice(cut, None))))
-                batch, whose = batch.take(slice(cut)), whose.take(slice(cut))
-            rows.append(batch)
-            flows.append(whose)
-            if cut < len(batch):
-                break
+                left.append((batch.take(slice(cut, None)), whose.take(slice(cut, None))))
+            if cut:
+                rows.append(batch.take(slice(cut)))
+                flows.append(whose.take(slice(cut)))
+        self._rtp = left
         if not rows:
             return None, None
         return join_rows(rows), join_rows(flows)
@@ -359,15 +386,21 @@ class Pipeline:
                 out.append(record.encode_json(record.STREAM, since, stream_report(stream, None), stream.number))
         return out
 
-    def _controls(self, horizon: int) -> None:
-        while self._control and self._control[0].mono_ns <= horizon:
-            control = self._control.popleft()
+    def _controls(self, horizon: int, works: dict[str, CallWork]) -> None:
+        waiting, self._control = self._control, deque()
+        for control in waiting:
+            if control.mono_ns > horizon:
+                self._control.append(control)
+                continue
             entry = self.book.table.find_control(control.src, control.dst, control.mono_ns)
             if entry is None:
                 self.counters["rtcp without signalling"] += 1
                 continue
             call = self.book.call_of(entry.session)
             if call is None or call.closed:
+                continue
+            if len(call.signals) >= _MOST_UNOPENED and not call.opened and call.id not in works:
+                self.counters["rtcp of a call without a recording"] += 1
                 continue
             ssrc = int.from_bytes(control.packet[4:8], "big")
             number = next((s.number for s in call.streams.values() if s.ssrc == ssrc), 0)

@@ -158,6 +158,13 @@ def payload_lengths(rows: RtpRows, buffers: Buffers) -> I64:
     return rows.length - size
 
 
+def padding_lengths(rows: RtpRows, buffers: Buffers) -> I64:
+    """Return (n,) bytes of padding as the packets say, 0 where they say nothing of it."""
+    padded = (buffers.take(rows.address, 1)[:, 0] & 0x20) != 0
+    last = buffers.take(rows.address + rows.length - 1, 1)[:, 0].astype(np.int64)
+    return np.where(padded, last, 0)
+
+
 def header_bytes(packet: bytes) -> int | None:
     """Return the length of an RTP packet's header with CSRCs and extension; None when it does not fit."""
     if len(packet) < RTP_HEADER_BYTES:

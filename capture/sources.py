@@ -49,6 +49,7 @@ class Sources:
             and other.kind == stream.kind
             and not other.foreign
             and other.entry is (match.towards or match.source)
+            and other.flow in self._known  # a full table may have taken its number
             and self._known[other.flow].src[0] != flow.src[0]
             and self.is_active(other.flow, mono)
         ]
@@ -74,8 +75,7 @@ class Sources:
         """Say how a source is known: from SDP, by getting answers, or not at all."""
         if flow.src[0] in said:
             return _NAMED
-        back = self._known.at(flow.src) & self._known.at(flow.dst)
-        return _ANSWERED_TO if any(self._known[number].dst == flow.src for number in back) else _STRANGER
+        return _ANSWERED_TO if self._known.has_way(flow.dst, flow.src) else _STRANGER
 
     def is_active(self, number: int, mono: int) -> bool:
         """Whether a flow has a packet within two seconds of a time, as far as packets are in hand."""

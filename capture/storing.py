@@ -19,7 +19,7 @@ from vittne.capture.buffers import Buffers
 from vittne.capture.calls import Call, Stream
 from vittne.capture.columns import I64
 from vittne.capture.matching import Run
-from vittne.capture.rtp import RtpRows, header_bytes, payload_lengths
+from vittne.capture.rtp import RtpRows, header_bytes, padding_lengths, payload_lengths
 
 Mask = npt.NDArray[np.bool_]
 
@@ -38,11 +38,11 @@ def store(
     places: dict[str, int] = {}
     call_of = np.full(len(runs), -1, np.int64)
     owned: list[tuple[int, Stream]] = []
+    copies = not keep.all()
     for place, run in enumerate(runs):
-        if run.stream is None:
-            counters[_NO_VOICE] += run.end - run.begin
-        elif not run.stream.is_kept:
-            counters[_refuse(run.stream, run.end - run.begin)] += run.end - run.begin
+        if run.stream is None or not run.stream.is_kept:
+            count = int(np.count_nonzero(keep[run.begin : run.end])) if copies else run.end - run.begin
+            counters[_NO_VOICE if run.stream is None else _refuse(run.stream, count)] += count
         else:
             call = run.stream.call
             call_of[place] = places.setdefault(call.id, len(calls))
@@ -87,7 +87,9 @@ def _digits(rows: RtpRows, runs: Sequence[Run], number: I64, wanted: Mask, buffe
     unknown &= rows.length < 64
     if unknown.any():
         which = np.flatnonzero(unknown)
-        found[which] |= payload_lengths(rows.take(which), buffers) == EVENT_BYTES
+        some = rows.take(which)
+        size = payload_lengths(some, buffers)
+        found[which] |= (size == EVENT_BYTES) | (size - padding_lengths(some, buffers) == EVENT_BYTES)
     return found
 
 

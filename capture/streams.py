@@ -21,6 +21,9 @@ MIRROR_WINDOW_NS: Final = 50_000_000  # DESIGN 11.8: the same packet within 50 m
 MAX_DROPOUT: Final = 3000  # RFC 3550 A.1: a larger step is a sender that started again
 LATE_NS: Final = 200_000_000  # a packet this much after its turn would have missed any jitter buffer
 _MISSING_LIMIT: Final = 512  # sequence numbers remembered as missing, a flow
+_LOOK_BACK: Final = 512  # rows of a flow among which a mirror's copy is looked for
+_PATIENCE: Final = 1_000_000  # about a microsecond each: what rows out of order may cost at once
+_BEHIND_COST: Final = 40
 _INT_FIELDS: Final = (
     "packets",
     "octets",
@@ -70,6 +73,7 @@ class StreamStates:
         self._tick_ns = np.full(1024, 1e9 / 8000)
         self._types: dict[int, dict[int, int]] = {}  # only of flows that carried more than one
         self._missing: dict[int, dict[int, int]] = {}  # flow -> extended number -> when it was missed
+        self._patience = _PATIENCE
 
     def _room(self, flows: int) -> None:
         size = len(self._jitter)
@@ -138,24 +142,29 @@ class StreamStates:
         buffers: where the rows' bytes are, to compare payloads that look repeated.
         Returns (n,) bool, False where the row is a mirror's copy of another one and is to be dropped.
         """
-        count = len(rows)
-        keep = np.ones(count, np.bool_)
-        if not count:
-            return keep
+        if not len(rows):
+            return np.ones(0, np.bool_)
         self._room(int(flow.max()) + 1)
+        self._patience = _PATIENCE
+        return self._take(rows, flow, buffers, again=False)
+
+    def _take(self, rows: RtpRows, flow: npt.NDArray[np.int32], buffers: Buffers, again: bool) -> Mask:
+        """See update. again: a mirror's copies were taken out, of what came before these rows too."""
+        keep = np.ones(len(rows), np.bool_)
         start = np.flatnonzero(np.concatenate(([True], flow[1:] != flow[:-1])))
         step = self._steps(rows, flow, start)
         repeated = np.flatnonzero(step == 0)
         if len(repeated):
             copied = _same_packet(rows, buffers, repeated - 1, repeated)
             at_start = np.isin(repeated, start)
-            copied[at_start] = self._same_as_last(rows, flow, repeated[at_start])
+            copied[at_start] = False if again else self._same_as_last(rows, flow, repeated[at_start])
             copies = repeated[copied]
             if len(copies):
                 keep[copies] = False
                 np.add.at(self._ints["mirrored"], flow[copies], 1)
                 kept = np.flatnonzero(keep)
-                keep[kept] = self.update(rows.take(kept), flow[kept], buffers)
+                if len(kept):
+                    keep[kept] = self._take(rows.take(kept), flow[kept], buffers, again=True)
                 return keep
         self._count(rows, flow, start, step, keep, buffers)
         return keep
@@ -277,7 +286,14 @@ class StreamStates:
         not above what was seen before it.
         """
         numbers = ext[piece]
-        cuts = (np.flatnonzero(np.diff(numbers) != 1) + 1).tolist()
+        steps = np.diff(numbers, prepend=highest)
+        behind = numbers <= np.maximum.accumulate(np.concatenate(([highest], numbers[:-1])))
+        cost = int(np.clip(steps - 1, 0, _MISSING_LIMIT).sum()) + _BEHIND_COST * int(np.count_nonzero(behind))
+        if cost > self._patience:
+            self._walk_roughly(flow, highest, numbers)
+            return
+        self._patience -= cost
+        cuts = (np.flatnonzero(steps[1:] != 1) + 1).tolist()
         for begin, end in zip([0, *cuts], [*cuts, len(numbers)], strict=True):
             first, last = int(numbers[begin]), int(numbers[end - 1])
             row = piece.start + begin
@@ -286,6 +302,21 @@ class StreamStates:
             if last > highest:
                 self._note_gap(flow, highest, max(first, highest + 1), int(rows.mono_ns[row]))
                 highest = last
+
+    def _walk_roughly(self, flow: int, highest: int, numbers: I64) -> None:
+        """As _walk, all numbers at once, for a flood: what is behind counts as out of order, whenever it was due."""
+        ints = self._ints
+        distinct = np.unique(numbers)
+        repeats = len(numbers) - len(distinct)
+        base = int(ints["base_ext"][flow])
+        ints["packets"][flow] -= repeats
+        ints["duplicates"][flow] += repeats
+        ints["reordered"][flow] += np.count_nonzero(distinct <= highest)
+        ints["base_ext"][flow] = min(base, int(distinct[0]))
+        for line in ([*distinct[distinct < base], base], [highest, *distinct[distinct > highest]]):
+            gaps = np.diff(line) - 1
+            ints["skipped"][flow] += int(gaps[gaps >= MAX_DROPOUT].sum())
+        self._missing.pop(flow, None)
 
     def _behind(
         self, flow: int, number: int, row: int, rows: RtpRows, ext: I64, piece: slice, keep: Mask, buffers: Buffers
@@ -303,7 +334,8 @@ class StreamStates:
             ints["base_ext"][flow] = number
             self._note_gap(flow, number, base, mono_ns)
         else:
-            before = piece.start + np.flatnonzero(ext[piece.start : row] == number)
+            begin = max(piece.start, row - _LOOK_BACK)
+            before = begin + np.flatnonzero(ext[begin:row] == number)
             copied = len(before) > 0 and bool(_same_packet(rows, buffers, before[-1:], np.array([row]))[0])
             keep[row] = not copied
             ints["mirrored" if copied else "duplicates"][flow] += 1

@@ -34,6 +34,10 @@ _KEY_BYTES: Final = 32
 _BUSY_S: Final = 5.0
 
 
+class KeyTaken(StoreError):
+    """A part has another capsule already."""
+
+
 class CapsuleRefused(ValueError):
     """A capsule that this archive key does not open, or that is for something else."""
 
@@ -130,8 +134,8 @@ class KeyStore:
     def put(self, rows: Sequence[tuple[str, int, str]]) -> None:
         """Keep (recording_id, part_no, capsule) rows: all or none, durable on return.
 
-        The same row again is no error. Another capsule for a part that has one is: the first may
-        be the only way to what is already written.
+        The same row again is no error. Another capsule for a part that has one is (KeyTaken): the first
+        may be the only way to what is already written.
         """
         with self._lock:
             try:
@@ -143,7 +147,7 @@ class KeyStore:
                 self._back_out()
                 raise self._explained(error) from error
         if clash:
-            raise StoreError(f"part {clash[1]} of {clash[0]} has another key already", self.path, "use a new part")
+            raise KeyTaken(f"part {clash[1]} of {clash[0]} has another key already", self.path, "use a new part")
 
     def get(self, recording_id: str, part_no: int) -> str | None:
         """Return a part's capsule; None when there is none, or none any more."""

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from vittne.appliance.store.database import open_database
 from vittne.appliance.store.errors import StoreError
-from vittne.appliance.store.rows import CallRow, RunRow, StreamRow
+from vittne.appliance.store.rows import RECORDING, CallRow, RunRow, StreamRow
 from vittne.appliance.store.tables import calls, dialogs, runs, streams, unsignalled
 
 CATALOGUE_FILE: Final = "catalogue.db"
@@ -114,6 +114,12 @@ class Catalogue:
             query = select(calls.c.id, calls.c.state, calls.c.folder).where(calls.c.folder != "")
             for row in connection.execute(query):
                 yield row.id, row.state, row.folder
+
+    def recording(self) -> list[CallRow]:
+        """Return the calls that are being recorded, or were when their writer died."""
+        with self._engine.connect() as connection:
+            found = connection.execute(select(calls).where(calls.c.state == RECORDING)).all()
+            return list(_with_children(connection, found))
 
     def outcomes(self) -> dict[str, int]:
         """Return the number of calls by outcome; those that go on are under ""."""

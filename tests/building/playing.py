@@ -115,6 +115,7 @@ def play_frames(
         if pipeline.now_mono - last > COMMIT_NS and not at_once:
             last = pipeline.now_mono
             _take(result, pipeline.commit(last - pipeline.settings.hold_back_ns))
+            pipeline.all_written()
     _take(result, pipeline.commit(NEVER, final=True))
     assert not pipeline.faults, pipeline.faults[0]
     return result

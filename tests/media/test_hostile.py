@@ -6,6 +6,7 @@ import random
 
 from builders import Frame, Scenario
 from building.dialog import message
+from building.fragments import fragments
 from building.frames import udp_frame
 from building.playing import play_frames
 from building.rtp import rtp
@@ -111,3 +112,49 @@ def test_unsignalled_recording_in_a_flood_is_bounded() -> None:
     result = play_frames(frames, Settings(record_unsignalled=True))
 
     assert len(result.reports) == 1  # one packet is no voice
+
+
+def test_a_datagram_of_two_tiny_fragments_is_read() -> None:
+    frame = udp_frame("203.0.113.1", 5000, "203.0.113.2", 5001, b"x")
+    frames = [(1_767_225_600 * SECOND + i, piece) for i, piece in enumerate(fragments(frame, mtu=28))]
+
+    result = play_frames(frames)
+
+    assert result.pipeline.link.counters["reassembled udp"] == 1
+    assert result.pipeline.counters["other udp"] == 1
+
+
+def test_a_voice_that_an_unsignalled_call_carries_too_is_recorded() -> None:
+    scenario, frames = call_in_a_storm([])
+    leg = [
+        (at - SECOND // 4, udp_frame("10.0.9.9", 7000, "10.0.0.1", 7002, frame[42:]))
+        for at, frame in frames
+        if len(frame) == 42 + 172
+    ]
+
+    result = play_frames(sorted([*frames, *leg], key=lambda frame: frame[0]), Settings(record_unsignalled=True))
+
+    assert result.report(scenario.truth.calls[0].call_ids[0])["outcome"] == "recorded"
+
+
+def test_a_mirrors_copies_are_not_without_signalling_too() -> None:
+    frame = udp_frame("203.0.113.1", 5000, "203.0.113.2", 5002, rtp(0, 1, 160, 7, bytes(160)))
+
+    result = play_frames([(1_767_225_600 * SECOND + i, frame) for i in range(2)])
+
+    assert result.pipeline.counters["mirror duplicate"] == 1
+    assert result.pipeline.counters["rtp without signalling"] == 1
+
+
+def test_fragments_are_forgotten_while_other_rtp_waits() -> None:
+    frames = []
+    for i in range(900):
+        for ssrc, size in ((1, 160), (2, 1000)):
+            frame = udp_frame("203.0.113.1", 5000 + ssrc, "203.0.113.2", 5002, rtp(0, i, i * 160, ssrc, bytes(size)))
+            pieces = fragments(frame, mtu=576, ident=i)
+            frames += [(1_767_225_600 * SECOND + i * 20_000_000 + ssrc, piece) for piece in pieces]
+
+    result = play_frames(frames)
+
+    assert result.pipeline.counters["rtp without signalling"] == 1800
+    assert result.pipeline.buffers.side_bytes < 600_000

@@ -228,3 +228,35 @@ def test_a_number_given_anew_begins_at_nothing() -> None:
 
     assert numbers(states.tally(0)) == (0, 0, 0, 0, 0)
     assert states.tally(0).payload_types == {0: 0}
+
+
+def hostile_rows(buffers: Buffers, seq: list[int], start_ns: int) -> RtpRows:
+    """Packets of 12 bytes, each different, one microsecond apart, all with one timestamp."""
+    count = len(seq)
+    data = np.frombuffer(b"".join(i.to_bytes(12, "big") for i in range(count)), np.uint8).copy()
+    times = start_ns + np.arange(count) * 1000
+    address = buffers.base(data) + 12 * np.arange(count)
+    return RtpRows(
+        times,
+        times.copy(),
+        address,
+        np.full(count, 12),
+        np.array(seq, np.uint16),
+        np.zeros(count, np.uint32),
+        np.zeros(count, np.uint8),
+    )
+
+
+@pytest.mark.parametrize("step", [0, 600, 2999])
+def test_a_flood_of_numbers_out_of_order_costs_no_commit(step: int) -> None:
+    states, buffers = StreamStates(), Buffers()
+    one_flow = np.zeros(60_000, np.int32)
+    states.update(hostile_rows(buffers, [0], START), one_flow[:1], buffers)
+
+    keep = states.update(
+        hostile_rows(buffers, [i * step & 0xFFFF for i in range(60_000)], START + 1), one_flow, buffers
+    )
+
+    tally = states.tally(0)
+    assert keep.sum() >= 59_999
+    assert tally.packets + tally.duplicates + tally.mirrored == 60_001

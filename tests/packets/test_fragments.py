@@ -64,7 +64,9 @@ def test_fragments_of_tcp_give_a_segment() -> None:
     parsed, _, _ = parse(block_of([ether(part) for part in fragmented(packet)]))
 
     assert parsed.udp == []
-    assert parsed.tcp[0].data[20:].tobytes() == LONG
+    (segment,) = parsed.tcp
+    begin = int(segment.offset[0])
+    assert segment.data[begin : begin + int(segment.length[0])].tobytes() == LONG
     assert parsed.tcp[0].flags.tolist() == [REASSEMBLED]
 
 

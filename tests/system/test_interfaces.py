@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -61,8 +62,8 @@ def play(sends: Iterable[tuple[int, Callable[[], Any]]]) -> None:
         send()
 
 
-def calls_of_load() -> Iterator[tuple[int, bytes]]:
-    for piece in load.build_frames(load.Load(calls=CALLS, seconds=SECONDS, stagger_s=1.0, seed=5)):
+def calls_of_load(seconds: float = SECONDS) -> Iterator[tuple[int, bytes]]:
+    for piece in load.build_frames(load.Load(calls=CALLS, seconds=seconds, stagger_s=1.0, seed=5)):
         for at_ns, offset, length in zip(piece.at_ns, piece.offset, piece.length, strict=True):
             yield int(at_ns), piece.data[offset : offset + length].tobytes()
 
@@ -75,7 +76,7 @@ def is_from_caller(frame: bytes) -> bool:
     return frame[26:28] == CALLERS
 
 
-def assert_whole(data: Path) -> None:
+def assert_whole(data: Path, seconds: float = SECONDS) -> None:
     """Every call of the load is recorded with both voices, every packet once."""
     calls = listed(data)
     assert len(calls) == CALLS
@@ -83,10 +84,10 @@ def assert_whole(data: Path) -> None:
         assert (call["outcome"], call["outcome_reasons"]) == ("recorded", [])
         assert sorted(stream["party"] for stream in call["streams"]) == ["callee", "caller"]
         for stream in call["streams"]:
-            assert stream["packets"] == stream["stored"] == SECONDS * 50
+            assert stream["packets"] == stream["stored"] == seconds * 50
             assert stream["lost"] == stream["duplicates"] == stream["reordered"] == 0
         for numbers in stored_packets(data, call).values():
-            assert len(numbers) == SECONDS * 50
+            assert len(numbers) == seconds * 50
             assert set(numbers.values()) == {1}
 
 
@@ -107,6 +108,32 @@ def test_each_direction_and_the_signalling_may_come_on_interfaces_of_their_own(
         recorder.stop()
 
     assert_whole(data)
+    assert vittne("verify", "--all", "--data", str(data)).returncode == 0
+
+
+def test_workers_killed_while_they_read_three_interfaces_lose_no_packet(
+    house: Building, tmp_path: Path, options: list[str]
+) -> None:
+    data = tmp_path / "data"
+    senders = cables(house, ["from-caller", "from-callee", "signals"])
+
+    def sender(frame: bytes) -> socket.socket:
+        direction = "from-caller" if is_from_caller(frame) else "from-callee"
+        return senders["signals" if is_signalling(frame) else direction]
+
+    interfaces = [word for name in senders for word in ("--interface", name)]
+    with recording(house.rooms["recorder"], data, *interfaces, *options) as recorder:
+        frames = ((at, functools.partial(sender(frame).send, frame)) for at, frame in calls_of_load(11.0))
+        playing = threading.Thread(target=play, args=(frames,))
+        playing.start()
+        for pause in (5.0, 3.1, 0.3):
+            time.sleep(pause)
+            recorder.kill_worker()
+        playing.join()
+        time.sleep(5)
+        recorder.stop()
+
+    assert_whole(data, 11.0)
     assert vittne("verify", "--all", "--data", str(data)).returncode == 0
 
 

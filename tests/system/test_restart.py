@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -31,7 +32,8 @@ def _finish_what_is_open(data: Path, tmp_path: Path) -> None:
 def _kill_everything(recorder: Recorder) -> None:
     worker = recorder.worker()
     os.kill(recorder.process.pid, signal.SIGKILL)
-    os.kill(worker, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # it dies with its parent
+        os.kill(worker, signal.SIGKILL)
     recorder.process.wait()
 
 
