@@ -17,9 +17,9 @@ from vittne.capture.pcapfile import CaptureFile, CaptureFileError
 from vittne.capture.pipeline import Pipeline, Settings
 from vittne.capture.slab import SlabRing
 
-SLAB_BYTES: Final = 160 << 20
-GATHER_BYTES: Final = 64 << 20
-_COMMIT_FRAMES: Final = 200_000
+SLAB_BYTES: Final = 256 << 20
+GATHER_BYTES: Final = 96 << 20
+_COMMIT_FRAMES: Final = 400_000
 _NEVER: Final = 1 << 61
 
 
