@@ -243,9 +243,12 @@ class Supervisor:
             loop_delay_p99_ms=self.loop_delay.quantile_ms(0.99),
             loop_delay_max_ms=self.loop_delay.quantile_ms(1.0),
         )
-        if self.status is not None:
-            self._registrar.update_run(self.status.frames, self.status.drops, self.status.outcomes, now_us())
-        self._registrar.end_run()
+        try:
+            if self.status is not None:
+                self._registrar.update_run(self.status.frames, self.status.drops, self.status.outcomes, now_us())
+            self._registrar.end_run()
+        except StoreError as error:  # a full disk: the next start finishes what could not be entered
+            log.error("the run could not be ended in the books", reason=str(error))
         for ring in self._rings:
             ring.close()
         for fd in self._memory:
