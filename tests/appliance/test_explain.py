@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 
 import pytest
@@ -149,7 +148,6 @@ def test_nothing_from_the_wire_reaches_the_terminal_unclean(recorded: Record, vi
     assert all(letter.isprintable() or letter == "\n" for letter in text)
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 def test_wireshark_dissects_the_call(plain: Recorded, vittne: Vittne) -> None:
     status, text, _ = vittne("explain", plain.call.id, "--data", plain.data, "--wireshark")
 
