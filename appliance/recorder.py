@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 from vittne.appliance.registrar import CallClosed, PartClosed, PartOpened
@@ -392,7 +391,3 @@ def part_closed(summary: PartSummary, from_at: int, to_at: int) -> PartClosed:
         not summary.ended,
         index,
     )
-
-
-def recording_folder(store: Store, hidden: str) -> Path:
-    return store.recordings_dir / hidden

@@ -74,17 +74,12 @@ class Supervisor:
         self._leave: list[str] = []  # hidden folders of calls that were forgotten with a snapshot
         self.status: Status | None = None
         self.workers = 0
-        self.worker_pid = 0
         self.loop_delay = LoopDelay()
         self.ring_most_full = 0.0  # 0 to 1
-        self._on_status: list[Callable[[Status], None]] = []
 
     def stop(self) -> None:
         """Ask for the end: what was heard is written, every call closed."""
         self._stop.set()
-
-    def on_status(self, tell: Callable[[Status], None]) -> None:
-        self._on_status.append(tell)
 
     async def run(self, beside: Callable[[], Awaitable[None]] | None = None) -> None:
         """Record until stop() or a signal. beside: something to do meanwhile, started when a worker runs."""
@@ -146,7 +141,6 @@ class Supervisor:
         finally:
             theirs.close()
         self.workers += 1
-        self.worker_pid = process.pid
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
         start = Start(
             data_dir=str(self._registrar.data_dir),
@@ -231,8 +225,6 @@ class Supervisor:
         self._registrar.update_run(status.frames, status.drops, status.outcomes)
         if status.unsignalled:
             self._registrar.note_unsignalled(status.unsignalled)
-        for tell in self._on_status:
-            tell(status)
 
     def close(self) -> None:
         """End the run in catalogue and ledger, give the rings back."""

@@ -37,11 +37,11 @@ from vittne.capture.merge import Merge, rows_of
 from vittne.capture.pipeline import Pipeline, Settings
 from vittne.capture.ring import Ring, RingStatistics, Token
 from vittne.capture.ringopen import RingHandle
+from vittne.capture.ringsize import COMFORTABLE
 
 _POLL_S: Final = 0.1
 _NEVER: Final = 1 << 61
 _MERGE_WIDTH_NS: Final = 1_000_000  # signalling may come on one interface and its answer on another
-_COMFORTABLE: Final = 0.75  # above, the kernel drops single packets although blocks are free
 _STATUS_NS: Final = SECOND
 _LAST_TRIES: Final = 5
 _COMMIT_ROWS: Final = 500_000  # packets in one commit
@@ -57,7 +57,6 @@ class _Held:
 
     block: Block
     token: Token
-    is_fed: bool = False
 
 
 @dataclass(slots=True)
@@ -301,7 +300,7 @@ class Worker:
             if fresh:
                 self._pipeline.note_loss(fresh)
                 self._messages.append(f"{name}: the kernel dropped {fresh} packets, the ring was full")
-            if found.occupancy > _COMFORTABLE:
+            if found.occupancy > COMFORTABLE:
                 self._messages.append(f"{name}: the ring is {found.occupancy:.0%} full")
             trouble = ring.trouble()
             if trouble:

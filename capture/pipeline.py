@@ -19,7 +19,7 @@ from vittne.capture import record
 from vittne.capture.addresses import AddressBook
 from vittne.capture.assemble import Packets
 from vittne.capture.buffers import Buffers
-from vittne.capture.callbook import CallBook, place_text
+from vittne.capture.callbook import CallBook
 from vittne.capture.calls import Call
 from vittne.capture.columns import SECOND, Block, Datagrams, Segments
 from vittne.capture.errors import Malformed
@@ -482,6 +482,3 @@ class Pipeline:
                     done.unsignalled.append(self.matcher.unsignalled_report(flow, tally))
             self.matcher.forget(flow)
             self.flows.forget(flow)
-
-
-__all__ = ["CallWork", "Commit", "Pipeline", "Settings", "place_text"]

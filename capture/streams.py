@@ -105,9 +105,6 @@ class StreamStates:
     def last_mono(self, flow: int) -> int:
         return int(self._ints["last_mono"][flow])
 
-    def last_mono_of(self, flows: npt.NDArray[np.int32]) -> I64:
-        return self._ints["last_mono"][flows]
-
     def packets_of(self, flow: int) -> int:
         return int(self._ints["packets"][flow])
 

@@ -31,7 +31,7 @@ def evening(tmp_path_factory: pytest.TempPathFactory) -> Evening:
     """All calls, placed at once; recorded by two recorders that ended before this is given out."""
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
+        pytest.fail(f"not installed: {', '.join(missing)}")
     folder = tmp_path_factory.mktemp("evening")
     (folder / "vittne.toml").write_text(RING)
     with building() as house:
