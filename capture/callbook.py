@@ -66,24 +66,26 @@ class CallBook:
         """Return the call a session is part of now; None when it was forgotten."""
         return self._call_of.get(session.call_id)
 
-    def feed(self, heard: Heard) -> None:
-        """Take in one message."""
+    def feed(self, heard: Heard) -> tuple[Call, Session] | None:
+        """Take in one message; return the call and the session it belongs to."""
         message = heard.message
         session, events = self.tracker.feed(heard)
         if self.tracker.given_up:
             self._give_up(self.tracker.take_given_up(), heard.mono_ns)
         if session is None or isinstance(message, Malformed) or self.tracker.get(session.call_id) is not session:
-            return
+            return None
         call = self._call_of.get(session.call_id)
         if call is None:
             self._begin(session)
         elif call.closed:
-            return
+            return None
         if len(session.keys) > session.keys_shared:
             self.links.share_keys(session)
         for event in events:
             self._apply(event, heard)
-        self._note(self._call_of[session.call_id], heard, message.raw)
+        call = self._call_of[session.call_id]
+        self._note(call, heard, message.raw)
+        return call, session
 
     def _begin(self, session: Session) -> None:
         call = new_call(session)

@@ -16,6 +16,7 @@ from typing import Any, Final
 from vittne.capture import record
 from vittne.capture.columns import SECOND
 from vittne.capture.media import Expected
+from vittne.capture.pause import MediaClock, PauseNote
 from vittne.capture.sip.sdp import Media
 from vittne.capture.sip.session import CALLEE, CALLER, SIDE_NAMES, Session
 from vittne.codecs.formats import STATIC, Format
@@ -27,6 +28,7 @@ SIGNALS_KEPT: Final = 4000  # SIP messages in one recording; further ones are co
 SIGNAL_BYTES_KEPT: Final = 8 << 20
 ANSWER_TOGETHER_NS: Final = 2 * SECOND
 _DIGITS: Final = frozenset({"TELEPHONE-EVENT", "TONE"})  # RFC 4733
+_REPAIR: Final = frozenset({"RTX", "ULPFEC", "FLEXFEC", "PARITYFEC", "1D-INTERLEAVED-PARITYFEC", "RAPTORFEC"})
 STATIC_TYPES: Final = sum(1 << number for number in STATIC)
 
 
@@ -68,6 +70,8 @@ class Stream:
     stored: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     announced: bool = False  # its STREAM record is written, and nothing changed since
+    repair_types: int = 0  # RTX (RFC 4588) and parity (RFC 5109, 8627): what was sent before, once more
+    clock: MediaClock | None = None  # of a paused stream
 
     @property
     def party(self) -> str:
@@ -86,6 +90,15 @@ class Stream:
     def format_of(self, payload_type: int) -> Format | None:
         """Return what a payload type means in this stream."""
         return self.formats.get(payload_type) or STATIC.get(payload_type)
+
+
+@dataclass(slots=True)
+class Keyed:
+    """When digits came one way: a flow, or the INFOs of a session. Which digits they were is never kept."""
+
+    count: int = 0
+    monos: deque[int] = field(default_factory=lambda: deque(maxlen=64))
+    marks: deque[object] = field(default_factory=lambda: deque(maxlen=16))  # tell packets of one digit from the next
 
 
 @dataclass(slots=True, eq=False)
@@ -110,6 +123,10 @@ class Call:
     reasons: set[str] = field(default_factory=set)  # why the recording is partial
     other_media: dict[str, int] = field(default_factory=dict)  # packets not kept, by kind
     related: list[str] = field(default_factory=list)  # ids of recordings linked too late to be one
+    absorbed: list[str] = field(default_factory=list)  # ids of calls that became part of this one
+    pauses: dict[str, PauseNote] = field(default_factory=dict)  # by the pause's id
+    mutes: list[tuple[int, int]] = field(default_factory=list)  # monotonic, begin and end: around digits
+    keyed: dict[tuple[object, ...], Keyed] = field(default_factory=dict)  # digits, by the way they came
     holds: set[tuple[str, int, int]] = field(default_factory=set)  # Call-ID, side, m= line that is held now
 
     @property
@@ -188,6 +205,27 @@ class Call:
         line = record.encode_json(record.EVENT, at_ns, {"event": what, **more})
         self.signals.append((mono_ns, line))
 
+    @property
+    def digits(self) -> int:
+        """How many digits were keyed. Each leg of a call shows them again."""
+        return max((keyed.count for keyed in self.keyed.values()), default=0)
+
+    def mute(self, begin_mono: int, end_mono: int, merge_ns: int) -> None:
+        """Leave out the audio of all legs from one time to another; windows nearer than merge_ns become one."""
+        windows = sorted([*self.mutes, (begin_mono, end_mono)])
+        joined = [windows[0]]
+        for begin, end in windows[1:]:
+            if begin - joined[-1][1] < merge_ns:
+                joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+            else:
+                joined.append((begin, end))
+        self.mutes = joined
+
+    def forget_mutes(self, before_mono: int) -> None:
+        """Drop windows that no packet can lie in any more."""
+        if self.mutes and self.mutes[0][1] < before_mono:
+            self.mutes = [window for window in self.mutes if window[1] >= before_mono]
+
     def due(self, before_mono: int) -> Iterator[bytes]:
         """Yield and forget the records up to a time."""
         while self.signals and self.signals[0][0] <= before_mono:
@@ -226,6 +264,11 @@ def merge(kept: Call, other: Call, link: Link) -> None:
         kept.last_media_mono, kept.last_media_at = other.last_media_mono, other.last_media_at
     kept.reasons |= other.reasons
     kept.related += other.related
+    kept.absorbed += [other.id, *other.absorbed]
+    kept.mutes = sorted([*kept.mutes, *other.mutes])
+    kept.keyed = {**other.keyed, **kept.keyed}
+    for pause_id, note in other.pauses.items():
+        kept.pauses.setdefault(pause_id, note)
     kept.holds |= other.holds
     for kind, number in other.other_media.items():
         kept.other_media[kind] = kept.other_media.get(kind, 0) + number
@@ -251,6 +294,7 @@ def describe_stream(stream: Stream, receiver: Media, sender: Media | None) -> No
     stream.formats, stream.crypto, stream.kind = now
     stream.digit_types, stream.encrypted = digits, encrypted
     stream.redundant_types = sum(1 << n for n, f in formats.items() if f.encoding.upper() == "RED")
+    stream.repair_types = sum(1 << n for n, f in formats.items() if f.encoding.upper() in _REPAIR)
     stream.known_types = STATIC_TYPES | sum(1 << n for n in formats if n not in STATIC)
 
 

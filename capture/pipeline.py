@@ -22,11 +22,16 @@ from vittne.capture.buffers import Buffers
 from vittne.capture.callbook import CallBook
 from vittne.capture.calls import Call
 from vittne.capture.columns import SECOND, Block, Datagrams, Segments
+from vittne.capture.digits import DigitWatch
 from vittne.capture.errors import Malformed
 from vittne.capture.flows import FlowTable
 from vittne.capture.link import LinkParser
 from vittne.capture.matching import Matcher, Run
 from vittne.capture.media import GRACE_NS, Place
+from vittne.capture.pause import Pause, PauseSettings
+from vittne.capture.pausebook import PauseBook
+from vittne.capture.paused import REACH_NS
+from vittne.capture.pausenotes import begin_note, end_notes, keyed_card
 from vittne.capture.report import call_report, stream_report
 from vittne.capture.rtp import (
     DTLS,
@@ -42,10 +47,13 @@ from vittne.capture.rtp import (
     join_rows,
     rtp_columns,
 )
+from vittne.capture.selecting import matches
 from vittne.capture.sip import message as sip_message
+from vittne.capture.sip.mask import has_digits
 from vittne.capture.sip.message import Message
+from vittne.capture.sip.session import Session
 from vittne.capture.sip.stream import Heard, TcpSip
-from vittne.capture.storing import store
+from vittne.capture.storing import Quiet, store
 from vittne.capture.streams import MIRROR_WINDOW_NS, StreamStates
 from vittne.capture.unsignalled import Unsignalled
 
@@ -59,6 +67,8 @@ _FAULTS_KEPT: Final = 16
 _MOST_ASIDE: Final = 256 << 20  # bytes of RTP out of fragments that wait
 _MOST_CONTROL: Final = 100_000  # RTCP packets that wait
 _MOST_UNOPENED: Final = 256  # records of a call without a recording, beyond which its RTCP is not kept
+_PAUSE_KEPT_NS: Final = 60 * SECOND
+_LONGEST_AGENT: Final = 128
 _NAMES: Final = {DTLS: "dtls", STUN: "stun", OTHER: "other udp"}
 
 
@@ -76,6 +86,8 @@ class Settings:
     timer_silence_ns: int = 10 * SECOND
     record_unsignalled: bool = False
     unsignalled_silence_ns: int = 10 * SECOND
+    pause: PauseSettings = field(default_factory=PauseSettings)
+    agent_headers: tuple[str, ...] = ()  # of SIP, that name who works on a call
 
 
 @dataclass(slots=True)
@@ -96,6 +108,7 @@ class Commit:
     works: list[CallWork] = field(default_factory=list)
     packets: int = 0  # RTP packets looked at
     unsignalled: list[dict[str, Any]] = field(default_factory=list)  # streams that ended
+    pauses: list[Pause] = field(default_factory=list)  # as they changed, oldest first; what was told is left out
 
 
 @dataclass(slots=True)
@@ -116,6 +129,8 @@ class Pipeline:
         self.link = LinkParser(self.addresses)
         self.tcp = TcpSip(hole_timeout_ns=min(2 * SECOND, self.settings.hold_back_ns // 2))
         self.book = CallBook(self.addresses, self.settings.hold_back_ns + GRACE_NS)
+        self.pauses = PauseBook()
+        self.digits = DigitWatch(self.book)
         self._begin_buffers()
         self.flows = FlowTable()
         self.states = StreamStates()
@@ -167,12 +182,14 @@ class Pipeline:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what waits for its commit: the next worker reads it from the ring again (refill)."""
         state = self.__dict__.copy()
-        for name in ("buffers", "_rtp", "_control", "_refilling"):
+        for name in ("buffers", "pauses", "_rtp", "_control", "_refilling"):
             del state[name]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self.pauses = PauseBook()  # the parent knows them, and tells the next worker
+        self.digits.forget_waiting()
         self._begin_buffers()
 
     def _begin_buffers(self) -> None:
@@ -214,9 +231,26 @@ class Pipeline:
 
     def _hear(self, heard: Heard) -> None:
         try:
-            self.book.feed(heard)
+            found = self.book.feed(heard)
+            if found is not None:
+                self._about(*found, heard)
         except Exception as error:  # a fault of ours may cost this message, never the next one
             self._fault(error)
+
+    def _about(self, call: Call, session: Session, heard: Heard) -> None:
+        """What a message means for pauses."""
+        message = heard.message
+        assert isinstance(message, Message)
+        for name in self.settings.agent_headers:
+            session.agent = (message.get(name) or session.agent)[:_LONGEST_AGENT]
+        if message.is_request and has_digits(message.raw):
+            mark = message.method, message.cseq
+            self.digits.note(call, heard.mono_ns, heard.mono_ns, ("sip", session.call_id), mark)
+        if not len(self.pauses):
+            return
+        for pause in self.pauses.waiting(heard.mono_ns):
+            if matches(call, pause.select, self.addresses):
+                self.pauses.attach(pause, [call])
 
     def _datagrams(self, packets: Datagrams, aside: bool, heard: list[Heard] | None) -> None:
         if not len(packets):
@@ -244,8 +278,9 @@ class Pipeline:
             address = packets.offset + self.buffers.base(packets.data)
         columns, ssrc = rtp_columns(packets, head, rows, address)
         src, dst, sport, dport = (getattr(packets, name)[rows] for name in ("src", "dst", "sport", "dport"))
-        key = self.flows.keys(src, dst, sport, dport, ssrc)
-        self._rtp.append((columns, FlowRows(src, dst, sport, dport, ssrc, key)))
+        whose = FlowRows(src, dst, sport, dport, ssrc, self.flows.keys(src, dst, sport, dport, ssrc))
+        self._rtp.append((columns, whose))
+        self.digits.feed(columns, whose, head[rows, 0], self.counters)
 
     def _sip(self, packets: Datagrams, rows: npt.NDArray[np.intp], heard: list[Heard]) -> None:
         data = packets.data
@@ -297,13 +332,19 @@ class Pipeline:
         for heard in self.tcp.expire(self.now_mono):  # holes are given up on a silent wire too
             self._hear(heard)
         works: dict[str, CallWork] = {}
+        with self.pauses.lock:
+            self.pauses.horizon_mono = max(self.pauses.horizon_mono, min(horizon_mono, self.now_mono))
+        self.digits.settle(horizon_mono)
+        self._settle_pauses(done)
         rows, flows = self._due(horizon_mono)
         if rows is not None and flows is not None:
             self._media(rows, flows, works, done)
         else:
             self.matcher.apply_changes()
         self._controls(horizon_mono, works)
+        self._end_pauses(horizon_mono)
         self._close(horizon_mono, final, works)
+        self._settle_pauses(done)
         for call in list(self.book.calls.values()):
             if call.opened or call.id in works:
                 self._sign(call, horizon_mono, works)
@@ -311,6 +352,33 @@ class Pipeline:
         if final or horizon_mono - self._kept_house > _HOUSEKEEPING_NS:
             self._keep_house(horizon_mono, final, done)
         return done
+
+    def _settle_pauses(self, done: Commit) -> None:
+        """See what digits ask for and which leases ran out; enter what changed in calls, and tell it."""
+        for call in self.digits.take_touched():
+            pause = keyed_card(call, self.settings.pause, self.pauses, self.now_at - self.now_mono)
+            if pause is not None:
+                self.pauses.put(pause)
+        self.pauses.expire(self.now_mono)
+        for pause, told in self.pauses.take_changes():
+            for call in self._calls_of(pause):
+                begin_note(call, pause, self.now_mono)
+            if not told:
+                done.pauses.append(pause)
+
+    def _calls_of(self, pause: Pause) -> list[Call]:
+        """Return the calls that a pause is on, also those that became part of another or are related."""
+        return [call for call in self.book.calls.values() if pause.id in self.pauses.ids_on(call)]
+
+    def _end_pauses(self, horizon: int) -> None:
+        """Write the gaps of pauses whose last packet is behind us."""
+        for call in self.book.calls.values():
+            if call.pauses:
+                end_notes(call, horizon - REACH_NS)
+
+    def in_hand(self) -> list[tuple[RtpRows, FlowRows]]:
+        """Return the packets that wait for their commit, as they came."""
+        return list(self._rtp)
 
     def all_written(self) -> None:
         """Say that the packets of all commits so far are encoded: nothing points into bytes copied aside."""
@@ -362,7 +430,8 @@ class Pipeline:
         keep = self.states.update(rows, grouped, self.buffers)
         self.counters["mirror duplicate"] += int(np.count_nonzero(~keep))
         self._touch(rows, runs)
-        for call, packets in store(rows, runs, keep, self.buffers, self.counters):
+        quiet = Quiet(self.pauses, self.digits, self.settings.pause.digit_policy)
+        for call, packets in store(rows, runs, keep, self.buffers, self.counters, quiet):
             work = works.setdefault(call.id, CallWork(call))
             work.records += self._stream_records(call, int(rows.at_ns[0]))
             work.records.append(packets)
@@ -454,6 +523,7 @@ class Pipeline:
 
     def _finish(self, call: Call, works: dict[str, CallWork]) -> None:
         call.closed = True
+        self._finish_pauses(call)
         report = call_report(call, self.states)
         self.outcomes[report["outcome"]] += 1
         self.dialog_outcomes.update(d["outcome"] for d in report["details"]["dialogs"] if d["answered_at"])
@@ -467,10 +537,19 @@ class Pipeline:
             self.matcher.release(flow)
         self.book.drop(call)
 
+    def _finish_pauses(self, call: Call) -> None:
+        self.pauses.call_closed(call, self.book.calls, call.ended_at, call.end_mono)
+        for pause in self.pauses.of(call):
+            begin_note(call, pause, self.now_mono)
+        end_notes(call, None)
+
     def _keep_house(self, horizon: int, final: bool, done: Commit) -> None:
         self._kept_house = horizon
         self.book.expire(horizon)
         self.book.retire(horizon)
+        self.pauses.forget(horizon - _PAUSE_KEPT_NS)
+        for call in self.book.calls.values():
+            call.forget_mutes(horizon - REACH_NS)
         self._forget_flows(horizon - _FLOW_IDLE_NS, final, done)
 
     def _forget_flows(self, before_mono: int, everything: bool, done: Commit) -> None:

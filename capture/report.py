@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Final
 
 from vittne.capture.calls import Call, Stream
+from vittne.capture.pause import MUTED, PAUSED
+from vittne.capture.pausenotes import pauses_report
 from vittne.capture.quality import mos
 from vittne.capture.sip.session import CALLEE, CALLER, Dialog, Session
 from vittne.capture.streams import StreamStates, Tally
+from vittne.capture.times import rfc3339
 from vittne.codecs.formats import STATIC, Format
 
 RECORDED: Final = "recorded"
@@ -18,24 +19,13 @@ NO_MEDIA: Final = "no-media"
 ENCRYPTED: Final = "encrypted"
 CAPTURE_LOSS: Final = "capture-loss"
 UNANSWERED: Final = "unanswered"
+PAUSED_THROUGHOUT: Final = "paused-throughout"
 
 _NOT_VOICE: Final = frozenset({"TELEPHONE-EVENT", "CN"})
+_LEFT_OUT: Final = frozenset({"digits", PAUSED, MUTED})
 _LOSSY: Final = 0.05  # share of a voice's packets that never came, from which on it is said
 _TOGETHER_NS: Final = 2_000_000_000
 _ENDS_WITHOUT_BYE: Final = frozenset({"capture-end", "media-silence", "session-timer"})
-
-
-def rfc3339(at_ns: int) -> str | None:
-    """Return a time in UTC with microseconds; None for 0, not yet."""
-    if not at_ns:
-        return None
-    whole, part = divmod(at_ns // 1000, 1_000_000)
-    return f"{_second(whole)}.{part:06d}Z"
-
-
-@lru_cache(maxsize=4096)
-def _second(whole: int) -> str:
-    return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def uri_text(uri: str) -> str:
@@ -167,10 +157,12 @@ def _judge(call: Call, streams: list[Stream], tallies: dict[int, Tally]) -> tupl
     if not stored:
         if any(s.encrypted for s in streams):
             return ENCRYPTED, []
+        if any(PAUSED in s.dropped for s in streams):
+            return PAUSED_THROUGHOUT, []
         return (CAPTURE_LOSS if CAPTURE_LOSS in call.reasons else NO_MEDIA), []
     reasons = set(call.reasons)
-    # Who sends nothing but digits was there all the same.
-    if len({s.seat for s in streams if not s.foreign and (s.stored or "digits" in s.dropped)}) == 1:
+    # Who sends nothing but digits, or is paused, was there all the same.
+    if len({s.seat for s in streams if not s.foreign and (s.stored or _LEFT_OUT & s.dropped.keys())}) == 1:
         reasons.add("one-way")
     for stream in stored:
         tally = tallies[stream.flow]
@@ -249,6 +241,8 @@ def call_report(call: Call, states: StreamStates) -> dict[str, Any]:
                 for s in streams
             ],
             "gaps": call.gaps,
+            "pauses": pauses_report(call),
+            "digits": call.digits,
             "sip_messages": call.signals_seen,
         },
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -18,7 +19,11 @@ from vittne.capture.assemble import Packets
 from vittne.capture.buffers import Buffers
 from vittne.capture.calls import Call, Stream
 from vittne.capture.columns import I64
+from vittne.capture.digits import DigitWatch
 from vittne.capture.matching import Run
+from vittne.capture.pause import DigitPolicy
+from vittne.capture.pausebook import PauseBook
+from vittne.capture.paused import quiet_rows
 from vittne.capture.rtp import RtpRows, header_bytes, padding_lengths, payload_lengths
 
 Mask = npt.NDArray[np.bool_]
@@ -27,12 +32,27 @@ EVENT_BYTES: Final = 4  # RFC 4733 2.3
 _NO_VOICE: Final = "rtp without signalling"
 
 
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """What is paused, who is told of digits, and what they mean for the audio around them."""
+
+    book: PauseBook
+    watch: DigitWatch
+    policy: DigitPolicy
+
+
 def store(
-    rows: RtpRows, runs: Sequence[Run], keep: Mask, buffers: Buffers, counters: Counter[str]
+    rows: RtpRows,
+    runs: Sequence[Run],
+    keep: Mask,
+    buffers: Buffers,
+    counters: Counter[str],
+    quiet: Quiet,
 ) -> list[tuple[Call, Packets]]:
     """Return calls with the packets to be stored of them; count what is left out.
 
     runs: cover the rows in order. keep: (n,) bool, False for a mirror's copies.
+    quiet: what must not be stored of calls now.
     """
     calls: list[Call] = []
     places: dict[str, int] = {}
@@ -55,6 +75,9 @@ def store(
     wanted = np.repeat(call_of >= 0, number) & keep
     digits = _digits(rows, runs, number, wanted, buffers)
     wanted &= ~digits
+    if digits.any():
+        _tell_digits(rows, runs, digits, quiet.watch)
+    wanted &= ~quiet_rows(rows, runs, wanted, quiet.book, quiet.policy, buffers)
     starts = np.cumsum(number) - number
     stored = np.add.reduceat(wanted, starts).tolist()
     dropped = np.add.reduceat(digits, starts).tolist()
@@ -63,6 +86,18 @@ def store(
         if dropped[place]:
             stream.drop("digits", dropped[place])
     return _records(rows, runs, number, wanted, call_of, calls, buffers)
+
+
+def _tell_digits(rows: RtpRows, runs: Sequence[Run], digits: Mask, watch: DigitWatch) -> None:
+    """Open the windows around digits; most were seen when they arrived, those in redundancy only now."""
+    for run in runs:
+        which = run.begin + np.flatnonzero(digits[run.begin : run.end]) if run.stream is not None else ()
+        if not len(which) or run.stream is None:
+            continue
+        stream = run.stream
+        for stamp in np.unique(rows.timestamp[which]).tolist():
+            monos = rows.mono_ns[which[rows.timestamp[which] == stamp]]
+            watch.note(stream.call, int(monos[0]), int(monos[-1]), ("rtp", stream.ssrc), stamp)
 
 
 def _refuse(stream: Stream, packets: int) -> str:

@@ -37,6 +37,14 @@ _WITH_DIGITS: Final = (b"INFO", b"NOTI", b"MESS")
 _DIGIT_WORDS: Final = (b"dtmf", b"kpml", b"telephone-event", b"digit", b"vnd")
 
 
+def has_digits(raw: bytes) -> bool:
+    """Whether the body of a request carries digits that were keyed."""
+    if raw[:4] not in _WITH_DIGITS:
+        return False
+    body = max(raw.find(b"\n\r\n"), raw.find(b"\n\n"))
+    return body >= 0 and masked(raw)[body:] != raw[body:]
+
+
 def masked(raw: bytes) -> bytes:
     """Return a SIP message without its secrets, as long as it was."""
     head_end = raw.find(b"\n\r\n")

@@ -134,6 +134,7 @@ class Session:
     refers: list[Refer] = field(default_factory=list)  # the last few
     invites: dict[tuple[int, str], tuple[str, bool, bool]] = field(default_factory=dict)
     after_hole: bool = False
+    agent: str = ""  # who a header says works on it
 
     @property
     def is_live(self) -> bool:

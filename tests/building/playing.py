@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ from vittne.capture.pipeline import Commit, Pipeline, Settings
 
 NEVER = 1 << 61
 COMMIT_NS = 2 * SECOND
+
+Order = Callable[[Pipeline, int, int], object]
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,12 @@ def play_frames(
     loss_after: int | None = None,
     flows: FlowTable | None = None,
     pending_limit: int | None = None,
+    orders: Mapping[int, Order] | None = None,
 ) -> Result:
     """Feed frames block by block with a commit every two seconds of their time; at_once: one commit at the end.
 
     loss_after: the kernel dropped a packet behind the block of that number. flows, pending_limit: smaller bounds.
+    orders: what is asked while the frames come, at times of the frames: told the pipeline, UTC and monotonic time.
     """
     pipeline = Pipeline(settings)
     if flows is not None:
@@ -108,7 +112,11 @@ def play_frames(
         pipeline.book.tracker._pending_limit = pending_limit
     result = Result(pipeline)
     last = 0
+    left = sorted((orders or {}).items())
     for number, block in enumerate(blocks_of(frames, block_ns)):
+        while left and left[0][0] <= int(block.at_ns[0]):
+            at_ns, order = left.pop(0)
+            order(pipeline, at_ns, at_ns - int(block.at_ns[0]) + int(block.mono_ns[0]))
         pipeline.feed(block)
         if number == loss_after:
             pipeline.note_loss(1)
@@ -122,10 +130,15 @@ def play_frames(
 
 
 def play(
-    scenario: Scenario, settings: Settings | None = None, *, at_once: bool = False, loss_after: int | None = None
+    scenario: Scenario,
+    settings: Settings | None = None,
+    *,
+    at_once: bool = False,
+    loss_after: int | None = None,
+    orders: Mapping[int, Order] | None = None,
 ) -> Result:
     """A scenario as the live worker would hear it."""
-    return play_frames(scenario.frames(), settings, at_once=at_once, loss_after=loss_after)
+    return play_frames(scenario.frames(), settings, at_once=at_once, loss_after=loss_after, orders=orders)
 
 
 def _take(result: Result, commit: Commit) -> None:

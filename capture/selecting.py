@@ -1,0 +1,74 @@
+"""Which calls a request means: by recording, Call-ID, party, agent or address.
+
+Numbers are compared by their digits: who dialled 0049 30 1234567 is found as +49301234567 and as 1234567, but
+four digits must be the same, or an extension would be found in every number that ends with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from vittne.capture.addresses import AddressBook
+from vittne.capture.calls import Call
+from vittne.capture.sip.session import Session
+
+SELECTORS: Final = ("recording", "sip_call_id", "extension", "number", "agent", "peer_ip")
+_LEAST_TAIL: Final = 7
+_NO_DIGIT: Final = re.compile(r"\D")
+_PREFIX: Final = re.compile(r"^00")
+_SHORTEST_ID: Final = 8
+
+
+def select_calls(calls: Iterable[Call], select: Mapping[str, str], addresses: AddressBook) -> list[Call]:
+    """Return the calls that are not closed and match every given selector. An empty selection matches none."""
+    return [call for call in calls if not call.closed and matches(call, select, addresses)]
+
+
+def matches(call: Call, select: Mapping[str, str], addresses: AddressBook) -> bool:
+    """Whether a call is what a selection means."""
+    return bool(select) and all(_matches(call, name, value, addresses) for name, value in select.items())
+
+
+def _matches(call: Call, name: str, value: str, addresses: AddressBook) -> bool:
+    if not value:
+        return False
+    if name == "recording":
+        return call.id == value or (len(value) >= _SHORTEST_ID and call.id.startswith(value))
+    return any(_session_matches(session, name, value, addresses) for session in list(call.sessions))
+
+
+def _session_matches(session: Session, name: str, value: str, addresses: AddressBook) -> bool:
+    if name == "sip_call_id":
+        return session.call_id == value
+    if name == "agent":
+        return session.agent == value
+    if name == "peer_ip":
+        key = addresses.key(value)
+        return key is not None and key in (session.hop[0], session.hop[2])
+    users = {session.caller.user, session.callee.user, _uri_user(session.request_uri)} - {""}
+    if name == "extension":
+        return value in users
+    if name == "number":
+        return any(same_number(user, value) for user in users)
+    return False
+
+
+def _uri_user(uri: str) -> str:
+    return uri.partition(":")[2].partition("@")[0] if "@" in uri else ""
+
+
+def same_number(left: str, right: str) -> bool:
+    """Whether two ways of writing a number mean the same line.
+
+    >>> same_number("+49301234567", "030 1234567"), same_number("+49301234567", "4567")
+    (True, False)
+    """
+    one, other = (_PREFIX.sub("", _NO_DIGIT.sub("", text)) for text in (left, right))
+    if not one or not other:
+        return left == right
+    if one == other:
+        return True
+    tail = min(len(one.lstrip("0")), len(other.lstrip("0")))
+    return tail >= _LEAST_TAIL and one[-tail:] == other[-tail:]
