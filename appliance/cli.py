@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from vittne.appliance.api.scopes import SCOPES
 from vittne.appliance.datadir import DATA_VARIABLE, config_file, existing_data_dir
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.version import VERSION
@@ -24,6 +25,7 @@ Command = Callable[[argparse.Namespace], int]
 
 FORMATS: Final = ("wav", "flac", "opus", "mp3", "mka", "pcap")
 PARTIES: Final = ("caller", "callee", "both")
+TOKEN_DAYS: Final = 90
 
 
 def dispatch(arguments: list[str]) -> int:
@@ -57,6 +59,11 @@ def parser() -> argparse.ArgumentParser:
     _add_audio(_add_id(add("play", _play, "play a call on this machine's sound card")))
     _add_explain(add("explain", _explain, "show a call's signalling as a ladder, and its streams"))
     add("streams", _streams, "list RTP that no signalling explains").add_argument("--json", action="store_true")
+    words = "make, list and revoke tokens of the API"
+    _add_token(commands.add_parser("token", help=words, description=words, allow_abbrev=False), where)
+    rules = add("rules", _rules, "show the rules that pause calls, or try them on captures")
+    rules.add_argument("--try", nargs="+", default=[], dest="captures", metavar="FILE", help="capture files")
+    rules.add_argument("--json", action="store_true", help="one array")
     commands.add_parser("version", help="print the version").set_defaults(command=_version)
     return top
 
@@ -113,6 +120,36 @@ def _add_explain(command: argparse.ArgumentParser) -> None:
     command.add_argument("--wireshark", action="store_true", help="Wireshark's dissection of the call's packets")
 
 
+def _add_token(command: argparse.ArgumentParser, where: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    def add(name: str, run: Command, words: str) -> argparse.ArgumentParser:
+        found = actions.add_parser(name, help=words, description=words, parents=[where], allow_abbrev=False)
+        found.set_defaults(command=run)
+        return found
+
+    create = add("create", _token_create, "make a token and print it, once")
+    create.add_argument("name", metavar="NAME", help="who uses it")
+    create.add_argument(
+        "--scope",
+        action="append",
+        required=True,
+        choices=SCOPES,
+        help="what it allows; several times: " + "; ".join(f"{scope}: {words}" for scope, words in SCOPES.items()),
+    )
+    until = create.add_mutually_exclusive_group()
+    until.add_argument(
+        "--expires-days", type=_days, default=TOKEN_DAYS, metavar="N", help=f"default: {TOKEN_DAYS}, up to 3650"
+    )
+    until.add_argument("--never-expires", action="store_true", help="it ends only when it is revoked")
+    create.add_argument(
+        "--from", action="append", default=[], dest="networks", metavar="NETWORK", help="only from here; several times"
+    )
+    add("list", _token_list, "list tokens").add_argument("--json", action="store_true", help="one array")
+    revoke = add("revoke", _token_revoke, "refuse a token from now on")
+    revoke.add_argument("id", metavar="ID", help="a token's id, or its first letters")
+
+
 def _record(options: argparse.Namespace) -> int:
     from vittne.appliance import record_command  # noqa: PLC0415 - here and below: only what a command needs
     from vittne.appliance.config import load  # noqa: PLC0415
@@ -121,20 +158,7 @@ def _record(options: argparse.Namespace) -> int:
     config = load(config_file(options.config), given)
     if options.interface and options.pcap:
         raise StoreError("two sources", "record", "give --interface or --pcap, one of the two")
-    return record_command.run(
-        record_command.RecordOptions(
-            data=config.data,
-            interfaces=() if options.pcap else config.interfaces,
-            pcaps=tuple(options.pcap),
-            hold_back_s=config.hold_back_s,
-            commit_s=config.commit_s,
-            media_silence_s=config.media_silence_s,
-            record_unsignalled=config.record_unsignalled,
-            ring_rate=config.ring.packets_per_s,
-            part_minutes=config.part_minutes,
-            test_call=options.test_call,
-        )
-    )
+    return record_command.run(record_command.RecordOptions(config, tuple(options.pcap), options.test_call))
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -225,6 +249,35 @@ def _verify(options: argparse.Namespace) -> int:
     return verify_command.run(_data(options), options.id, options.json)
 
 
+def _token_create(options: argparse.Namespace) -> int:
+    from vittne.appliance import token_command  # noqa: PLC0415
+
+    days = None if options.never_expires else options.expires_days
+    return token_command.create(_data(options), options.name, options.scope, days, options.networks)
+
+
+def _token_list(options: argparse.Namespace) -> int:
+    from vittne.appliance import token_command  # noqa: PLC0415
+
+    return token_command.list_all(_data(options), options.json)
+
+
+def _token_revoke(options: argparse.Namespace) -> int:
+    from vittne.appliance import token_command  # noqa: PLC0415
+
+    return token_command.revoke(_data(options), options.id)
+
+
+def _rules(options: argparse.Namespace) -> int:
+    from vittne.appliance import rules_command  # noqa: PLC0415
+    from vittne.appliance.config import load  # noqa: PLC0415
+
+    config = load(config_file(options.config))
+    if options.captures:
+        return rules_command.dry_run(config, options.captures, options.json)
+    return rules_command.show(config, options.json)
+
+
 def _version(_: argparse.Namespace) -> int:
     print(f"vittne {VERSION}")
     return 0
@@ -261,5 +314,12 @@ def _time(text: str) -> int:
 def _count(text: str) -> int:
     number = int(text)
     if number < 1:
+        raise ValueError
+    return number
+
+
+def _days(text: str) -> int:
+    number = _count(text)
+    if number > 3650:
         raise ValueError
     return number

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from vittne.appliance.store.database import open_database
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.rows import RECORDING, CallRow, RunRow, StreamRow
-from vittne.appliance.store.tables import calls, dialogs, runs, streams, unsignalled
+from vittne.appliance.store.tables import calls, dialogs, pauses, runs, streams, unsignalled
 
 CATALOGUE_FILE: Final = "catalogue.db"
 _CHUNK: Final = 500  # calls read, and ids named in one statement, at a time
@@ -126,6 +126,43 @@ class Catalogue:
         with self._reading() as connection:
             query = select(calls.c.outcome, func.count()).group_by(calls.c.outcome).order_by(calls.c.outcome)
             return {str(row.outcome): int(row[1]) for row in connection.execute(query)}
+
+    def put_pauses(self, bodies: Sequence[dict[str, Any]]) -> None:
+        """Write pauses (Pause.to_json), replacing what was known of the same ids."""
+        with self._writing() as connection:
+            _upsert(
+                connection,
+                pauses,
+                [
+                    {
+                        "id": body["id"],
+                        "asked_us": body["asked_at"] // 1000,
+                        "ended_us": body["to_at"] // 1000 if body["ended_by"] else None,
+                        "body": body,
+                    }
+                    for body in bodies
+                ],
+            )
+
+    def get_pause(self, pause_id: str) -> dict[str, Any] | None:
+        """Return a pause as it was written last."""
+        with self._reading() as connection:
+            found = connection.execute(select(pauses.c.body).where(pauses.c.id == pause_id)).first()
+            return None if found is None else dict(found.body)
+
+    def live_pauses(self) -> list[dict[str, Any]]:
+        """Return the pauses that nobody ended, oldest first."""
+        return self.list_pauses(live=True)
+
+    def list_pauses(self, live: bool = False, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return pauses, the newest so many, oldest first."""
+        query = select(pauses.c.body).order_by(pauses.c.asked_us.desc())
+        if live:
+            query = query.where(pauses.c.ended_us.is_(None))
+        if limit is not None:
+            query = query.limit(limit)
+        with self._reading() as connection:
+            return [dict(row.body) for row in connection.execute(query)][::-1]
 
     def put_run(self, row: RunRow) -> RunRow:
         """Write a run and return it with its id; one that has an id already is replaced."""

@@ -89,9 +89,14 @@ def _begin_ourselves(engine: Engine, begin: str) -> None:
 
 
 def _make_private(path: Path) -> None:
-    """Create the file before SQLite does, for its rights: -wal and -shm copy them."""
+    """Create the file before SQLite does, for its rights: -wal and -shm copy them.
+
+    One that is there is left alone: closing it again would drop the locks that SQLite has on it in this process.
+    """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
     except OSError as error:
         raise explain(error, "open the catalogue", path) from error
 

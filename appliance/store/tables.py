@@ -16,12 +16,13 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
 )
 
-HEAD: Final = "0001"  # the last step in migrations/versions
+HEAD: Final = "0003"  # the last step in migrations/versions
 
 metadata: Final = MetaData(
     naming_convention={
@@ -116,4 +117,44 @@ unsignalled: Final = Table(
     Column("run", Integer, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
     Column("position", Integer, primary_key=True, autoincrement=False),
     *_stream_columns(),
+)
+
+# What is asked of it by call comes from the recording; this table is for those that live, and for reports.
+pauses: Final = Table(
+    "pauses",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("asked_us", BigInteger, nullable=False),
+    Column("ended_us", BigInteger),
+    Column("body", JSON, nullable=False),
+    Index(None, "asked_us"),
+)
+
+# The two below are the API's (appliance/api). `vittne token` writes the first one while a recorder runs.
+tokens: Final = Table(
+    "tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("secret_sha256", Text, nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("networks", JSON, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger),
+    Column("last_used_us", BigInteger),
+    Column("revoked_us", BigInteger),
+)
+
+answers: Final = Table(
+    "answers",
+    metadata,
+    Column("token", Text, primary_key=True),
+    Column("key_sha256", Text, primary_key=True),
+    Column("request_sha256", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("status", Integer),
+    Column("content_type", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index(None, "created_us"),
 )

@@ -1,0 +1,151 @@
+"""The application: routes, what stands before them, and the headers of every answer.
+
+A handler is a coroutine from a request to an answer; it raises Problem for anything else. What it needs of the
+program it takes from request.app[SOME_KEY], put there by whoever starts the server.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from vittne.appliance.api.auth import IS_REFUSED, TOKEN, Gate, guard, token_of
+from vittne.appliance.api.bodies import ApiModel, answer
+from vittne.appliance.api.database import ApiDatabase
+from vittne.appliance.api.idempotency import ANSWERS, Answers
+from vittne.appliance.api.limits import Limits
+from vittne.appliance.api.problems import REQUEST_ID, problems
+from vittne.appliance.api.routes import ANY_TOKEN, PREFIX, PUBLIC, Access, Route
+from vittne.appliance.api.settings import ApiSettings
+from vittne.appliance.api.tokens import Tokens
+from vittne.appliance.store.times import now_us, rfc3339
+
+log = structlog.get_logger()
+
+HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",  # an address may hold a token
+    "Server": "vittne",
+}
+
+
+class Clock:
+    """What time it is: UTC for people, monotonic for limits. A test has its own."""
+
+    def now_us(self) -> int:
+        """Return microseconds since 1970 UTC."""
+        return now_us()
+
+    def mono_s(self) -> float:
+        """Return seconds that never go back."""
+        return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the base of the API stands on."""
+
+    database: ApiDatabase
+    settings: ApiSettings = field(default_factory=ApiSettings)
+    limits: Limits = field(default_factory=Limits)
+    clock: Clock = field(default_factory=Clock)
+
+
+def build_app(services: Services, routes: Iterable[Route] = ()) -> web.Application:
+    """Return the application with its own routes and these."""
+    clock = services.clock
+    gate = Gate(Tokens(services.database), clock.now_us, clock.mono_s, services.limits)
+    access_of: dict[web.AbstractRoute, Access] = {}
+    app = web.Application(
+        middlewares=[_observe, problems, guard(gate, access_of)],
+        client_max_size=services.settings.body_limit_bytes,
+    )
+    app[ANSWERS] = Answers(services.database, clock.now_us)
+    for route in (*ROUTES, *routes):
+        assert route.path.startswith(f"{PREFIX}/")
+        access_of[app.router.add_route(route.method, route.path, route.handler)] = route.access
+    app.on_response_prepare.append(_add_headers)
+    return app
+
+
+@web.middleware
+async def _observe(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request an id, and write one line about it: the route's pattern, never the address that was asked."""
+    request[REQUEST_ID] = uuid.uuid4().hex
+    begun = time.monotonic()
+    found = await handler(request)
+    if IS_REFUSED not in request:
+        _write_line(request, found.status, time.monotonic() - begun)
+    return found
+
+
+def _write_line(request: web.Request, status: int, took_s: float) -> None:
+    resource = request.match_info.route.resource
+    path = resource.canonical if resource is not None else ""
+    # A load balancer asks for it every second.
+    write = log.debug if path == f"{PREFIX}/health" else log.info
+    write(
+        "request",
+        request_id=request[REQUEST_ID],
+        method=request.method if request.method in _METHODS else "other",
+        route=path,
+        status=status,
+        ms=round(took_s * 1000, 1),
+        source=request.remote or "",
+        token_id=request[TOKEN].id if TOKEN in request else "",
+    )
+
+
+_METHODS: Final = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    add_headers(response, request.get(REQUEST_ID) or uuid.uuid4().hex)
+
+
+def add_headers(response: web.StreamResponse, request_id: str) -> None:
+    """Put on what every answer carries."""
+    response.headers.update(HEADERS)
+    response.headers["X-Request-Id"] = request_id
+
+
+class Health(ApiModel):
+    """That the API answers; of the recorder it says nothing."""
+
+    status: str = "ok"
+
+
+class WhoAmI(ApiModel):
+    """The token that was sent. expires_at: RFC 3339, or null for never."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    expires_at: str | None
+
+
+async def health(_: web.Request) -> web.Response:
+    """Say that the API answers."""
+    return answer(Health())
+
+
+async def whoami(request: web.Request) -> web.Response:
+    """Say what the token is and may do."""
+    token = token_of(request)
+    expires_at = rfc3339(token.expires_us) if token.expires_us is not None else None
+    return answer(WhoAmI(id=token.id, name=token.name, scopes=list(token.scopes), expires_at=expires_at))
+
+
+ROUTES: Final = (
+    Route("GET", f"{PREFIX}/health", health, PUBLIC),
+    Route("GET", f"{PREFIX}/whoami", whoami, ANY_TOKEN),
+)

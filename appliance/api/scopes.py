@@ -1,0 +1,18 @@
+"""What a token may allow. A closed set: a route names one of these, and nothing else exists.
+
+Apart from tokens.py so that the command line can name them without loading a database.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PAUSE: Final = "pause"
+READ: Final = "read"
+ADMIN: Final = "admin"
+
+SCOPES: Final = {
+    PAUSE: "stop and go on with storing a call",
+    READ: "see calls, their state and that of the recorder",
+    ADMIN: "change what the recorder does and who may use it",
+}
