@@ -66,6 +66,10 @@ class CallBook:
         """Return the call a session is part of now; None when it was forgotten."""
         return self._call_of.get(session.call_id)
 
+    def call_with(self, call_id: str) -> Call | None:
+        """Return the call that a SIP Call-ID is part of now."""
+        return self._call_of.get(call_id)
+
     def feed(self, heard: Heard) -> tuple[Call, Session] | None:
         """Take in one message; return the call and the session it belongs to."""
         message = heard.message

@@ -24,6 +24,9 @@ BEFORE_NS: Final = 120_000_000
 AFTER_NS: Final = 600_000_000
 _MERGE_NS: Final = 2 * SECOND
 _MOST_WAITING: Final = 100_000
+_CODE_PAUSE_NS: Final = 4 * SECOND  # between two digits of one feature code
+_MOST_KEYING: Final = 10_000
+_SYMBOLS: Final = "0123456789*#ABCD"  # RFC 4733 3.2
 _EVENT_PACKET: Final = RTP_HEADER_BYTES + 4
 _LONGEST: Final = 64
 _MOST_WAYS: Final = 32  # of one call
@@ -50,6 +53,18 @@ class _Seen:
     ssrc: int
     timestamp: int
     payload_type: int
+    event: int  # RFC 4733 3.2; never kept
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureCode:
+    """A sequence of digits was keyed in a call by somebody."""
+
+    call: Call
+    digits: str
+    source: int  # address key
+    user: str  # of who keyed it
+    at_mono: int
 
 
 class DigitWatch:
@@ -59,9 +74,23 @@ class DigitWatch:
         self._book = book
         self._waiting: list[_Seen] = []
         self.touched: dict[str, Call] = {}  # calls with digits since somebody took them
+        self.feature_codes: tuple[str, ...] = ()  # sequences to look for; without any, no digit's value is looked at
+        self._keys: dict[tuple[object, ...], tuple[str, int]] = {}  # the last few of who may key such a sequence
+        self._codes: list[FeatureCode] = []
 
-    def feed(self, rows: RtpRows, whose: FlowRows, first: npt.NDArray[np.uint8], counters: Counter[str]) -> None:
-        """Take in the RTP of a block. first: (n,) first byte of each header."""
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out values of digits."""
+        return {**self.__dict__, "_waiting": [], "_keys": {}, "_codes": []}
+
+    def feed(
+        self,
+        rows: RtpRows,
+        whose: FlowRows,
+        first: npt.NDArray[np.uint8],
+        event: npt.NDArray[np.uint8],
+        counters: Counter[str],
+    ) -> None:
+        """Take in the RTP of a block. first: (n,) first byte of each header; event: first byte behind a plain one."""
         size = rows.length
         maybe = size == _EVENT_PACKET
         maybe |= (size > _EVENT_PACKET) & (size < _LONGEST) & ((first & 0x3F) != 0)  # padding, extension or CSRCs
@@ -74,12 +103,13 @@ class DigitWatch:
             counters["digits flood"] += len(one_each)
             return
         lists = [columns[name][one_each].tolist() for name in _DISTINCT]
+        events = event[which[one_each]].tolist() if self.feature_codes else [0] * len(one_each)
         firsts, lasts = (rows.mono_ns[which[each]].tolist() for each in (one_each, last_each))
-        for first_mono, last_mono, src, sport, dst, dport, ssrc, timestamp, payload_type in zip(
-            firsts, lasts, *lists, strict=True
+        for first_mono, last_mono, value, src, sport, dst, dport, ssrc, timestamp, payload_type in zip(
+            firsts, lasts, events, *lists, strict=True
         ):
             self._waiting.append(
-                _Seen(first_mono, last_mono, (src, sport), (dst, dport), ssrc, timestamp, payload_type)
+                _Seen(first_mono, last_mono, (src, sport), (dst, dport), ssrc, timestamp, payload_type, value)
             )
 
     def forget_waiting(self) -> None:
@@ -90,14 +120,35 @@ class DigitWatch:
         """Give digits to their calls; one whose call is not known by the time its packets are written is nobody's."""
         waiting, self._waiting = self._waiting, []
         for seen in waiting:
-            call, is_digit = _owner(self._book, seen)
+            call, is_digit, user = _owner(self._book, seen)
             if call is None and seen.mono_ns > horizon_mono:
                 self._waiting.append(seen)
             elif call is not None and is_digit:
-                self.note(call, seen.mono_ns, seen.last_mono, ("rtp", seen.ssrc), seen.timestamp)
+                is_new = self.note(call, seen.mono_ns, seen.last_mono, ("rtp", seen.ssrc), seen.timestamp)
+                if is_new and self.feature_codes and seen.event < len(_SYMBOLS):
+                    self.press(call, _SYMBOLS[seen.event], seen.src[0], user, seen.mono_ns)
 
-    def note(self, call: Call, mono_ns: int, last_mono: int, way: tuple[object, ...], mark: object) -> None:
-        """Say that a digit was keyed, and until when. way: how it came; mark: the same for all packets of one digit."""
+    def press(self, call: Call, symbol: str, source: int, user: str, mono_ns: int) -> None:
+        """Look whether a digit completes a feature code of who keyed it. Few are remembered, and in memory only."""
+        who = call.id, source, user
+        before, last = self._keys.get(who, ("", 0))
+        keys = (before if mono_ns - last < _CODE_PAUSE_NS else "") + symbol
+        self._codes += [FeatureCode(call, c, source, user, mono_ns) for c in self.feature_codes if keys.endswith(c)]
+        longest = max(map(len, self.feature_codes))
+        self._keys[who] = keys[-longest:], mono_ns
+        while len(self._keys) > _MOST_KEYING:
+            self._keys.pop(next(iter(self._keys)))
+
+    def take_codes(self) -> list[FeatureCode]:
+        """Return the feature codes that were keyed since the last time; and forget digits that none will follow."""
+        codes, self._codes = self._codes, []
+        return codes
+
+    def note(self, call: Call, mono_ns: int, last_mono: int, way: tuple[object, ...], mark: object) -> bool:
+        """Say that a digit was keyed, and until when; return whether it is a new one.
+
+        way: how it came; mark: the same for all packets of one digit.
+        """
         related = (self._book.calls.get(name) for name in call.related)
         for one in (call, *related):
             if one is not None:
@@ -105,11 +156,13 @@ class DigitWatch:
         keyed = call.keyed.get(way)
         if keyed is None and len(call.keyed) < _MOST_WAYS:
             keyed = call.keyed[way] = Keyed()
-        if keyed is not None and mark not in keyed.marks:
-            keyed.marks.append(mark)
-            keyed.monos.append(mono_ns)
-            keyed.count += 1
         self.touched[call.id] = call
+        if keyed is None or mark in keyed.marks:
+            return False
+        keyed.marks.append(mark)
+        keyed.monos.append(mono_ns)
+        keyed.count += 1
+        return True
 
     def take_touched(self) -> list[Call]:
         """Return the calls in which digits were keyed since the last time."""
@@ -128,18 +181,19 @@ def _ends_of_each(
     return first, last
 
 
-def _owner(book: CallBook, seen: _Seen) -> tuple[Call | None, bool]:
-    """Return the call of a packet, and whether it is a digit there: announced as one, or of no announced type."""
+def _owner(book: CallBook, seen: _Seen) -> tuple[Call | None, bool, str]:
+    """Return the call of a packet, whether it is a digit there (announced as one, or of no known type), and whose."""
     for match in book.table.find(seen.src, seen.dst, seen.mono_ns, seen.payload_type, None):
         call = book.call_of(match.session)
         if call is None or call.closed:
             continue
+        user = (match.session.caller, match.session.callee)[match.sender].user
         announced = [e.media.payloads for e in book.entries(match.session) if e.covers(seen.mono_ns)]
         if digit_types(announced) >> seen.payload_type & 1:
-            return call, True
+            return call, True, user
         known = seen.payload_type in STATIC or any(seen.payload_type in payloads for payloads in announced)
-        return call, not known
-    return None, False
+        return call, not known, user
+    return None, False, ""
 
 
 def burst(call: Call, least: int, within_ns: int, not_before_mono: int) -> Burst | None:

@@ -72,6 +72,10 @@ class FlowTable:
         flow[missing] = self._find(keys[missing])
         return flow, numbers[numbers >= 0]
 
+    def find(self, keys: U64) -> Flow:
+        """Return the flow number of each row; -1 where none was given yet."""
+        return self._find(keys)
+
     def _find(self, keys: U64) -> Flow:
         mask = np.uint64(self._slots - 1)
         slot = (keys >> np.uint64(20)) & mask

@@ -34,7 +34,7 @@ class InbandTones:
         self._sieve = Sieve()
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_line": np.zeros(0, np.uint8)}
+        return {**self.__dict__, "_line": np.zeros(0, np.uint8)}  # scratch is not worth keeping
 
     def _room(self, flows: int) -> None:
         size = len(self._rest_law)
@@ -47,9 +47,7 @@ class InbandTones:
 
     def clear(self, flows: Flows) -> None:
         """Forget what is kept of flows, because their numbers are given anew."""
-        known = flows[flows < len(self._rest_law)]
-        self._rest_bytes[known] = 0
-        self._rest_law[known] = _NO_LAW
+        self._rest_law[flows[flows < len(self._rest_law)]] = _NO_LAW
 
     def find(self, flow: Flows, law: U8, address: I64, length: I64, timestamp: U32, buffers: Buffers) -> Mask:
         """Return (n,) bool: which rows hold a piece of a digit.
@@ -58,8 +56,8 @@ class InbandTones:
         law: (n,) uint8, 0 is PCMU, 1 is PCMA. address, length: (n,) int64 of the payload, without header and
         padding, in buffers; lengths below 1 are rows without sound. timestamp: (n,) uint32 of RTP.
         Marked are rows that touch a block of 20 ms in which there is nothing but a digit's two tones; the
-        digit's ends reach up to 20 ms beyond. Rows of an earlier call that hold the beginning of such
-        a block are not marked, but the first row of this call then is.
+        digit's ends reach up to 20 ms beyond. Where rows are cut, between calls and between the batches of
+        one, those before the cut that hold the beginning of such a block are not marked, the first behind it is.
         """
         if not len(flow):
             return np.zeros(0, np.bool_)
@@ -88,10 +86,9 @@ class InbandTones:
         kept = np.where(fresh & (self._rest_law[heads] == laws), self._rest_bytes[heads], 0).astype(np.int64)
         size = kept + np.add.reduceat(length, start)
         first, border, blocks = _lay_out(size, laws)
-        ends = np.cumsum(length)
-        place = (
-            ends - length + np.repeat(first * BLOCK + kept - (ends - length)[start], np.diff(start, append=len(flow)))
-        )
+        begin = np.cumsum(length) - length
+        moved = first * BLOCK + kept - begin[start]
+        place = begin + np.repeat(moved, np.diff(start, append=len(flow)))
         self._fill(heads, kept, first, place, address, length, blocks, buffers)
         hits = self._hits(border, blocks)
         hits = hits[_is_whole(hits, first, size)]

@@ -100,6 +100,11 @@ class Matcher:
         if flow is not None:
             flow.stream, flow.due_mono = None, 0
 
+    def stream_of(self, number: int) -> Stream | None:
+        """Return the stream that a flow belongs to as far as is known now."""
+        flow = self._known.get(number)
+        return flow.stream if flow is not None else None
+
     def was_matched(self, number: int) -> bool:
         """Whether a flow was ever somebody's."""
         flow = self._known.get(number)

@@ -6,9 +6,9 @@ replaced, and the horizon says from when on a new one still holds.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Final
 
@@ -22,10 +22,11 @@ class PauseBook:
     """All pauses that live, and those that ended but whose packets are not all written."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock: AbstractContextManager[object] = nullcontext()  # a re-entrant one, where a second thread asks
         self.horizon_mono = 0  # packets up to it are written, or are being written now
         self._pauses: dict[str, Pause] = {}
         self._by_call: dict[str, tuple[str, ...]] = {}  # recording id -> pauses
+        self._by_call_id: dict[str, tuple[str, ...]] = {}  # SIP Call-ID -> pauses
         self._changes: deque[tuple[Pause, bool]] = deque()
         self.refused = 0  # beyond MOST_PAUSES
 
@@ -75,14 +76,15 @@ class PauseBook:
             self._set(pause, told)
             return pause
 
-    def attach(self, pause: Pause, calls: Iterable[Call]) -> Pause:
-        """Have a pause hold for further calls."""
+    def attach(self, pause: Pause, calls: Iterable[Call], call_ids: Iterable[str] = ()) -> Pause:
+        """Have a pause hold for further calls, and for those of further SIP Call-IDs when they appear."""
         with self.lock:
             pause = self._pauses.get(pause.id, pause)
             more = [call for call in calls if call.id not in pause.calls]
-            if not more:
+            own = [s.call_id for call in more for s in call.sessions if s.call_id]
+            own = [name for name in dict.fromkeys([*own, *call_ids]) if name not in pause.call_ids]
+            if not more and not own:
                 return pause
-            own = [s.call_id for call in more for s in call.sessions if s.call_id and s.call_id not in pause.call_ids]
             pause = replace(pause, calls=(*pause.calls, *(c.id for c in more)), call_ids=(*pause.call_ids, *own))
             self._set(pause, told=False)
             return pause
@@ -106,17 +108,27 @@ class PauseBook:
                 self._set(pause, told=True)
             return pause
 
-    def expire(self, now_mono: int) -> None:
-        """End what waited in vain, and what its lease says; note what stays shut beyond its lease."""
+    def expire(self, now_mono: int, calls: dict[str, Call]) -> None:
+        """End what waited in vain, and what its lease says; note what stays shut beyond its lease.
+
+        calls: that are up, by recording id. One whose calls are not seen again after a restart ends with its lease.
+        """
         for pause in self.live():
             if pause.is_armed and pause.armed_until_mono < now_mono:
                 self.end(pause, pause.from_at, pause.from_mono, "no call appeared")
             elif pause.lease_mono < now_mono and not pause.overdue:
-                if pause.at_lease_end == "resume":
+                if not any(name in calls for name in pause.calls) and pause.armed_until_mono < now_mono:
+                    self.end(pause, pause.lease_at, pause.lease_mono, "call not seen again")
+                elif pause.at_lease_end == "resume":
                     self.end(pause, pause.lease_at, pause.lease_mono, "lease ran out")
                 else:
                     with self.lock:
                         self._set(replace(self._pauses.get(pause.id, pause), overdue=True), told=False)
+
+    def naming(self, call_id: str) -> list[Pause]:
+        """Return the pauses that live and name a SIP Call-ID."""
+        pauses = (self._pauses.get(pause_id) for pause_id in self._by_call_id.get(call_id, ()))
+        return [pause for pause in pauses if pause is not None and pause.is_live]
 
     def waiting(self, now_mono: int) -> list[Pause]:
         """Return the pauses that take calls which appear now."""
@@ -146,15 +158,20 @@ class PauseBook:
             if not gone:
                 return
             self._pauses = {i: pause for i, pause in self._pauses.items() if i not in gone}
-            left = {call: tuple(i for i in ids if i not in gone) for call, ids in self._by_call.items()}
-            self._by_call = {call: ids for call, ids in left.items() if ids}
+            self._by_call, self._by_call_id = (_without(index, gone) for index in (self._by_call, self._by_call_id))
 
     def _set(self, pause: Pause, told: bool) -> None:
         if self._pauses.get(pause.id) == pause:
             return
         self._pauses[pause.id] = pause
-        for call in pause.calls:
-            known = self._by_call.get(call, ())
-            if pause.id not in known:
-                self._by_call[call] = (*known, pause.id)
+        for index, names in ((self._by_call, pause.calls), (self._by_call_id, pause.call_ids)):
+            for name in names:
+                known = index.get(name, ())
+                if pause.id not in known:
+                    index[name] = (*known, pause.id)
         self._changes.append((pause, told))
+
+
+def _without(index: dict[str, tuple[str, ...]], gone: set[str]) -> dict[str, tuple[str, ...]]:
+    left = {name: tuple(i for i in ids if i not in gone) for name, ids in index.items()}
+    return {name: ids for name, ids in left.items() if ids}

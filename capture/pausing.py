@@ -34,6 +34,7 @@ UNKNOWN: Final = "unknown"
 ENDED: Final = "ended"
 RESUMED: Final = "resumed"
 EXTENDED: Final = "extended"
+FOUND: Final = "found"
 
 _LISTED: Final = 20  # calls in an answer
 
@@ -61,6 +62,8 @@ class PauseOrder:
     party: str = ""
     wait_ns: int = 0
     several: bool = False
+    also: tuple[str, ...] = ()  # further SIP Call-IDs of the same call
+    is_update: bool = False  # who asks names one pause by external_id, and may name more of its calls later
     at_lease_end: AtLeaseEnd = "stay"
     reason: str = ""
     external_id: str = ""
@@ -87,7 +90,7 @@ def pause(pipeline: Pipeline, order: PauseOrder) -> Answer:
     known = book.get(order.id)
     if known is not None:
         return _answer(pipeline, ALREADY if known.is_live else ENDED, known)
-    calls = select_calls(list(pipeline.book.calls.values()), order.select, pipeline.addresses)
+    calls = _selected(pipeline, order)
     standing = order.scope == "agent"
     if len(calls) > 1 and not (order.several or standing):
         return Answer(SEVERAL, calls=[describe_call(c) for c in calls[:_LISTED]], more_calls=len(calls[_LISTED:]))
@@ -98,11 +101,20 @@ def pause(pipeline: Pipeline, order: PauseOrder) -> Answer:
         return Answer(NO_PARTY, calls=[describe_call(call) for call in calls[:_LISTED]])
     same = _same(pipeline, order, calls, seat)
     if same is not None:
-        return _answer(pipeline, ALREADY, same)
+        return _answer(pipeline, ALREADY, book.attach(same, calls, order.also))
     done = book.put(_made(pipeline, order, calls, seat, standing), told=True)
     if not done.is_live:
         return Answer(REFUSED, done)
     return _answer(pipeline, PAUSED if calls else ARMED, done)
+
+
+def _selected(pipeline: Pipeline, order: PauseOrder) -> list[Call]:
+    calls = select_calls(list(pipeline.book.calls.values()), order.select, pipeline.addresses)
+    for call_id in order.also:
+        call = pipeline.book.call_with(call_id)
+        if call is not None and not call.closed and call not in calls:
+            calls.append(call)
+    return calls
 
 
 def _made(pipeline: Pipeline, order: PauseOrder, calls: Sequence[Call], seat: int, standing: bool) -> Pause:
@@ -123,7 +135,7 @@ def _made(pipeline: Pipeline, order: PauseOrder, calls: Sequence[Call], seat: in
         order.external_id,
         seat,
         tuple(call.id for call in calls),
-        tuple(s.call_id for call in calls for s in call.sessions if s.call_id),
+        tuple(dict.fromkeys([*(s.call_id for call in calls for s in call.sessions if s.call_id), *order.also])),
         dict(order.select),
         waits if standing or not calls else 0,
         order.asked_at + order.wait_ns if not standing and not calls else 0,
@@ -153,6 +165,8 @@ def _same(pipeline: Pipeline, order: PauseOrder, calls: Sequence[Call], seat: in
             seat,
         ):
             continue
+        if order.is_update and order.external_id:
+            return one
         if wanted == set(one.calls) if wanted else (not one.calls and one.select == order.select):
             return one
     return None

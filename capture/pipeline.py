@@ -10,6 +10,7 @@ from __future__ import annotations
 import traceback
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -38,6 +39,7 @@ from vittne.capture.rtp import (
     OTHER,
     RTCP,
     RTP,
+    RTP_HEADER_BYTES,
     SIP,
     STUN,
     FlowRows,
@@ -47,6 +49,7 @@ from vittne.capture.rtp import (
     join_rows,
     rtp_columns,
 )
+from vittne.capture.rules import Fired, Rule, do_rules, fired_by, left, may, resume_call
 from vittne.capture.selecting import matches
 from vittne.capture.sip import message as sip_message
 from vittne.capture.sip.mask import has_digits
@@ -55,6 +58,7 @@ from vittne.capture.sip.session import Session
 from vittne.capture.sip.stream import Heard, TcpSip
 from vittne.capture.storing import Quiet, store
 from vittne.capture.streams import MIRROR_WINDOW_NS, StreamStates
+from vittne.capture.tones import AHEAD_NS, Piece, ToneWatch
 from vittne.capture.unsignalled import Unsignalled
 
 _Datagram = tuple[int, int, int, int, bytes]  # ends and payload
@@ -88,6 +92,7 @@ class Settings:
     unsignalled_silence_ns: int = 10 * SECOND
     pause: PauseSettings = field(default_factory=PauseSettings)
     agent_headers: tuple[str, ...] = ()  # of SIP, that name who works on a call
+    rules: tuple[Rule, ...] = ()
 
 
 @dataclass(slots=True)
@@ -131,6 +136,8 @@ class Pipeline:
         self.book = CallBook(self.addresses, self.settings.hold_back_ns + GRACE_NS)
         self.pauses = PauseBook()
         self.digits = DigitWatch(self.book)
+        self.tones = ToneWatch(self.digits)
+        self.digits.feature_codes = tuple(rule.digits for rule in self.settings.rules if rule.on == "digits")
         self._begin_buffers()
         self.flows = FlowTable()
         self.states = StreamStates()
@@ -246,11 +253,35 @@ class Pipeline:
         if message.is_request and has_digits(message.raw):
             mark = message.method, message.cseq
             self.digits.note(call, heard.mono_ns, heard.mono_ns, ("sip", session.call_id), mark)
+        if self.settings.rules:
+            self._follow_rules(call, session, heard, message)
         if not len(self.pauses):
             return
-        for pause in self.pauses.waiting(heard.mono_ns):
-            if matches(call, pause.select, self.addresses):
-                self.pauses.attach(pause, [call])
+        named = self.pauses.naming(session.call_id)
+        selected = (p for p in self.pauses.waiting(heard.mono_ns) if matches(call, p.select, self.addresses))
+        for pause in (*named, *selected):
+            self.pauses.attach(pause, [call])
+
+    def _follow_rules(self, call: Call, session: Session, heard: Heard, message: Message) -> None:
+        rules, settings = self.settings.rules, self.settings.pause
+        fired = fired_by(rules, message, self.addresses.text(heard.src), session)
+        do_rules(fired, call, self.pauses, settings, heard.at_ns, heard.mono_ns)
+        if not session.is_live:
+            for rule in left(rules, call, session):
+                resume_call(rule.name, call, self.pauses, settings, heard.at_ns, heard.mono_ns)
+
+    def _follow_codes(self) -> None:
+        """Do what feature codes ask for, if who keyed them may."""
+        offset = self.now_at - self.now_mono
+        for code in self.digits.take_codes():
+            source = self.addresses.text(code.source)
+            fired = [
+                Fired(rule, rule.then, f"{code.call.id} {code.at_mono}")
+                for rule in self.settings.rules
+                if rule.on == "digits" and rule.digits == code.digits and may(rule, source, code.user)
+            ]
+            at_ns = code.at_mono + offset
+            do_rules(fired, code.call, self.pauses, self.settings.pause, at_ns, code.at_mono)
 
     def _datagrams(self, packets: Datagrams, aside: bool, heard: list[Heard] | None) -> None:
         if not len(packets):
@@ -280,7 +311,7 @@ class Pipeline:
         src, dst, sport, dport = (getattr(packets, name)[rows] for name in ("src", "dst", "sport", "dport"))
         whose = FlowRows(src, dst, sport, dport, ssrc, self.flows.keys(src, dst, sport, dport, ssrc))
         self._rtp.append((columns, whose))
-        self.digits.feed(columns, whose, head[rows, 0], self.counters)
+        self.digits.feed(columns, whose, head[rows, 0], head[rows, RTP_HEADER_BYTES], self.counters)
 
     def _sip(self, packets: Datagrams, rows: npt.NDArray[np.intp], heard: list[Heard]) -> None:
         data = packets.data
@@ -335,6 +366,7 @@ class Pipeline:
         with self.pauses.lock:
             self.pauses.horizon_mono = max(self.pauses.horizon_mono, min(horizon_mono, self.now_mono))
         self.digits.settle(horizon_mono)
+        self._follow_codes()
         self._settle_pauses(done)
         rows, flows = self._due(horizon_mono)
         if rows is not None and flows is not None:
@@ -359,7 +391,7 @@ class Pipeline:
             pause = keyed_card(call, self.settings.pause, self.pauses, self.now_at - self.now_mono)
             if pause is not None:
                 self.pauses.put(pause)
-        self.pauses.expire(self.now_mono)
+        self.pauses.expire(self.now_mono, self.book.calls)
         for pause, told in self.pauses.take_changes():
             for call in self._calls_of(pause):
                 begin_note(call, pause, self.now_mono)
@@ -415,6 +447,7 @@ class Pipeline:
                 return
         self.states.clear(fresh)
         self.matcher.clear(fresh)
+        self.tones.clear(fresh)
         counts = np.bincount(flow)
         present = np.flatnonzero(counts)
         first = np.empty(len(counts), np.int64)
@@ -430,12 +463,39 @@ class Pipeline:
         keep = self.states.update(rows, grouped, self.buffers)
         self.counters["mirror duplicate"] += int(np.count_nonzero(~keep))
         self._touch(rows, runs)
+        if self.settings.pause.digit_policy != "keep":
+            pieces = [Piece(run.begin, run.end, run.stream) for run in runs if run.stream is not None]
+            self.tones.listen(rows, grouped, pieces, self.buffers)
+            self._listen_ahead(int(rows.mono_ns.max()))
         quiet = Quiet(self.pauses, self.digits, self.settings.pause.digit_policy)
         for call, packets in store(rows, runs, keep, self.buffers, self.counters, quiet):
             work = works.setdefault(call.id, CallWork(call))
             work.records += self._stream_records(call, int(rows.at_ns[0]))
             work.records.append(packets)
             work.packets += len(packets)
+
+    def _listen_ahead(self, horizon: int) -> None:
+        """Listen to packets just behind the horizon, of flows that are known."""
+        found: list[tuple[RtpRows, FlowRows]] = []
+        for batch, whose in self._rtp:
+            cut = int(np.searchsorted(batch.mono_ns, horizon + AHEAD_NS, "right"))
+            if cut:
+                found.append((batch.take(slice(cut)), whose.take(slice(cut))))
+        if not found:
+            return
+        rows, ends = join_rows([rows for rows, _ in found]), join_rows([whose for _, whose in found])
+        flow = self.flows.find(ends.key)
+        known = np.flatnonzero(flow >= 0)
+        order = known[np.argsort(flow[known], kind="stable")]
+        rows, flow = rows.take(order), flow[order]
+        starts = np.flatnonzero(np.concatenate(([True], flow[1:] != flow[:-1]))) if len(flow) else flow
+        borders = [*starts.tolist(), len(flow)]
+        pieces = []
+        for begin, end in pairwise(borders):
+            stream = self.matcher.stream_of(int(flow[begin]))
+            if stream is not None:
+                pieces.append(Piece(begin, end, stream))
+        self.tones.listen(rows, flow, pieces, self.buffers)
 
     def _touch(self, rows: RtpRows, runs: list[Run]) -> None:
         """Note when each call was heard last."""

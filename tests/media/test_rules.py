@@ -1,0 +1,136 @@
+"""Rules: what the mirrored signalling shows pauses and resumes a call, and only who may can have it so."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import replace
+
+import pytest
+from builders import START_NS, Scenario, sdp
+from building.playing import Result, play
+from scenarios import basic, digits, transfers
+
+from vittne.capture import record
+from vittne.capture.columns import SECOND
+from vittne.capture.pause import PauseSettings
+from vittne.capture.pipeline import Settings
+from vittne.capture.rules import Rule
+
+GUARD = SECOND // 2
+OFF = Rule("record key", "request", "pause", method="INFO", header="Record", value="off")
+ON = Rule("record key on", "request", "resume", method="INFO", header="Record", value="on")
+
+
+def at(seconds: float) -> int:
+    return START_NS + round(seconds * SECOND)
+
+
+def stored_at(result: Result) -> list[int]:
+    return [one.at_ns for records in result.records.values() for one in records if one.kind == record.RTP]
+
+
+def within(times: list[int], begin: float, end: float) -> list[int]:
+    return [at_ns for at_ns in times if at(begin) <= at_ns < at(end)]
+
+
+def with_rules(*rules: Rule) -> Settings:
+    return Settings(rules=rules, pause=PauseSettings(auto_digits=0))
+
+
+def pauses(result: Result) -> list[dict[str, object]]:
+    return [pause for report in result.reports for pause in report["details"]["pauses"]]
+
+
+def keyed_by_header() -> Scenario:
+    """The caller's telephone says Record: off at 3 s, and on at 6 s."""
+    scenario = Scenario("record key")
+    alice, bob = basic.pair(scenario)
+    dialog = scenario.dialog(alice, bob)
+    answered = dialog.set_up(0.0)
+    scenario.talk(dialog.call, alice, bob, answered + 0.01, 10.0)
+    dialog.exchange(3.0, "INFO", headers=[("Record", "off")])
+    dialog.exchange(6.0, "INFO", headers=[("Record", "on")])
+    dialog.bye(answered + 10.1)
+    return scenario
+
+
+def test_a_header_pauses_and_resumes() -> None:
+    result = play(keyed_by_header(), with_rules(OFF, ON))
+
+    times = stored_at(result)
+    assert not within(times, 3.0 - 0.5, 6.0 + 0.5)
+    assert within(times, 1.0, 2.5)
+    assert within(times, 6.6, 9.0)
+    (told,) = pauses(result)
+    assert (told["trigger"], told["by"], told["ended_by"]) == ("rule", "record key", "record key on")
+
+
+def test_one_commit_gives_what_many_give() -> None:
+    many, once = (play(keyed_by_header(), with_rules(OFF, ON), at_once=at_once) for at_once in (False, True))
+
+    assert sorted(stored_at(many)) == sorted(stored_at(once))
+
+
+def test_who_is_in_another_network_pauses_nothing() -> None:
+    elsewhere = replace(OFF, networks=(ipaddress.ip_network("172.16.0.0/12"),))
+
+    assert not pauses(play(keyed_by_header(), with_rules(elsewhere)))
+
+
+def test_who_has_another_number_pauses_nothing() -> None:
+    assert not pauses(play(keyed_by_header(), with_rules(replace(OFF, users=("9*",)))))
+    assert pauses(play(keyed_by_header(), with_rules(replace(OFF, users=("1*",)))))
+
+
+@pytest.mark.parametrize("attribute", [b"a=record:paused", b"a=recordpref:pause", b"a=recordpref:off"])
+def test_what_an_sdp_says_of_recording_is_followed(attribute: bytes) -> None:
+    scenario = Scenario("RFC 7866")
+    alice, bob = basic.pair(scenario)
+    dialog = scenario.dialog(alice, bob)
+    answered = dialog.set_up(0.0)
+    scenario.talk(dialog.call, alice, bob, answered + 0.01, 10.0)
+    for moment, said in ((3.0, attribute), (6.0, attribute.partition(b":")[0] + b":on")):
+        offer = sdp(alice.ip, alice.rtp_port, version=round(moment)) + said + b"\r\n"
+        dialog.exchange(moment, "INVITE", body=offer, answer=sdp(bob.ip, bob.rtp_port, version=round(moment)))
+    dialog.bye(answered + 10.1)
+
+    result = play(scenario, with_rules(Rule("sdp", "sdp", "pause")))
+
+    assert not within(stored_at(result), 2.5, 6.5)
+    assert within(stored_at(result), 6.7, 9.0)
+
+
+def test_a_call_that_is_handed_to_a_payment_line_is_paused() -> None:
+    scenario = transfers.blind_transfer()
+    target = next(
+        user for call in scenario.truth.calls for user in call.parties if user not in (call.caller, call.callee)
+    )
+
+    result = play(scenario, with_rules(Rule("payment", "number", "pause", numbers=(target,))))
+
+    (told,) = pauses(result)
+    assert told["by"] == "payment"
+    assert told["packets"]
+    assert not play(scenario, with_rules(Rule("payment", "number", "pause", numbers=("900",)))).reports[0]["details"][
+        "pauses"
+    ]
+
+
+def test_a_feature_code_counts_from_the_agent_only() -> None:
+    scenario = digits.telephone_events("*12")
+    caller = scenario.truth.calls[0].caller
+    code = Rule("star", "digits", "pause", digits="*12", users=(caller,))
+
+    assert len(pauses(play(scenario, with_rules(code)))) == 1
+    assert not pauses(play(scenario, with_rules(replace(code, users=(scenario.truth.calls[0].callee,)))))
+    assert not pauses(play(scenario, with_rules(replace(code, digits="*13"))))
+
+
+def test_no_value_of_a_digit_outlives_a_snapshot() -> None:
+    scenario = digits.telephone_events("*12")
+    code = Rule("star", "digits", "pause", digits="*1234", users=("*",))
+
+    result = play(scenario, with_rules(code))
+
+    state = result.pipeline.digits.__getstate__()
+    assert (state["_keys"], state["_waiting"], state["_codes"]) == ({}, [], [])
