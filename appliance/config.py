@@ -19,7 +19,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from vittne.appliance.api.settings import ApiSettings
 from vittne.appliance.datadir import DATA_VARIABLE, DEFAULT_DATA, ConfigError, config_file, read_toml
+from vittne.appliance.pauseconfig import DigitsConfig, PauseConfig
+from vittne.appliance.ruleconfig import RuleConfig
+from vittne.appliance.triggers.settings import TriggersConfig
 
 _INTERFACE_NAME: Final = 15  # IFNAMSIZ without its zero
 
@@ -45,6 +49,18 @@ class Config(_Section):
     media_silence_s: float = Field(default=3600.0, ge=5, le=7 * 24 * 3600)
     record_unsignalled: bool = False
     ring: RingConfig = RingConfig()
+    pause: PauseConfig = PauseConfig()
+    digits: DigitsConfig = DigitsConfig()
+    api: ApiSettings = ApiSettings()
+    triggers: TriggersConfig = TriggersConfig()
+    rules: tuple[RuleConfig, ...] = Field(default=(), strict=False, max_length=256)
+
+    @field_validator("rules")
+    @classmethod
+    def _rule_names(cls, rules: tuple[RuleConfig, ...]) -> tuple[RuleConfig, ...]:
+        if len({rule.name for rule in rules}) < len(rules):
+            raise ValueError("two rules have one name")
+        return rules
 
     @field_validator("interfaces")
     @classmethod
@@ -104,8 +120,14 @@ def _explained(error: dict[str, Any], where: str) -> ConfigError:
 
 
 def _keys() -> list[str]:
-    ring = [f"ring.{name}" for name in RingConfig.model_fields]
-    return [name for name in Config.model_fields if name != "ring"] + ring
+    found = []
+    for name, about in Config.model_fields.items():
+        section = about.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            found += [f"{name}.{key}" for key in section.model_fields]
+        else:
+            found.append(name)
+    return sorted(found, key=lambda name: "." in name)
 
 
 def _short(value: object) -> str:

@@ -7,19 +7,27 @@ against the types below; no pickles come this way.
 from __future__ import annotations
 
 import json
+import os
+import queue
 import socket
 import struct
+import threading
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
 from vittne.appliance.registrar import CallClosed, PartOpened
+from vittne.appliance.ruleconfig import RuleConfig
 from vittne.appliance.seal.capsule import KeyTaken
 from vittne.appliance.store.errors import StoreError
+from vittne.capture.pause import Pause, PauseSettings
+from vittne.capture.pausing import Answer, PauseOrder
 
 LONGEST: Final = 64 << 20
 _LENGTH: Final = struct.Struct("<I")
+_TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,25 @@ class Status:
     kind: Literal["status"] = "status"
 
 
-Request = Annotated[OpenParts | NoteLive | CloseCalls | Status, Field(discriminator="kind")]
+@dataclass(frozen=True, slots=True)
+class NotePauses:
+    """Pauses that changed without having been asked over the command: rules, digits, leases, calls that ended."""
+
+    pauses: list[Pause]
+    kind: Literal["note-pauses"] = "note-pauses"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a command came to. Nothing is answered to it."""
+
+    number: int
+    answers: list[Answer]
+    fault: str = ""
+    kind: Literal["done"] = "done"
+
+
+Request = Annotated[OpenParts | NoteLive | CloseCalls | Status | NotePauses | Done, Field(discriminator="kind")]
 _REQUEST: Final[TypeAdapter[Any]] = TypeAdapter(Request)
 
 
@@ -74,10 +100,33 @@ class Start:
     snapshot_fds: list[int]
     leave: list[str] = field(default_factory=list)  # hidden folders below recordings/ that the next start finishes
     skip: bool = False  # leave out what is in the rings: it has ended several workers
+    pauses: list[Pause] = field(default_factory=list)  # that live, or ended so lately that packets of theirs may wait
+    pause: PauseSettings = field(default_factory=PauseSettings)
+    agent_headers: tuple[str, ...] = ()
+    rules: list[RuleConfig] = field(default_factory=list)
     kind: Literal["start"] = "start"
 
 
 _START: Final = TypeAdapter(Start)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What the parent wants done at once. *_at ns UTC, *_mono ns monotonic, of the moment it was asked."""
+
+    number: int
+    what: Literal["pause", "resume", "extend", "status", "find"]
+    asked_at: int
+    asked_mono: int
+    order: PauseOrder | None = None
+    pause_id: str = ""
+    select: dict[str, str] = field(default_factory=dict)
+    lease_ns: int = 0
+    by: str = ""
+    kind: Literal["command"] = "command"
+
+
+_COMMAND: Final = TypeAdapter(Command)
 
 
 def pack(message: Any) -> bytes:
@@ -86,14 +135,10 @@ def pack(message: Any) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
-def parse_request(body: bytes) -> OpenParts | NoteLive | CloseCalls | Status:
+def parse_request(body: bytes) -> OpenParts | NoteLive | CloseCalls | Status | NotePauses | Done:
     """Return what the worker asks; pydantic's ValidationError (a ValueError) when it is nothing we know."""
-    request: OpenParts | NoteLive | CloseCalls | Status = _REQUEST.validate_json(body)
+    request: OpenParts | NoteLive | CloseCalls | Status | NotePauses | Done = _REQUEST.validate_json(body)
     return request
-
-
-def parse_start(body: bytes) -> Start:
-    return _START.validate_json(body)
 
 
 def body_length(head: bytes) -> int:
@@ -112,29 +157,60 @@ class ParentGone(Exception):
 
 
 class Channel:
-    """The worker's end. ask() waits for the answer."""
+    """The worker's end. A thread reads it, so that a command is done while packets are written.
+
+    ask() waits for the answer. fileno() becomes readable when the parent said stop or is gone.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
         self.stopping = False  # the parent said stop, perhaps while an answer was awaited
+        self._woken = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._sending = threading.Lock()
 
     def fileno(self) -> int:
-        return self.socket.fileno()
+        return self._woken
 
-    def receive(self) -> bytes:
-        return self._exactly(body_length(self._exactly(HEAD_BYTES)))
+    def receive_start(self) -> Start:
+        """Return the parent's first words."""
+        return _START.validate_json(self._receive())
+
+    def listen(self, do: Callable[[Command], list[Answer]]) -> None:
+        """Have a thread read from now on. do: is called in it, for each command."""
+        threading.Thread(target=self._listen, args=(do,), name="commands", daemon=True).start()
+
+    def _listen(self, do: Callable[[Command], list[Answer]]) -> None:
+        try:
+            while True:
+                body = self._receive()
+                kind = json.loads(body).get("kind")
+                if kind == "stop":
+                    self.stopping = True
+                    os.eventfd_write(self._woken, 1)
+                elif kind == "command":
+                    self._send(_done(_COMMAND.validate_json(body), do))
+                else:
+                    self._answers.put(body)
+        except (ParentGone, OSError):
+            self._answers.put(None)
+            os.eventfd_write(self._woken, 1)
 
     def ask(self, message: Any) -> None:
         """Send a request and wait until it is done. Raises RequestFailed (KeyTaken) with the parent's words."""
-        self.socket.sendall(pack(message))
-        answer = json.loads(self.receive())
-        if answer.get("kind") == "stop":
-            self.stopping = True
-            answer = json.loads(self.receive())
+        self._send(message)
+        body = self._answers.get()
+        if body is None:
+            raise ParentGone
+        answer = json.loads(body)
         if answer.get("taken"):
             raise KeyTaken(str(answer["error"]), "the registrar", "use a new part")
         if answer.get("error"):
             raise RequestFailed(str(answer["error"]))
+
+    def _send(self, message: Any) -> None:
+        with self._sending:
+            self.socket.sendall(pack(message))
 
     def open_parts(self, parts: Any) -> None:
         self.ask(OpenParts(list(parts)))
@@ -142,8 +218,14 @@ class Channel:
     def note_live(self, reports: Any) -> None:
         self.ask(NoteLive(list(reports)))
 
+    def note_pauses(self, pauses: Any) -> None:
+        self.ask(NotePauses(list(pauses)))
+
     def close_calls(self, calls: Any) -> None:
         self.ask(CloseCalls(list(calls)))
+
+    def _receive(self) -> bytes:
+        return self._exactly(body_length(self._exactly(HEAD_BYTES)))
 
     def _exactly(self, size: int) -> bytes:
         pieces = []
@@ -154,6 +236,18 @@ class Channel:
             pieces.append(piece)
             size -= len(piece)
         return b"".join(pieces)
+
+
+def _done(command: Command, do: Callable[[Command], list[Answer]]) -> Done:
+    """Do a command. What it reads may change under it: then it is done once more, and comes to the same."""
+    for _ in range(_TRIES):
+        try:
+            return Done(command.number, do(command))
+        except RuntimeError:
+            continue
+        except Exception as error:  # a fault of ours: who asked must not believe that it is done
+            return Done(command.number, [], type(error).__name__)
+    return Done(command.number, [], "the calls changed too fast")
 
 
 class RequestFailed(StoreError):

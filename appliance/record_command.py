@@ -8,28 +8,31 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from vittne.appliance.config import Config
+from vittne.appliance.pauseconfig import settings as pause_settings
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.version import VERSION
+
+if TYPE_CHECKING:
+    from vittne.appliance.pausedesk import PauseDesk
 
 NS: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class RecordOptions:
-    """What to record from and how. Times are seconds."""
+    """What to record from, and how. pcaps: capture files instead of the configuration's interfaces."""
 
-    data: Path
-    interfaces: tuple[str, ...] = ()
+    config: Config
     pcaps: tuple[str, ...] = ()
-    hold_back_s: float = 5.0
-    commit_s: float = 2.0
-    media_silence_s: float = 3600.0
-    record_unsignalled: bool = False
-    ring_rate: int | None = None  # packets/s to plan the ring for; None: by link speed and memory
-    part_minutes: float = 15.0
     test_call: bool = False
+
+    @property
+    def interfaces(self) -> tuple[str, ...]:
+        """Where to capture; nowhere when files are read."""
+        return () if self.pcaps else self.config.interfaces
 
 
 class RecordError(StoreError):
@@ -49,9 +52,9 @@ def run(options: RecordOptions) -> int:
     allow_many_files()
     keep_memory()
     keep_to_ourselves()
-    Store(options.data).close()  # makes the directory
-    with DataLock(options.data, "recording"):
-        registrar = Registrar(options.data)
+    Store(options.config.data).close()  # makes the directory
+    with DataLock(options.config.data, "recording"):
+        registrar = Registrar(options.config.data)
         try:
             finished = recover(registrar)
             if finished:
@@ -62,20 +65,17 @@ def run(options: RecordOptions) -> int:
 
 
 def _files(options: RecordOptions, registrar: Any) -> int:
+    from vittne.appliance.capturesettings import capture_settings  # noqa: PLC0415
     from vittne.appliance.replay import FileRun, capture_files  # noqa: PLC0415
     from vittne.capture.pcapfile import CaptureFileError  # noqa: PLC0415
-    from vittne.capture.pipeline import Settings  # noqa: PLC0415
 
+    config = options.config
     # Calls are found garbage seldom and in great numbers: looking for it at every allocation costs a tenth.
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
-    settings = Settings(
-        int(options.hold_back_s * NS),
-        int(options.media_silence_s * NS),
-        record_unsignalled=options.record_unsignalled,
-    )
+    settings = capture_settings(config)
     paths = list(options.pcaps)
-    run = FileRun(registrar, settings, int(options.part_minutes * 60 * NS))
+    run = FileRun(registrar, settings, int(config.part_minutes * 60 * NS))
     try:
         if sys.stderr.isatty():
             from vittne.appliance.progress import reading  # noqa: PLC0415
@@ -110,11 +110,13 @@ def _live(options: RecordOptions, registrar: Any) -> int:
     import structlog  # noqa: PLC0415
 
     from vittne.appliance import log as logging  # noqa: PLC0415
+    from vittne.appliance.pausedesk import PauseDesk  # noqa: PLC0415
     from vittne.appliance.store.times import now_us  # noqa: PLC0415
     from vittne.appliance.supervisor import LiveSettings, Supervisor  # noqa: PLC0415
     from vittne.capture.offloads import offload_warning  # noqa: PLC0415
     from vittne.capture.ringopen import RingError, open_ring  # noqa: PLC0415
 
+    config = options.config
     logging.set_up()
     log = structlog.get_logger()
     rings = []
@@ -129,20 +131,30 @@ def _live(options: RecordOptions, registrar: Any) -> int:
         warning = offload_warning(name)
         if warning:
             log.warning(warning)
-    log_key_state(log, options.data)
+    log_key_state(log, config.data)
     registrar.begin_run(options.interfaces, now_us(), VERSION)
+    # A first recording should be there soon: the test call does not wait for a full cycle.
+    commit_s = min(config.commit_s, 1.0) if options.test_call else config.commit_s
     settings = LiveSettings(
-        int(options.hold_back_s * NS),
-        # A first recording should be there soon: the test call does not wait for a full cycle.
-        int((min(options.commit_s, 1.0) if options.test_call else options.commit_s) * NS),
-        int(options.media_silence_s * NS),
-        options.record_unsignalled,
-        int(options.part_minutes * 60 * NS),
+        int(config.hold_back_s * NS),
+        int(commit_s * NS),
+        int(config.media_silence_s * NS),
+        config.record_unsignalled,
+        int(config.part_minutes * 60 * NS),
+        pause_settings(config.pause, config.digits),
+        config.pause.agent_headers,
+        [rule.model_dump(mode="json", exclude_defaults=True) for rule in config.rules],
     )
-    supervisor = Supervisor(registrar, rings, settings)
-    log.info("recording", interfaces=list(options.interfaces), data=str(options.data), hold_back_s=options.hold_back_s)
+    desk = PauseDesk(registrar, config.pause, settings.hold_back_ns)
+    supervisor = Supervisor(registrar, rings, settings, desk)
+    log.info(
+        "recording",
+        interfaces=list(options.interfaces),
+        data=str(config.data),
+        hold_back_s=config.hold_back_s,
+    )
     try:
-        asyncio.run(supervisor.run(_beside(options) if options.test_call else None))
+        asyncio.run(supervisor.run(_beside(options, desk)))
     finally:
         supervisor.close()
     status = supervisor.status
@@ -169,21 +181,49 @@ def _ring_size(options: RecordOptions, name: str) -> Any:
     from vittne.capture.offloads import speed_mbit  # noqa: PLC0415
     from vittne.capture.ringsize import auto_size, memory_available, size_for  # noqa: PLC0415
 
-    if options.ring_rate is not None:
-        return size_for(options.ring_rate, hold_back_s=options.hold_back_s, commit_s=options.commit_s)
+    config = options.config
+    if config.ring.packets_per_s is not None:
+        return size_for(config.ring.packets_per_s, hold_back_s=config.hold_back_s, commit_s=config.commit_s)
     return auto_size(
         memory_available(Path("/proc/meminfo").read_text(encoding="ascii")),
         speed_mbit(name),
         rings=len(options.interfaces),
-        hold_back_s=options.hold_back_s,
-        commit_s=options.commit_s,
+        hold_back_s=config.hold_back_s,
+        commit_s=config.commit_s,
     )
 
 
-def _beside(options: RecordOptions) -> Callable[[], Awaitable[None]]:
-    async def place() -> None:
-        from vittne.appliance.testcall import place_and_explain  # noqa: PLC0415
+async def _place(data: Path) -> None:
+    """Place the test call; whatever becomes of it, recording and API go on."""
+    import structlog  # noqa: PLC0415
 
-        await place_and_explain(options.data)
+    from vittne.appliance.log import fault  # noqa: PLC0415
+    from vittne.appliance.testcall import place_and_explain  # noqa: PLC0415
 
-    return place
+    try:
+        await place_and_explain(data)
+    except Exception as error:
+        structlog.get_logger().error("the test call failed", reason=fault(error))
+
+
+def _beside(options: RecordOptions, desk: PauseDesk) -> Callable[[], Awaitable[None]]:
+    """Return what runs beside recording: the API, and the test call once a worker is up."""
+
+    async def run() -> None:
+        from vittne.appliance.api.pauses import DESK, ROUTES  # noqa: PLC0415
+        from vittne.appliance.api.server import start_api  # noqa: PLC0415
+        from vittne.appliance.pbxlinks import PbxLinks  # noqa: PLC0415
+
+        config = options.config
+        server = await start_api(config.data, config.api, ROUTES, fill=lambda app: app.__setitem__(DESK, desk))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(PbxLinks(desk, config.triggers.ami, config.triggers.esl).run())
+                if options.test_call:
+                    tasks.create_task(_place(config.data))
+                await asyncio.Event().wait()
+        finally:
+            if server is not None:
+                await server.stop()
+
+    return run

@@ -22,6 +22,7 @@ from vittne.capture import record
 from vittne.capture.assemble import Packets, encode, join
 from vittne.capture.calls import Call
 from vittne.capture.columns import SECOND
+from vittne.capture.pause import Pause
 from vittne.capture.pipeline import CallWork, Commit, Pipeline
 from vittne.capture.report import PARTIAL, RECORDED, call_report
 
@@ -41,6 +42,7 @@ class Register(Protocol):
 
     def open_parts(self, parts: Sequence[PartOpened]) -> None: ...
     def note_live(self, reports: Sequence[dict[str, Any]]) -> None: ...
+    def note_pauses(self, pauses: Sequence[Pause]) -> None: ...
     def close_calls(self, calls: Sequence[CallClosed]) -> None: ...
 
 
@@ -108,11 +110,14 @@ class Recorder:
         self._waiting_bytes = 0
         self._writers: dict[str, PartWriter] = {}
         self._noted: dict[str, tuple[bool, int]] = {}
+        self._pauses: list[Pause] = []  # that changed, and nobody was told yet
 
     def commit(self, horizon_mono: int, final: bool = False) -> None:
         """Write everything up to a time, and make it last. Call settle() once the position is noted."""
         commit = self.pipeline.commit(horizon_mono, final)
         self.packets += commit.packets
+        self._pauses += commit.pauses
+        self._tell_pauses()
         if commit.unsignalled:
             self.unsignalled += commit.unsignalled
             del self.unsignalled[:-_UNSIGNALLED_KEPT]
@@ -126,6 +131,16 @@ class Recorder:
             self._store.sync()
         for recording_id, writer in self._writers.items():
             self.open[recording_id].synced = writer.size
+
+    def _tell_pauses(self) -> None:
+        """Have pauses that changed kept before anything is written that they bear on."""
+        if not self._pauses:
+            return
+        try:
+            self._register.note_pauses(self._pauses)
+            self._pauses = []
+        except StoreError as error:  # they hold all the same; it is told again at the next commit
+            self._fault(error)
 
     def flush(self) -> None:
         """Write everything that waits: no packet of a commit so far is needed any more."""

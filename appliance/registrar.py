@@ -22,8 +22,12 @@ from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import Store
 from vittne.appliance.store.rows import FINISHED, RECORDING, CallRow, RunRow, StreamRow
+from vittne.appliance.store.times import rfc3339
+from vittne.capture.pause import Pause
 
 ARCHIVE_KEY_FILE: Final = "archive.key"
+_PAUSES_KNOWN: Final = 50_000
+_RECORDINGS_NAMED: Final = 200  # in one entry of the ledger
 _HIDDEN: Final = re.compile(r"\d{4}/\d\d/\d\d/\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
@@ -73,6 +77,7 @@ class Registrar:
         self.keys = KeyStore(data_dir / "keys.db")
         self.catalogue = Catalogue(data_dir / "catalogue.db")
         self.run: RunRow | None = None
+        self._pauses: dict[str, Pause] = {}  # as they were written last
 
     def _archive_key(self) -> ArchivePublic:
         if (
@@ -118,6 +123,22 @@ class Registrar:
         for part in parts:
             digest = hashlib.sha256(part.capsule.encode()).hexdigest()
             self.ledger.record({"t": events.OPENED, "rec": part.recording_id, "part": part.part_no, "capsule": digest})
+        self.ledger.flush()
+
+    def note_pauses(self, pauses: Sequence[Pause]) -> None:
+        """Make pauses last as they stand now, and enter what is new about them in the ledger."""
+        pauses = [pause for pause in pauses if self._pauses.get(pause.id) != pause]
+        if not pauses:
+            return
+        for pause in pauses:
+            before = self._pauses.get(pause.id)
+            self.ledger.record(_pause_entry(before, pause))
+            if before is None and pause.ended_by:
+                self.ledger.record(_pause_entry(pause, pause))
+            self._pauses[pause.id] = pause
+            while len(self._pauses) > _PAUSES_KNOWN:
+                self._pauses.pop(next(iter(self._pauses)))
+        self.catalogue.put_pauses([pause.to_json() for pause in pauses])
         self.ledger.flush()
 
     def note_live(self, reports: Sequence[dict[str, Any]]) -> None:
@@ -169,6 +190,31 @@ class Registrar:
         assert self.run is not None
         assert self.run.id is not None
         self.catalogue.put_unsignalled(self.run.id, [StreamRow.from_json(stream) for stream in streams])
+
+
+def _pause_entry(before: Pause | None, pause: Pause) -> dict[str, Any]:
+    """Return what the ledger says of a pause that is new, changed or ended."""
+    entry: dict[str, Any] = {"pause": pause.id, "recs": list(pause.calls[:_RECORDINGS_NAMED])}
+    if before is None:
+        entry |= {"t": events.PAUSED, "trigger": pause.trigger, "by": pause.actor}
+        entry |= {name: rfc3339(at // 1000) for name, at in _pause_times(pause) if at}
+        return entry
+    if pause.ended_by:
+        return entry | {"t": events.RESUMED, "by": pause.ended_by, "to": rfc3339(pause.to_at // 1000)}
+    return entry | {
+        "t": events.PAUSE_CHANGED,
+        "lease": rfc3339(pause.lease_at // 1000),
+        "overdue": pause.overdue,
+    }
+
+
+def _pause_times(pause: Pause) -> list[tuple[str, int]]:
+    return [
+        ("asked", pause.asked_at),
+        ("from", pause.from_at),
+        ("lease", pause.lease_at),
+        ("incomplete", pause.incomplete_at),
+    ]
 
 
 def final_name(hidden: Path) -> Path:

@@ -83,6 +83,7 @@ def show_lines(row: CallRow, width: int | None = None) -> list[str]:
     for title, found in (
         ("parties", _parties(row, width)),
         ("streams", stream_table(row.streams, width)),
+        ("pauses", _pauses(row, width)),
         ("dialogs", _dialogs(row, width)),
         ("links", [f"{clean(_link(link))}" for link in row.details.get("links", ())]),
     ):
@@ -188,6 +189,38 @@ def _id_width(ids: Sequence[str]) -> int:
     while width < 36 and len({one[:width] for one in ids}) < len(ids):
         width += 4
     return width
+
+
+def _pauses(row: CallRow, width: int | None) -> list[str]:
+    """Return the table of a call's pauses: what is missing, and who wanted it."""
+    pauses = [pause for pause in row.details.get("pauses", ()) if isinstance(pause, dict)]
+    if not pauses:
+        return []
+    columns = [
+        Column("from"),
+        Column("to"),
+        Column("seconds", right=True),
+        Column("packets", right=True),
+        Column("asked by", least=8),
+        Column("ended by", least=8),
+        Column("reason", least=6, spare=1),
+        Column("pause", least=8, spare=2),
+    ]
+    return table(columns, [_pause_cells(pause) for pause in pauses], width)
+
+
+def _pause_cells(pause: dict[str, Any]) -> list[str | Cell]:
+    late = pause.get("incomplete_until")
+    return [
+        Cell(_moment(pause.get("effective_from")), YELLOW if late else ""),
+        _moment(pause.get("effective_to")),
+        f"{pause.get('milliseconds', 0) / 1000:.1f}",
+        str(pause.get("packets", 0)),
+        f"{pause.get('trigger', '')} {pause.get('by', '')}",
+        str(pause.get("ended_by", "")),
+        str(pause.get("reason", "")) + (f" (written until {_moment(late)})" if late else ""),
+        str(pause.get("id", ""))[:8],
+    ]
 
 
 def _parties(row: CallRow, width: int | None) -> list[str]:

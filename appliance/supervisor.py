@@ -14,17 +14,20 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Final
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final
 
 import structlog
 
 from vittne.appliance.log import fault
 from vittne.appliance.loopdelay import LoopDelay
+from vittne.appliance.pausedesk import PauseDesk
 from vittne.appliance.protocol import (
     HEAD_BYTES,
     CloseCalls,
+    Done,
     NoteLive,
+    NotePauses,
     OpenParts,
     Start,
     Status,
@@ -38,6 +41,7 @@ from vittne.appliance.seal.capsule import KeyTaken
 from vittne.appliance.snapshot import Snapshots, make_memory
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.times import now_us
+from vittne.capture.pause import PauseSettings
 from vittne.capture.ringopen import RingHandle
 
 log = structlog.get_logger()
@@ -59,13 +63,19 @@ class LiveSettings:
     media_silence_ns: int
     record_unsignalled: bool
     part_ns: int
+    pause: PauseSettings = field(default_factory=PauseSettings)
+    agent_headers: tuple[str, ...] = ()
+    rules: list[dict[str, Any]] = field(default_factory=list)  # as RuleConfig writes them
 
 
 class Supervisor:
     """Runs workers on open rings until told to stop."""
 
-    def __init__(self, registrar: Registrar, rings: Sequence[RingHandle], settings: LiveSettings) -> None:
+    def __init__(
+        self, registrar: Registrar, rings: Sequence[RingHandle], settings: LiveSettings, desk: PauseDesk
+    ) -> None:
         self._registrar = registrar
+        self._desk = desk
         self._rings = list(rings)
         self._settings = settings
         self._memory = make_memory()
@@ -148,9 +158,11 @@ class Supervisor:
             snapshot_fds=list(self._memory),
             leave=self._leave,
             skip=self._deaths >= _SKIP_AFTER,
-            **asdict(self._settings),
+            pauses=self._desk.for_start(),
+            **{f.name: getattr(self._settings, f.name) for f in fields(LiveSettings)},
         )
         writer.write(pack(start))
+        self._desk.attach(lambda command: writer.write(pack(command)))
         serving = asyncio.create_task(self._serve(reader, writer))
         stopping = asyncio.create_task(self._stop.wait())
         ending = asyncio.create_task(process.wait())
@@ -169,6 +181,7 @@ class Supervisor:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(serving), 5)
         finally:
+            self._desk.detach()
             for task in (serving, stopping):
                 task.cancel()
             await asyncio.gather(serving, stopping, return_exceptions=True)
@@ -190,7 +203,11 @@ class Supervisor:
                 return
             answer: dict[str, object] = {"error": ""}
             try:
-                self._do(parse_request(body))
+                request = parse_request(body)
+                if isinstance(request, Done):
+                    self._desk.done(request)
+                    continue
+                self._do(request)
             except KeyTaken as error:
                 answer = {"error": str(error), "taken": True}
             except StoreError as error:
@@ -205,12 +222,14 @@ class Supervisor:
             text = json.dumps(answer).encode()
             writer.write(len(text).to_bytes(4, "little") + text)
 
-    def _do(self, request: OpenParts | NoteLive | CloseCalls | Status) -> None:
+    def _do(self, request: OpenParts | NoteLive | CloseCalls | Status | NotePauses) -> None:
         match request:
             case OpenParts():
                 self._registrar.open_parts(request.parts)
             case NoteLive():
                 self._registrar.note_live(request.reports)
+            case NotePauses():
+                self._desk.note(request.pauses)
             case CloseCalls():
                 self._registrar.close_calls(request.calls)
             case Status():
@@ -257,4 +276,4 @@ async def _run(beside: Callable[[], Awaitable[None]]) -> None:
     try:
         await beside()
     except Exception as error:  # whatever it is, recording goes on
-        log.error("the test call failed", reason=f"{type(error).__name__}: {error}")
+        log.error("what runs beside recording failed", reason=fault(error))

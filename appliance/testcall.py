@@ -145,7 +145,7 @@ def explanation(call: CallRow, data: Path) -> Iterator[str]:
     """Yield lines that say what was recorded and which commands show it, ready to be copied."""
     vittne = shlex.quote(_program())
     end = f"--data {shlex.quote(str(data) if data.is_absolute() else f'./{data}')}"
-    packets = sum(stream.packets for stream in call.streams)
+    packets = sum(stream.stored for stream in call.streams)
     yield ""
     yield f"A first call is here: {call.caller} to {call.callee}, {call.outcome}."
     yield f"It lasted {call.duration_s or 0:.1f} s; {packets} packets of voice are kept as they were captured."

@@ -18,16 +18,20 @@ import select
 import signal
 import socket
 import sys
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from vittne.appliance.protocol import Channel, ParentGone, RequestFailed, Start, Status, parse_start
+from vittne.appliance import commands
+from vittne.appliance.protocol import Channel, ParentGone, RequestFailed, Start, Status
 from vittne.appliance.recorder import OpenRecording, Recorder, UnhashedPart
 from vittne.appliance.registrar import CallClosed
 from vittne.appliance.replay import drops_of
+from vittne.appliance.ruleconfig import rules
 from vittne.appliance.seal.keys import ArchiveKey
 from vittne.appliance.snapshot import Freezer, Snapshots
 from vittne.appliance.store.files import Store
@@ -92,12 +96,22 @@ class Worker:
         self._cards: dict[str, int] = {}  # the network cards' counters when the run began
         self._messages: list[str] = []
         self._told_ns = 0
-        settings = Settings(start.hold_back_ns, start.media_silence_ns, record_unsignalled=start.record_unsignalled)
+        settings = Settings(
+            start.hold_back_ns,
+            start.media_silence_ns,
+            record_unsignalled=start.record_unsignalled,
+            pause=start.pause,
+            agent_headers=start.agent_headers,
+            rules=rules(tuple(start.rules)),
+        )
         memory = self._remember()
         pipeline = memory.pipeline if memory is not None else Pipeline(settings)
         public = ArchiveKey.load_public(self._store.data_dir)
         self._recorder = Recorder(pipeline, self._store, public, channel, part_ns=start.part_ns)
         self._pipeline = pipeline
+        pipeline.pauses.lock = threading.RLock()
+        for pause in start.pauses:  # shut before a packet is looked at
+            pipeline.pauses.put(pause, told=True)
         if memory is not None:
             self._go_on(memory)
         if start.skip:
@@ -160,6 +174,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until the parent says stop, or is gone."""
+        self._channel.listen(partial(commands.do, self._pipeline))
         poll = select.poll()
         for ring in self._rings:
             poll.register(ring.fileno(), select.POLLIN)
@@ -178,14 +193,12 @@ class Worker:
                 rest = max(next_ns + self._start.commit_ns, ended + self._start.commit_ns // 2)
                 next_ns = ended if horizon < due else rest
                 if select.select([self._channel.fileno()], [], [], 0)[0]:
-                    self._channel.receive()
                     break
                 continue
             if not read and not self._recorder.hash_one():
                 wait = min(_POLL_S, max(0.0, (next_ns - now) / SECOND))
                 ready = dict(poll.poll(wait * 1000))
                 if self._channel.fileno() in ready:
-                    self._channel.receive()  # "stop" is all that comes unasked
                     break
         self._finish()
 
@@ -395,7 +408,7 @@ def main(fd: int) -> int:
     keep_to_ourselves()
     channel = Channel(socket.socket(fileno=fd))
     try:
-        Worker(parse_start(channel.receive()), channel).run()
+        Worker(channel.receive_start(), channel).run()
     except ParentGone:
         return 3
     except RequestFailed as error:

@@ -18,6 +18,10 @@ OPENED: Final = "rec.open"
 SEALED: Final = "rec.seal"
 DISCARDED: Final = "rec.discard"
 ERASED: Final = "rec.erase"
+PAUSED: Final = "pause"
+PAUSE_CHANGED: Final = "pause.change"
+RESUMED: Final = "resume"
+PAUSE_REFUSED: Final = "pause.refuse"
 
 MEMBERS: Final[dict[str, frozenset[str]]] = {
     # a run of the recorder; run is the catalogue's number of it
@@ -35,4 +39,11 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     # a recording was begun and nothing of it is kept, by a rule
     DISCARDED: frozenset({"rec", "reason"}),
     ERASED: frozenset({"rec", "reason", "manifest"}),
+    # nothing of these recordings is stored from then on (RFC 3339); by: a token's id, or the name of a rule or a link
+    PAUSED: frozenset({"pause", "recs", "trigger", "by", "asked", "from", "lease", "incomplete"}),
+    # it waits for a call, took one more, was extended, or outlived its lease
+    PAUSE_CHANGED: frozenset({"pause", "recs", "lease", "overdue"}),
+    RESUMED: frozenset({"pause", "recs", "by", "to"}),
+    # a request that paused nothing, and why
+    PAUSE_REFUSED: frozenset({"by", "reason"}),
 }

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,16 @@ def play(sender: socket.socket, slices: Iterator[Any]) -> int:
             sender.send(data[offset : offset + length])
             sent += 1
     return sent
+
+
+def send_frames(sender: socket.socket, frames: Sequence[tuple[int, bytes]]) -> None:
+    """Send (at_ns, frame) pairs at the pace of their times."""
+    begin = time.monotonic()
+    for at_ns, frame in frames:
+        ahead = (at_ns - frames[0][0]) / 1e9 - (time.monotonic() - begin)
+        if ahead > 0.002:
+            time.sleep(ahead)
+        sender.send(frame)
 
 
 def vittne(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""What a recording holds, decrypted with the archive's private key and nothing of the program's own playback."""
+"""What a recording holds, parts that a crash cut included: decrypted without the program's own playback."""
 
 from __future__ import annotations
 
@@ -11,8 +11,20 @@ from vittne.appliance.seal.part import PartReader
 from vittne.appliance.seal.records import rtp_columns
 
 
+def stored_plain(data: Path, call: dict[str, Any]) -> bytes:
+    """Return all that a call's recording holds, decrypted: records of every kind."""
+    return b"".join(_groups(data, call))
+
+
 def stored_rtp(data: Path, call: dict[str, Any]) -> Iterator[bytes]:
     """Yield the RTP packets of a call's recording, as they were captured, in the order of storing."""
+    for plain in _groups(data, call):
+        rows = rtp_columns(plain)
+        for offset, length in zip(rows.offset.tolist(), rows.length.tolist(), strict=True):
+            yield bytes(plain[offset : offset + length])
+
+
+def _groups(data: Path, call: dict[str, Any]) -> Iterator[bytes]:
     private = ArchiveKey.load_private(data)
     keys = KeyStore(data / "keys.db")
     try:
@@ -21,11 +33,8 @@ def stored_rtp(data: Path, call: dict[str, Any]) -> Iterator[bytes]:
             capsule = keys.get(call["id"], number)
             assert capsule is not None
             key = open_capsule(private, capsule, call["id"], number)
-            with PartReader(path, call["id"], number, key) as part:
-                for plain in part.groups():
-                    rows = rtp_columns(plain)
-                    for offset, length in zip(rows.offset.tolist(), rows.length.tolist(), strict=True):
-                        yield bytes(plain[offset : offset + length])
+            with PartReader(path, call["id"], number, key, finished=False) as part:
+                yield from map(bytes, part.groups())
     finally:
         keys.close()
 

@@ -1,0 +1,385 @@
+"""Routes to pause and resume: what a call centre's software, a dialplan or a telephone's key asks for.
+
+An answer of 200 or 201 means that the gate is shut, and says from which packet on; 202, that it will be when the
+call appears. Nothing matched, several matched or the recorder did not confirm: an error, and nothing is paused.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from aiohttp import web
+from pydantic import AwareDatetime, Field
+
+from vittne.appliance.api.auth import token_of
+from vittne.appliance.api.bodies import ApiModel, answer, body_of, query_of
+from vittne.appliance.api.idempotency import once
+from vittne.appliance.api.problems import Problem
+from vittne.appliance.api.routes import PREFIX, Route, needs
+from vittne.appliance.pausedesk import PauseDesk, Unconfirmed
+from vittne.appliance.store.errors import StoreError
+from vittne.capture import pausing
+from vittne.capture.columns import SECOND
+from vittne.capture.pause import BOTH, Pause
+from vittne.capture.pausing import PauseOrder
+from vittne.capture.sip.session import SIDE_NAMES
+from vittne.capture.times import rfc3339
+
+DESK: Final = web.AppKey("vittne.desk", PauseDesk)
+_SHORT: Final = 256
+_FUTURE_NS: Final = 2 * SECOND  # clocks differ
+
+
+class Select(ApiModel):
+    """Which calls: every given selector must match."""
+
+    recording: str | None = Field(default=None, min_length=8, max_length=_SHORT)
+    sip_call_id: str | None = Field(default=None, min_length=1, max_length=_SHORT)
+    extension: str | None = Field(default=None, min_length=1, max_length=_SHORT)
+    number: str | None = Field(default=None, min_length=1, max_length=_SHORT)
+    agent: str | None = Field(default=None, min_length=1, max_length=_SHORT)
+    peer_ip: str | None = Field(default=None, min_length=2, max_length=64)
+    channel: str | None = Field(default=None, min_length=1, max_length=_SHORT)
+
+    def given(self) -> dict[str, str]:
+        """Return what is given; Problem when nothing is."""
+        found: dict[str, str] = self.model_dump(exclude_none=True)
+        if not found:
+            detail = "give at least one of " + ", ".join(Select.model_fields)
+            raise Problem(422, "/problems/nothing-selected", "No call is selected", detail)
+        return found
+
+
+class PauseBody(ApiModel):
+    """A request to pause."""
+
+    select: Select
+    scope: Literal["call", "party", "agent"] = "call"
+    party: Literal["caller", "callee"] | None = None
+    effective_at: AwareDatetime | None = Field(default=None, strict=False)
+    lookback_s: float = Field(default=0, ge=0, le=3600)
+    lease_s: float | None = Field(default=None, gt=0, le=86_400)
+    wait_s: float = Field(default=0, ge=0, le=600)
+    reason: str = Field(default="", max_length=_SHORT)
+    external_id: str = Field(default="", max_length=_SHORT)
+
+
+class ResumeBody(ApiModel):
+    """A request to resume every pause on the calls that are selected."""
+
+    select: Select
+
+
+class ExtendBody(ApiModel):
+    """A request for a lease that ends so many seconds from now."""
+
+    lease_s: float = Field(gt=0, le=86_400)
+
+
+class ListQuery(ApiModel):
+    """Which pauses to list."""
+
+    live: bool = True
+    limit: int = Field(default=100, ge=1, le=1000)
+
+
+class FirstDropped(ApiModel):
+    """The first packet that is not stored. sample: on the recording's time line, that begins at the answer."""
+
+    at: str
+    sequence: int
+    sample: int
+    sample_rate: int
+
+
+class StreamShown(ApiModel):
+    """A stream that a pause is on."""
+
+    party: str
+    ssrc: str
+    first_dropped: FirstDropped | None
+
+
+class CallShown(ApiModel):
+    """A call."""
+
+    recording: str
+    sip_call_ids: list[str]
+    caller: str
+    callee: str
+    agent: str
+    started_at: str | None
+    answered_at: str | None
+    streams: tuple[StreamShown, ...] = Field(default=(), strict=False)
+
+
+class PauseShown(ApiModel):
+    """A pause as it stands. incomplete_since: what was before it is written, though the pause was to begin earlier."""
+
+    id: str
+    state: Literal["paused", "armed", "ended"]
+    trigger: str
+    by: str
+    reason: str
+    external_id: str
+    scope: str
+    asked_at: str | None
+    effective_from: str | None
+    effective_to: str | None
+    lease_until: str | None
+    overdue: bool
+    armed_until: str | None
+    incomplete: bool
+    incomplete_since: str | None
+    ambiguous: bool
+    ended_by: str
+    recordings: list[str]
+    calls: tuple[CallShown, ...] = ()
+    more_calls: int = 0
+
+
+class PausesShown(ApiModel):
+    """Several pauses."""
+
+    pauses: list[PauseShown]
+
+
+class CallsShown(ApiModel):
+    """Calls that are up."""
+
+    calls: list[CallShown]
+
+
+async def pause(request: web.Request) -> web.Response:
+    """Stop storing calls."""
+    body = await body_of(request, PauseBody)
+    asked = time.time_ns(), time.monotonic_ns()
+
+    async def work() -> web.Response:
+        return await _pause(request, body, asked)
+
+    return await once(request, work, repeatable=True)
+
+
+async def trigger_pause(request: web.Request) -> web.Response:
+    """Stop storing calls, for what can only GET an address."""
+    asked = time.time_ns(), time.monotonic_ns()
+    return await _pause(request, PauseBody(select=query_of(request, Select)), asked)
+
+
+async def _pause(request: web.Request, body: PauseBody, asked: tuple[int, int]) -> web.Response:
+    desk = request.app[DESK]
+    order = _order(desk, body, token_of(request).id, asked)
+    try:
+        done = await desk.pause(order)
+    except Unconfirmed:
+        raise _unconfirmed() from None
+    except StoreError as error:
+        raise _not_kept(error) from None
+    _refuse(done)
+    assert done.pause is not None
+    status = {pausing.PAUSED: 201, pausing.ARMED: 202}.get(done.state, 200)
+    return answer(_shown(done.pause, done.calls, done.more_calls), status)
+
+
+def _order(desk: PauseDesk, body: PauseBody, by: str, asked: tuple[int, int]) -> PauseOrder:
+    config = desk.config
+    asked_at, asked_mono = asked
+    effective = asked_at - int(body.lookback_s * SECOND) if body.lookback_s else 0
+    if body.effective_at is not None:
+        if body.lookback_s:
+            detail = "give effective_at or lookback_s, one of the two"
+            raise Problem(422, "/problems/two-beginnings", "Two beginnings", detail)
+        effective = _ns(body.effective_at)
+    if effective > asked_at + _FUTURE_NS:
+        raise Problem(422, "/problems/in-the-future", "A pause cannot begin later", "leave effective_at out for now")
+    lease_s = config.lease_s if body.lease_s is None else body.lease_s
+    if lease_s > config.longest_lease_s:
+        detail = f"at most {config.longest_lease_s:g} s; extend it while it is needed"
+        raise Problem(422, "/problems/lease-too-long", "The lease is too long", detail)
+    if body.wait_s > config.longest_wait_s:
+        detail = f"at most {config.longest_wait_s:g} s"
+        raise Problem(422, "/problems/wait-too-long", "A call is waited for too long", detail)
+    return PauseOrder(
+        pausing.new_id(),
+        "api",
+        by,
+        body.select.given(),
+        asked_at,
+        asked_mono,
+        int(lease_s * SECOND),
+        min(effective, asked_at),
+        body.scope,
+        body.party or "",
+        int(body.wait_s * SECOND),
+        at_lease_end=config.lease_end,
+        reason=body.reason,
+        external_id=body.external_id,
+    )
+
+
+def _ns(moment: datetime) -> int:
+    whole = int(moment.astimezone(UTC).replace(microsecond=0).timestamp())
+    return whole * SECOND + moment.microsecond * 1000
+
+
+def _refuse(done: pausing.Answer) -> None:
+    """Raise the Problem of an answer that paused nothing."""
+    if done.state == pausing.NO_CALL:
+        detail = "no call that is up matches, and nothing is paused; wait_s waits for one to appear"
+        raise Problem(404, "/problems/no-such-call", "No call matches", detail)
+    if done.state == pausing.SEVERAL:
+        detail = 'nothing is paused; select one of them, or give scope "agent" to pause whatever matches'
+        raise Problem(
+            409,
+            "/problems/several-calls",
+            "Several calls match",
+            detail,
+            calls=[_call(one).model_dump() for one in done.calls],
+            more_calls=done.more_calls,
+        )
+    if done.state == pausing.NO_PARTY:
+        detail = 'say which one: party "caller" or "callee"; nothing is paused'
+        raise Problem(409, "/problems/no-such-party", "The party cannot be told", detail)
+    if done.state == pausing.REFUSED:
+        raise Problem(503, "/problems/too-many-pauses", "Too many pauses live", "nothing is paused")
+    if done.state == pausing.ENDED:
+        raise Problem(410, "/problems/pause-ended", "The pause has ended", "ask for a new one")
+
+
+async def resume(request: web.Request) -> web.Response:
+    """End a pause."""
+    done = await _changed(request.app[DESK].resume(token_of(request).id, request.match_info["id"]))
+    return answer(_shown(*done))
+
+
+async def extend(request: web.Request) -> web.Response:
+    """Give a pause a longer lease."""
+    body = await body_of(request, ExtendBody)
+    desk = request.app[DESK]
+    if body.lease_s > desk.config.longest_lease_s:
+        detail = f"at most {desk.config.longest_lease_s:g} s at a time"
+        raise Problem(422, "/problems/lease-too-long", "The lease is too long", detail)
+    done = await _changed(desk.extend(request.match_info["id"], int(body.lease_s * SECOND)))
+    if not done[0].is_live:
+        raise Problem(410, "/problems/pause-ended", "The pause has ended", "ask for a new one")
+    return answer(_shown(*done))
+
+
+async def _changed(asked: Any) -> tuple[Pause, list[dict[str, Any]]]:
+    """Return the pause that was changed, and its calls. Raises Problem."""
+    try:
+        (done,) = await asked
+    except Unconfirmed:
+        raise _unconfirmed() from None
+    except StoreError as error:
+        raise _not_kept(error) from None
+    if done.pause is None:
+        raise Problem(404, "/problems/no-such-pause", "No such pause", "no pause has this id")
+    return done.pause, done.calls
+
+
+async def resume_selected(request: web.Request) -> web.Response:
+    """End every pause on the calls that are selected."""
+    body = await body_of(request, ResumeBody)
+    return await _resume_selected(request, body.select)
+
+
+async def trigger_resume(request: web.Request) -> web.Response:
+    """The same, for what can only GET an address."""
+    return await _resume_selected(request, query_of(request, Select))
+
+
+async def _resume_selected(request: web.Request, select: Select) -> web.Response:
+    try:
+        done = await request.app[DESK].resume(token_of(request).id, select=select.given())
+    except Unconfirmed:
+        raise _unconfirmed() from None
+    except StoreError as error:
+        raise _not_kept(error) from None
+    if not done:
+        raise Problem(404, "/problems/no-such-pause", "Nothing is paused", "no pause lives on a call that matches")
+    shown = [_shown(one.pause, one.calls, one.more_calls) for one in done if one.pause is not None]
+    return answer(PausesShown(pauses=shown))
+
+
+async def status(request: web.Request) -> web.Response:
+    """Say how a pause stands."""
+    try:
+        done = await request.app[DESK].status(request.match_info["id"])
+    except Unconfirmed:
+        raise _unconfirmed() from None
+    if done.pause is None:
+        raise Problem(404, "/problems/no-such-pause", "No such pause", "no pause has this id")
+    return answer(_shown(done.pause, done.calls, done.more_calls))
+
+
+async def listed(request: web.Request) -> web.Response:
+    """List pauses, oldest first."""
+    query = query_of(request, ListQuery)
+    return answer(PausesShown(pauses=[_shown(one) for one in request.app[DESK].listed(query.live, query.limit)]))
+
+
+async def calls(request: web.Request) -> web.Response:
+    """List the calls that are up and match."""
+    try:
+        found = await request.app[DESK].find(query_of(request, Select).given())
+    except Unconfirmed:
+        raise _unconfirmed() from None
+    return answer(CallsShown(calls=[_call(one) for one in found]))
+
+
+def _unconfirmed() -> Problem:
+    detail = "the recorder did not confirm in time: take the call for NOT paused, and ask again"
+    return Problem(503, "/problems/unconfirmed", "Not confirmed", detail)
+
+
+def _not_kept(error: StoreError) -> Problem:
+    detail = "it holds now, but could not be written down: a restart would forget it, and the disk needs a look"
+    return Problem(503, "/problems/not-kept", f"Not kept: {error.what}", detail)
+
+
+def _call(told: dict[str, Any]) -> CallShown:
+    return CallShown.model_validate(told)
+
+
+def _shown(one: Pause, calls: list[dict[str, Any]] | None = None, more_calls: int = 0) -> PauseShown:
+    """Return a pause as an answer shows it."""
+    return PauseShown(
+        id=one.id,
+        state="ended" if not one.is_live else "armed" if one.is_armed else "paused",
+        trigger=one.trigger,
+        by=one.actor,
+        reason=one.reason,
+        external_id=one.external_id,
+        scope="call" if one.seat == BOTH else SIDE_NAMES[one.seat & 1],
+        asked_at=rfc3339(one.asked_at),
+        effective_from=rfc3339(one.from_at),
+        effective_to=rfc3339(one.to_at),
+        lease_until=rfc3339(one.lease_at),
+        overdue=one.overdue,
+        armed_until=rfc3339(one.armed_until_at),
+        incomplete=bool(one.incomplete_at),
+        incomplete_since=rfc3339(one.incomplete_at),
+        ambiguous=one.ambiguous,
+        ended_by=one.ended_by,
+        recordings=list(one.calls),
+        calls=tuple(_call(told) for told in calls or []),
+        more_calls=more_calls,
+    )
+
+
+ROUTES: Final = (
+    Route("GET", f"{PREFIX}/calls", calls, needs("read")),
+    Route("GET", f"{PREFIX}/pauses", listed, needs("read")),
+    Route("POST", f"{PREFIX}/pauses", pause, needs("pause")),
+    Route("POST", f"{PREFIX}/pauses/resume", resume_selected, needs("pause")),
+    Route("GET", f"{PREFIX}/pauses/{{id}}", status, needs("pause")),
+    Route("DELETE", f"{PREFIX}/pauses/{{id}}", resume, needs("pause")),
+    Route("POST", f"{PREFIX}/pauses/{{id}}/resume", resume, needs("pause")),
+    Route("POST", f"{PREFIX}/pauses/{{id}}/extend", extend, needs("pause")),
+    Route("GET", f"{PREFIX}/trigger/pause", trigger_pause, needs("pause", in_url=True)),
+    Route("GET", f"{PREFIX}/trigger/resume", trigger_resume, needs("pause", in_url=True)),
+)

@@ -1,0 +1,117 @@
+"""`vittne rules`: which rules there are, and which of them a capture would have met."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from pathlib import Path
+from typing import Any, Final
+
+from vittne.appliance.capturesettings import capture_settings
+from vittne.appliance.config import Config
+from vittne.appliance.ruleconfig import RuleConfig
+from vittne.appliance.store.errors import StoreError
+from vittne.appliance.terminal import clean
+from vittne.capture.calls import Call
+from vittne.capture.columns import Block
+from vittne.capture.pausing import describe_call
+from vittne.capture.pcapfile import CaptureFile, CaptureFileError
+from vittne.capture.pipeline import Commit, Pipeline, Settings
+from vittne.capture.slab import SlabRing
+from vittne.capture.times import rfc3339
+
+_SLAB_BYTES: Final = 64 << 20
+_NEVER: Final = 1 << 61
+
+
+def show(config: Config, as_json: bool) -> int:
+    """Print the rules in force; return the exit status."""
+    if as_json:
+        print(json.dumps([one.model_dump(mode="json", exclude_defaults=True) for one in config.rules], indent=2))
+        return 0
+    if not config.rules:
+        print("no rules: calls are paused over the API, and by digits alone")
+    for one in config.rules:
+        print(_line(one))
+    return 0
+
+
+def _line(one: RuleConfig) -> str:
+    what = {
+        "request": f"{one.method or 'any request'}"
+        + (f" with {one.header}: {one.value}" if one.header else "")
+        + (f" and {one.body!r} in its body" if one.body else ""),
+        "number": "calls to " + ", ".join((*one.numbers, *one.hosts)),
+        "sdp": "a=record or a=recordpref in an SDP (RFC 7866)",
+        "digits": f"{one.digits} keyed",
+    }[one.on]
+    who = [*(f"user {user}" for user in one.users), *(f"network {network}" for network in one.networks)]
+    then = "pauses or resumes" if one.on == "sdp" else "pauses" if one.then == "pause" else "resumes"
+    until = ", until they are left" if one.resume_on_leave else ""
+    return clean(f"{one.name}: {what}{' by ' + ', '.join(who) if who else ''} {then} the call{until}")
+
+
+def dry_run(config: Config, paths: list[str], as_json: bool) -> int:
+    """Print what rules and digits would have paused in capture files; nothing is stored. Raises StoreError."""
+    settings = capture_settings(config)
+    found: list[dict[str, Any]] = []
+    for path in paths:
+        found += _fired(path, settings)
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return 0
+    for one in found:
+        print(
+            clean(f"{one['at']}  {one['what']:8} {one['by']}  {one['caller']} > {one['callee']}  {one['sip_call_id']}")
+        )
+    print(f"{len(found)} times" if found else "no rule would have fired")
+    return 0
+
+
+def _fired(path: str, settings: Settings) -> list[dict[str, Any]]:
+    """Play a capture through a pipeline that writes nothing; return what was paused and resumed."""
+    pipeline = Pipeline(settings)
+    capture = CaptureFile(Path(path), SlabRing(_SLAB_BYTES))
+    held: deque[Block] = deque()
+    calls: dict[str, Call] = {}
+    found: list[dict[str, Any]] = []
+
+    def commit(horizon: int, final: bool = False) -> None:
+        calls.update(pipeline.book.calls)
+        done = pipeline.commit(horizon, final)
+        calls.update(pipeline.book.calls)
+        found.extend(_told(done, calls))
+        pipeline.all_written()
+        while held and int(held[0].mono_ns[-1]) <= horizon:
+            capture.slab.release(held.popleft())
+
+    try:
+        for block in capture.blocks():
+            if block is None:
+                commit(max(pipeline.now_mono - settings.hold_back_ns, int(held[len(held) // 2].mono_ns[-1])))
+                continue
+            pipeline.feed(block)
+            held.append(block)
+            commit(pipeline.now_mono - settings.hold_back_ns)
+    except CaptureFileError as error:
+        raise StoreError(str(error), path, "pcap and pcapng are read") from error
+    commit(_NEVER, final=True)
+    return found
+
+
+def _told(done: Commit, calls: dict[str, Call]) -> list[dict[str, Any]]:
+    rows = []
+    for pause in done.pauses:
+        call = next((calls[name] for name in pause.calls if name in calls), None)
+        about = describe_call(call) if call is not None else {"caller": "", "callee": "", "sip_call_ids": [""]}
+        rows.append(
+            {
+                "what": "resume" if pause.ended_by else "lease out" if pause.overdue else "pause",
+                "at": rfc3339(pause.to_at if pause.ended_by else pause.from_at),
+                "by": pause.ended_by or f"{pause.trigger} {pause.actor}",
+                "caller": about["caller"],
+                "callee": about["callee"],
+                "sip_call_id": next(iter(about["sip_call_ids"]), ""),
+            }
+        )
+    return rows

@@ -1,0 +1,54 @@
+"""The API of a recorder in a room, asked as an integration would."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rig.live import vittne
+from rig.namespaces import Room
+
+
+@dataclass(frozen=True)
+class Api:
+    """Where it is, and a token."""
+
+    room: Room
+    data: Path
+    token: str
+
+    def post(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        return self.room.call(_post, f"https://127.0.0.1:8443/api/v1/{path}", self.token, body, str(self.data))
+
+
+def api_of(room: Room, data: Path) -> Api:
+    """Make a token, and wait until the API answers."""
+    made = vittne("token", "create", "test", "--scope", "pause", "--scope", "read", "--data", str(data))
+    assert made.returncode == 0, made.stderr
+    token = next(word for word in made.stdout.split() if word.startswith("vtn_"))
+    api = Api(room, data, token)
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        if (data / "tls" / "certificate.pem").exists() and api.post("pauses", {})[0] == 422:
+            return api
+        time.sleep(0.2)
+    raise AssertionError("the API does not answer")
+
+
+def _post(url: str, token: str, body: dict[str, Any], data: str) -> tuple[int, dict[str, Any]]:
+    context = ssl.create_default_context(cafile=f"{data}/tls/certificate.pem")
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10, context=context) as found:
+            return found.status, json.load(found)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+    except urllib.error.URLError as error:
+        return 0, {"title": str(error)}
