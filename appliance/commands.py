@@ -16,7 +16,7 @@ def do(pipeline: Pipeline, command: Command) -> list[Answer]:
         assert command.order is not None
         return [pausing.pause(pipeline, command.order)]
     if command.what == "find":
-        calls = select_calls(list(pipeline.book.calls.values()), command.select, pipeline.addresses)
+        calls = select_calls(pipeline.book, command.select, pipeline.addresses)
         return [Answer(pausing.FOUND, calls=[pausing.describe_call(call) for call in calls])]
     if command.what == "resume" and not command.pause_id:
         pauses = pausing.pauses_on(pipeline, command.select)

@@ -99,7 +99,7 @@ def load(
         over["data"] = environ[DATA_VARIABLE]
     over.update({name: value for name, value in (options or {}).items() if value is not None})
     # One value may be wrong by itself only: the file was checked before, so what fails now was given here.
-    return checked({**config.model_dump(), **over}, "the command line") if over else config
+    return checked({**config.model_dump(exclude_unset=True), **over}, "the command line") if over else config
 
 
 def checked(values: Mapping[str, Any], where: str) -> Config:

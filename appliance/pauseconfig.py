@@ -7,9 +7,9 @@ that ran out opens it again, and keyed digits alone shut nothing.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vittne.capture.columns import SECOND
 from vittne.capture.pause import AtLeaseEnd, DigitPolicy, PauseSettings
@@ -38,6 +38,12 @@ class PauseConfig(_Section):
     several: Literal["refuse", "all"] | None = None
     longest_wait_s: float = Field(default=60.0, ge=0, le=600)
     agent_headers: tuple[str, ...] = Field(default=(), strict=False, max_length=8)
+
+    @model_validator(mode="after")
+    def _leases_agree(self) -> Self:
+        if self.lease_s > self.longest_lease_s:
+            raise ValueError("lease_s is longer than longest_lease_s")
+        return self
 
     @property
     def pauses_all(self) -> bool:

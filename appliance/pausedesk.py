@@ -100,10 +100,9 @@ class PauseDesk:
         (answer,) = await self._ask("pause", order=order, at=(order.asked_at, order.asked_mono))
         if answer.pause is not None and answer.state in (pausing.PAUSED, pausing.ARMED, pausing.ALREADY):
             self.note([answer.pause])
-            if answer.pause.incomplete_at:
-                log.error("alarm: a pause came too late; what was written before it is still there", pause=order.id)
         else:
             self._registrar.ledger.record({"t": events.PAUSE_REFUSED, "by": order.actor, "reason": answer.state})
+            self._registrar.ledger.flush()
             log.warning("a pause was asked for and nothing was paused", by=order.actor, why=answer.state)
         return answer
 
@@ -207,7 +206,11 @@ def _alarm(before: Pause | None, pause: Pause) -> None:
     about = {"pause": pause.id, "by": pause.actor, "calls": len(pause.calls)}
     if before is None and pause.trigger == "digits":
         log.error("alarm: a number is being keyed in a call that nobody paused; it is paused now", **about)
+    if pause.incomplete_at and not (before is not None and before.incomplete_at):
+        log.error("alarm: a pause came too late; what was written before it is still there", **about)
+    if pause.ended_by == "no call appeared" and not (before is not None and before.ended_by):
+        log.error("alarm: a pause waited for a call that did not appear; nothing was paused", **about)
     if pause.overdue and not (before is not None and before.overdue):
         log.error("alarm: a pause outlived its lease; the call stays paused", **about)
-    if pause.ended_by == "lease ran out" and not (before is not None and before.ended_by):
+    if pause.ended_by.startswith("lease ran out") and not (before is not None and before.ended_by):
         log.error("alarm: a pause ended with its lease; nobody resumed the call", **about)

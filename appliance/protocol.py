@@ -168,6 +168,7 @@ class Channel:
         self._woken = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._sending = threading.Lock()
+        self._came = bytearray()
 
     def fileno(self) -> int:
         return self._woken
@@ -228,14 +229,14 @@ class Channel:
         return self._exactly(body_length(self._exactly(HEAD_BYTES)))
 
     def _exactly(self, size: int) -> bytes:
-        pieces = []
-        while size:
-            piece = self.socket.recv(min(size, 1 << 20))
+        while len(self._came) < size:  # as much at once as there is: each time costs a turn of the other thread
+            piece = self.socket.recv(1 << 20)
             if not piece:
                 raise ParentGone
-            pieces.append(piece)
-            size -= len(piece)
-        return b"".join(pieces)
+            self._came += piece
+        taken = bytes(self._came[:size])
+        del self._came[:size]
+        return taken
 
 
 def _done(command: Command, do: Callable[[Command], list[Answer]]) -> Done:

@@ -7,11 +7,11 @@ one of them is always whole; each begins with a number, a length and a checksum.
 from __future__ import annotations
 
 import copyreg
-import io
 import os
 import pickle
 import struct
 import zlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 from vittne.capture.sip.headers import NameAddr
@@ -25,14 +25,29 @@ _MAGIC: Final = b"vittne-1"
 _LASTING: Final = (Media, NameAddr)
 
 
+class _Pieces:
+    """What a pickler writes, frame by frame (64 KiB).
+
+    write() runs in Python, and there another thread gets its turn: else a pause would wait for the whole state.
+    """
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def write(self, data: bytes | pickle.PickleBuffer) -> int:
+        piece = bytes(data)
+        self.pieces.append(piece)
+        return len(piece)
+
+
 class Freezer:
     """Turns a worker's state into bytes, again and again, remembering what cannot have changed."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Any, bytes]] = {}  # by id; the object is held, so that its id stays its own
 
-    def freeze(self, state: Any) -> bytes:
-        """Return state as bytes that pickle.loads() reads."""
+    def freeze(self, state: Any) -> list[bytes]:
+        """Return state as pieces of what pickle.loads() reads."""
         seen: dict[int, tuple[Any, bytes]] = {}
 
         def lasting(value: Any) -> tuple[Any, tuple[bytes]]:
@@ -40,12 +55,12 @@ class Freezer:
             seen[id(value)] = entry
             return pickle.loads, (entry[1],)
 
-        out = io.BytesIO()
+        out = _Pieces()
         pickler = pickle.Pickler(out, pickle.HIGHEST_PROTOCOL)
         pickler.dispatch_table = {**copyreg.dispatch_table, **dict.fromkeys(_LASTING, lasting)}
         pickler.dump(state)
         self._known = seen
-        return out.getvalue()
+        return out.pieces
 
 
 def make_memory() -> tuple[int, int]:
@@ -61,14 +76,17 @@ class Snapshots:
         self._fds = fds
         self._number = max((n for n, _ in self._heads()), default=0)
 
-    def write(self, data: bytes) -> None:
-        """Keep data as the newest snapshot; until this returns the one before it is."""
+    def write(self, pieces: Sequence[bytes]) -> None:
+        """Keep pieces as the newest snapshot; until this returns the one before it is."""
         self._number += 1
         fd = self._fds[self._number % 2]
         os.pwrite(fd, bytes(_HEAD.size), 0)
-        _write_all(fd, data, _HEAD.size)
-        os.ftruncate(fd, _HEAD.size + len(data))
-        os.pwrite(fd, _HEAD.pack(_MAGIC, self._number, len(data), zlib.crc32(data)), 0)
+        size = checksum = 0
+        for piece in pieces:
+            _write_all(fd, piece, _HEAD.size + size)
+            size, checksum = size + len(piece), zlib.crc32(piece, checksum)
+        os.ftruncate(fd, _HEAD.size + size)
+        os.pwrite(fd, _HEAD.pack(_MAGIC, self._number, size, checksum), 0)
 
     def read(self) -> bytes | None:
         """Return the newest snapshot that is whole, None when there is none."""

@@ -48,6 +48,7 @@ _NEVER: Final = 1 << 61
 _MERGE_WIDTH_NS: Final = 1_000_000  # signalling may come on one interface and its answer on another
 _STATUS_NS: Final = SECOND
 _LAST_TRIES: Final = 5
+_SWITCH_S: Final = 0.004  # a command must not wait for a commit's Python, which gives way this often
 _COMMIT_ROWS: Final = 500_000  # packets in one commit
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
@@ -406,6 +407,7 @@ def main(fd: int) -> int:
     gc.freeze()
     gc.set_threshold(100_000, 50, 1000)
     keep_to_ourselves()
+    sys.setswitchinterval(_SWITCH_S)
     channel = Channel(socket.socket(fileno=fd))
     try:
         Worker(channel.receive_start(), channel).run()

@@ -13,6 +13,7 @@ from vittne.capture.columns import SECOND
 from vittne.capture.errors import Malformed
 from vittne.capture.links import Linker
 from vittne.capture.media import FOREVER, Expected, MediaTable, Place
+from vittne.capture.pause import Pause
 from vittne.capture.sip.mask import masked
 from vittne.capture.sip.sdp import Media
 from vittne.capture.sip.session import (
@@ -69,6 +70,16 @@ class CallBook:
     def call_with(self, call_id: str) -> Call | None:
         """Return the call that a SIP Call-ID is part of now."""
         return self._call_of.get(call_id)
+
+    def calls_of(self, pause: Pause) -> list[Call]:
+        """Return the calls that a pause is on, also those that became part of another or are related."""
+        found: dict[str, Call] = {}
+        for call in [self.calls.get(name) for name in pause.calls] + [self._call_of.get(n) for n in pause.call_ids]:
+            if call is None or call.closed:
+                continue
+            found[call.id] = call
+            found |= {other.id: other for name in call.related if (other := self.calls.get(name)) is not None}
+        return list(found.values())
 
     def feed(self, heard: Heard) -> tuple[Call, Session] | None:
         """Take in one message; return the call and the session it belongs to."""

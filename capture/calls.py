@@ -221,11 +221,6 @@ class Call:
                 joined.append((begin, end))
         self.mutes = joined
 
-    def forget_mutes(self, before_mono: int) -> None:
-        """Drop windows that no packet can lie in any more."""
-        if self.mutes and self.mutes[0][1] < before_mono:
-            self.mutes = [window for window in self.mutes if window[1] >= before_mono]
-
     def due(self, before_mono: int) -> Iterator[bytes]:
         """Yield and forget the records up to a time."""
         while self.signals and self.signals[0][0] <= before_mono:

@@ -69,6 +69,10 @@ class Linker:
             for name in (refer.target, refer.replaced):
                 _put(self._refers, name, [r for r in self._refers.get(name, ()) if r[0] is not session])
 
+    def named(self, user: str) -> list[Session]:
+        """Return the sessions that name a user: as caller, as callee or in the first request's address."""
+        return list(self._by_user.get(user, {}).values())
+
     def link(
         self,
         first: Session,

@@ -58,6 +58,7 @@ class Pause:
     at_lease_end: AtLeaseEnd = "stay"
     reason: str = ""
     external_id: str = ""
+    scope: str = "call"  # or party, agent
     seat: int = BOTH  # or one party's
     calls: tuple[str, ...] = ()  # recording ids
     call_ids: tuple[str, ...] = ()  # SIP Call-IDs: it holds for them after a restart as well

@@ -117,13 +117,18 @@ class PauseBook:
             if pause.is_armed and pause.armed_until_mono < now_mono:
                 self.end(pause, pause.from_at, pause.from_mono, "no call appeared")
             elif pause.lease_mono < now_mono and not pause.overdue:
-                if not any(name in calls for name in pause.calls) and pause.armed_until_mono < now_mono:
-                    self.end(pause, pause.lease_at, pause.lease_mono, "call not seen again")
-                elif pause.at_lease_end == "resume":
-                    self.end(pause, pause.lease_at, pause.lease_mono, "lease ran out")
-                else:
-                    with self.lock:
-                        self._set(replace(self._pauses.get(pause.id, pause), overdue=True), told=False)
+                self._lease_out(pause, calls)
+
+    def _lease_out(self, pause: Pause, calls: dict[str, Call]) -> None:
+        """A lease ran out: no further calls, and those that it is on are opened or stay shut."""
+        if pause.at_lease_end == "resume":
+            self.end(pause, pause.lease_at, pause.lease_mono, "lease ran out")
+        elif not any(name in calls for name in pause.calls):
+            self.end(pause, pause.lease_at, pause.lease_mono, "lease ran out, no call left")
+        else:
+            with self.lock:
+                pause = self._pauses.get(pause.id, pause)
+                self._set(replace(pause, overdue=True, armed_until_mono=0), told=False)
 
     def naming(self, call_id: str) -> list[Pause]:
         """Return the pauses that live and name a SIP Call-ID."""

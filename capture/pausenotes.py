@@ -8,8 +8,9 @@ from typing import Any, Final
 from vittne.capture import record
 from vittne.capture.calls import Call
 from vittne.capture.digits import burst
-from vittne.capture.pause import Pause, PausedStream, PauseNote, PauseSettings
+from vittne.capture.pause import BOTH, Pause, PausedStream, PauseNote, PauseSettings
 from vittne.capture.pausebook import PauseBook
+from vittne.capture.sip.session import SIDE_NAMES
 from vittne.capture.times import rfc3339
 
 _NAMES: Final = uuid.UUID("6a1e4c0e-5c6d-4a57-9a9e-5f0f5b6f7d10")
@@ -47,6 +48,8 @@ def end_notes(call: Call, before_mono: int | None) -> None:
         if note.ended or (before_mono is not None and note.pause.to_mono > before_mono):
             continue
         note.ended = True
+        if note.streams:
+            call.gaps.append(_span(call, note))
         for number, left_out in sorted(note.streams.items()):
             call.signals.append(
                 (
@@ -54,6 +57,25 @@ def end_notes(call: Call, before_mono: int | None) -> None:
                     record.encode_json(record.GAP, left_out.first_at, _gap(note.pause, left_out), number),
                 )
             )
+
+
+def tell_mutes(call: Call, before_mono: int | None, mono_to_at: int) -> None:
+    """Write an EVENT record for each window around digits that ended before a time, and forget it; None: for all.
+
+    mono_to_at: what makes a monotonic time one in UTC.
+    """
+    for begin, end in call.mutes:
+        if before_mono is None or end < before_mono:
+            call.event(begin + mono_to_at, begin, "digits", from_ns=begin + mono_to_at, to_ns=end + mono_to_at)
+    call.mutes = [] if before_mono is None else [window for window in call.mutes if window[1] >= before_mono]
+
+
+def _span(call: Call, note: PauseNote) -> dict[str, Any]:
+    """Return a pause as a gap of the whole call, for its report."""
+    begin = max(note.pause.from_at, note.pause.incomplete_at, call.first.first_at)
+    end = min(one for one in (note.pause.to_at, call.ended_at, begin + (1 << 62)) if one)
+    seats = {"party": SIDE_NAMES[note.pause.seat & 1]} if note.pause.seat != BOTH else {}
+    return {"from": rfc3339(begin), "to": rfc3339(max(begin, end)), "reason": "paused", **seats}
 
 
 def _gap(pause: Pause, left_out: PausedStream) -> dict[str, Any]:
@@ -76,7 +98,7 @@ def pauses_report(call: Call) -> list[dict[str, Any]]:
 
 def _pause_report(call: Call, note: PauseNote) -> dict[str, Any]:
     pause = note.pause
-    begin = max(pause.from_at, call.first.first_at)
+    begin = max(pause.from_at, pause.incomplete_at, call.first.first_at)
     end = min(pause.to_at or call.ended_at, call.ended_at or pause.to_at)
     names = {stream.number: stream for stream in call.streams.values()}
     return {

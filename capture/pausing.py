@@ -15,7 +15,8 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from vittne.capture.calls import Call
-from vittne.capture.media import FOREVER
+from vittne.capture.columns import SECOND
+from vittne.capture.media import FOREVER, Place
 from vittne.capture.pause import BOTH, AtLeaseEnd, Pause
 from vittne.capture.pipeline import Pipeline
 from vittne.capture.rtp import FlowRows, RtpRows
@@ -37,6 +38,8 @@ EXTENDED: Final = "extended"
 FOUND: Final = "found"
 
 _LISTED: Final = 20  # calls in an answer
+_LOOK_ROWS: Final = 4096
+_LOOK_NS: Final = 2 * SECOND  # within which a voice that is up sends something
 
 Scope = Literal["call", "party", "agent"]
 
@@ -109,7 +112,7 @@ def pause(pipeline: Pipeline, order: PauseOrder) -> Answer:
 
 
 def _selected(pipeline: Pipeline, order: PauseOrder) -> list[Call]:
-    calls = select_calls(list(pipeline.book.calls.values()), order.select, pipeline.addresses)
+    calls = select_calls(pipeline.book, order.select, pipeline.addresses)
     for call_id in order.also:
         call = pipeline.book.call_with(call_id)
         if call is not None and not call.closed and call not in calls:
@@ -133,6 +136,7 @@ def _made(pipeline: Pipeline, order: PauseOrder, calls: Sequence[Call], seat: in
         order.at_lease_end,
         order.reason,
         order.external_id,
+        order.scope,
         seat,
         tuple(call.id for call in calls),
         tuple(dict.fromkeys([*(s.call_id for call in calls for s in call.sessions if s.call_id), *order.also])),
@@ -196,7 +200,7 @@ def extend(pipeline: Pipeline, pause_id: str, asked_at: int, asked_mono: int, le
 
 def pauses_on(pipeline: Pipeline, select: dict[str, str]) -> list[Pause]:
     """Return the pauses that live on the calls that are selected, or that wait with this very selection."""
-    calls = select_calls(list(pipeline.book.calls.values()), select, pipeline.addresses)
+    calls = select_calls(pipeline.book, select, pipeline.addresses)
     found = {one.id: one for call in calls for one in pipeline.pauses.of(call) if one.is_live}
     found |= {one.id: one for one in pipeline.pauses.live() if one.armed_until_mono and one.select == select}
     return list(found.values())
@@ -287,19 +291,34 @@ def _party(pipeline: Pipeline, call: Call, rows: RtpRows, whose: FlowRows, row: 
 
 
 def _first_rows(pipeline: Pipeline, call: Call, done: Pause) -> Iterator[tuple[RtpRows, FlowRows, int]]:
-    """Yield the first packet in hand of each flow at a call's places, from a pause's beginning on."""
+    """Yield the first packet in hand of each flow at a call's places, from a pause's beginning on.
+
+    Packets of a while are looked at, as many as it takes to see each place once.
+    """
     places = {e.place for s in list(call.sessions) for e in list(pipeline.book.entries(s)) if e.to_mono == FOREVER}
     seen: set[tuple[int, ...]] = set()
+    begin_mono = max(done.from_mono, pipeline.pauses.horizon_mono)
+    until = min(done.to_mono, begin_mono + _LOOK_NS)
     for rows, whose in pipeline.in_hand():
-        begin = int(np.searchsorted(rows.mono_ns, max(done.from_mono, pipeline.pauses.horizon_mono), "left"))
-        if begin == len(rows):
+        if rows.mono_ns[-1] < begin_mono:
             continue
-        mine = np.zeros(len(rows) - begin, np.bool_)
-        for address, port in places:
-            mine |= (whose.dst[begin:] == address) & (whose.dport[begin:] == port)
-        which = begin + np.flatnonzero(mine)
-        names = [getattr(whose, name)[which].tolist() for name in ("src", "sport", "dst", "dport", "ssrc")]
-        for row, flow in zip(which.tolist(), zip(*names, strict=True), strict=True):
-            if flow not in seen and rows.mono_ns[row] < done.to_mono:
-                seen.add(flow)
-                yield rows, whose, row
+        first, end = np.searchsorted(rows.mono_ns, [begin_mono, until], "left").tolist()
+        for begin in range(first, end, _LOOK_ROWS):
+            if len({flow[2:4] for flow in seen}) >= len(places):
+                return
+            part = slice(begin, min(begin + _LOOK_ROWS, end))
+            for row, flow in _flows_at(whose, places, part):
+                if flow not in seen:
+                    seen.add(flow)
+                    yield rows, whose, row
+
+
+def _flows_at(whose: FlowRows, places: set[Place], part: slice) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Yield (row, source, port, destination, port, SSRC) of rows that go to one of some places."""
+    dst, dport = whose.dst[part], whose.dport[part]
+    mine = np.zeros(len(dst), np.bool_)
+    for address, port in places:
+        mine |= (dport == port) & (dst == address)
+    which = part.start + np.flatnonzero(mine)
+    names = [getattr(whose, name)[which].tolist() for name in ("src", "sport", "dst", "dport", "ssrc")]
+    yield from zip(which.tolist(), zip(*names, strict=True), strict=True)

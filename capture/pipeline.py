@@ -32,7 +32,7 @@ from vittne.capture.media import GRACE_NS, Place
 from vittne.capture.pause import Pause, PauseSettings
 from vittne.capture.pausebook import PauseBook
 from vittne.capture.paused import REACH_NS
-from vittne.capture.pausenotes import begin_note, end_notes, keyed_card
+from vittne.capture.pausenotes import begin_note, end_notes, keyed_card, tell_mutes
 from vittne.capture.report import call_report, stream_report
 from vittne.capture.rtp import (
     DTLS,
@@ -52,7 +52,7 @@ from vittne.capture.rtp import (
 from vittne.capture.rules import Fired, Rule, do_rules, fired_by, left, may, resume_call
 from vittne.capture.selecting import matches
 from vittne.capture.sip import message as sip_message
-from vittne.capture.sip.mask import has_digits
+from vittne.capture.sip.mask import has_digits, signals
 from vittne.capture.sip.message import Message
 from vittne.capture.sip.session import Session
 from vittne.capture.sip.stream import Heard, TcpSip
@@ -252,7 +252,10 @@ class Pipeline:
             session.agent = (message.get(name) or session.agent)[:_LONGEST_AGENT]
         if message.is_request and has_digits(message.raw):
             mark = message.method, message.cseq
-            self.digits.note(call, heard.mono_ns, heard.mono_ns, ("sip", session.call_id), mark)
+            if self.digits.note(call, heard.mono_ns, heard.mono_ns, ("sip", session.call_id), mark):
+                user = (session.caller, session.callee)[session.side_of(message)].user
+                for symbol in signals(message.body) if self.digits.feature_codes else ():
+                    self.digits.press(call, symbol, heard.src, user, heard.mono_ns)
         if self.settings.rules:
             self._follow_rules(call, session, heard, message)
         if not len(self.pauses):
@@ -363,8 +366,6 @@ class Pipeline:
         for heard in self.tcp.expire(self.now_mono):  # holes are given up on a silent wire too
             self._hear(heard)
         works: dict[str, CallWork] = {}
-        with self.pauses.lock:
-            self.pauses.horizon_mono = max(self.pauses.horizon_mono, min(horizon_mono, self.now_mono))
         self.digits.settle(horizon_mono)
         self._follow_codes()
         self._settle_pauses(done)
@@ -373,6 +374,7 @@ class Pipeline:
             self._media(rows, flows, works, done)
         else:
             self.matcher.apply_changes()
+            self._pass_horizon(horizon_mono)
         self._controls(horizon_mono, works)
         self._end_pauses(horizon_mono)
         self._close(horizon_mono, final, works)
@@ -385,6 +387,11 @@ class Pipeline:
             self._keep_house(horizon_mono, final, done)
         return done
 
+    def _pass_horizon(self, horizon: int) -> None:
+        """Say that packets up to a time are written from now on: a pause that begins before it comes too late."""
+        with self.pauses.lock:
+            self.pauses.horizon_mono = max(self.pauses.horizon_mono, min(horizon, self.now_mono))
+
     def _settle_pauses(self, done: Commit) -> None:
         """See what digits ask for and which leases ran out; enter what changed in calls, and tell it."""
         for call in self.digits.take_touched():
@@ -393,14 +400,10 @@ class Pipeline:
                 self.pauses.put(pause)
         self.pauses.expire(self.now_mono, self.book.calls)
         for pause, told in self.pauses.take_changes():
-            for call in self._calls_of(pause):
+            for call in self.book.calls_of(pause):
                 begin_note(call, pause, self.now_mono)
             if not told:
                 done.pauses.append(pause)
-
-    def _calls_of(self, pause: Pause) -> list[Call]:
-        """Return the calls that a pause is on, also those that became part of another or are related."""
-        return [call for call in self.book.calls.values() if pause.id in self.pauses.ids_on(call)]
 
     def _end_pauses(self, horizon: int) -> None:
         """Write the gaps of pauses whose last packet is behind us."""
@@ -444,6 +447,7 @@ class Pipeline:
             self.counters["flow table full"] += int(np.count_nonzero(~known))
             rows, whose, flow = rows.take(known), whose.take(known), flow[known]
             if not len(rows):
+                self._pass_horizon(done.horizon_mono)
                 return
         self.states.clear(fresh)
         self.matcher.clear(fresh)
@@ -466,7 +470,9 @@ class Pipeline:
         if self.settings.pause.digit_policy != "keep":
             pieces = [Piece(run.begin, run.end, run.stream) for run in runs if run.stream is not None]
             self.tones.listen(rows, grouped, pieces, self.buffers)
-            self._listen_ahead(int(rows.mono_ns.max()))
+            self._listen_ahead(done.horizon_mono)
+            self._settle_pauses(done)  # a number may have been keyed
+        self._pass_horizon(done.horizon_mono)
         quiet = Quiet(self.pauses, self.digits, self.settings.pause.digit_policy)
         for call, packets in store(rows, runs, keep, self.buffers, self.counters, quiet):
             work = works.setdefault(call.id, CallWork(call))
@@ -602,6 +608,7 @@ class Pipeline:
         for pause in self.pauses.of(call):
             begin_note(call, pause, self.now_mono)
         end_notes(call, None)
+        tell_mutes(call, None, self.now_at - self.now_mono)
 
     def _keep_house(self, horizon: int, final: bool, done: Commit) -> None:
         self._kept_house = horizon
@@ -609,7 +616,8 @@ class Pipeline:
         self.book.retire(horizon)
         self.pauses.forget(horizon - _PAUSE_KEPT_NS)
         for call in self.book.calls.values():
-            call.forget_mutes(horizon - REACH_NS)
+            if call.mutes:
+                tell_mutes(call, horizon - REACH_NS, self.now_at - self.now_mono)
         self._forget_flows(horizon - _FLOW_IDLE_NS, final, done)
 
     def _forget_flows(self, before_mono: int, everything: bool, done: Commit) -> None:

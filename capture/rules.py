@@ -77,14 +77,15 @@ def fired_by(rules: Sequence[Rule], message: Message, source: str, session: Sess
 
 def _then(rule: Rule, message: Message, session: Session) -> Literal["pause", "resume"] | None:
     """Return what a message asks for by a rule; None when it does not meet it."""
+    if rule.on == "sdp":  # an answer says as much as an offer
+        negotiates = message.method in ("INVITE", "UPDATE", "ACK", "PRACK") and message.status < 300
+        return _record_attribute(message) if negotiates else None
     if not message.is_request:
         return None
     if rule.on == "request":
         return rule.then if _asks(rule, message) else None
     if rule.on == "number":
         return rule.then if message.method == "INVITE" and leads_to(rule, session, message) else None
-    if rule.on == "sdp" and message.method in ("INVITE", "UPDATE", "ACK"):
-        return _record_attribute(message)
     return None
 
 

@@ -7,10 +7,11 @@ four digits must be the same, or an extension would be found in every number tha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from vittne.capture.addresses import AddressBook
+from vittne.capture.callbook import CallBook
 from vittne.capture.calls import Call
 from vittne.capture.sip.session import Session
 
@@ -21,9 +22,21 @@ _PREFIX: Final = re.compile(r"^00")
 _SHORTEST_ID: Final = 8
 
 
-def select_calls(calls: Iterable[Call], select: Mapping[str, str], addresses: AddressBook) -> list[Call]:
+def select_calls(book: CallBook, select: Mapping[str, str], addresses: AddressBook) -> list[Call]:
     """Return the calls that are not closed and match every given selector. An empty selection matches none."""
-    return [call for call in calls if not call.closed and matches(call, select, addresses)]
+    return [call for call in _candidates(book, select) if not call.closed and matches(call, select, addresses)]
+
+
+def _candidates(book: CallBook, select: Mapping[str, str]) -> list[Call]:
+    """Return the calls that may match: by an index where there is one, else all."""
+    if "sip_call_id" in select:
+        call = book.call_with(select["sip_call_id"])
+        return [] if call is None else [call]
+    if "extension" in select:
+        sessions = book.links.named(select["extension"])
+        calls = (book.call_of(session) for session in sessions)
+        return list({call.id: call for call in calls if call is not None}.values())
+    return list(book.calls.values())
 
 
 def matches(call: Call, select: Mapping[str, str], addresses: AddressBook) -> bool:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args, get_origin
 
 import pytest
 from building.playing import play
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from scenarios import network, transfers
 
+from vittne.appliance.api import pauses as pause_routes
 from vittne.appliance.cli import FORMATS, parser
-from vittne.appliance.config import Config, RingConfig
+from vittne.appliance.config import Config
+from vittne.appliance.ruleconfig import RuleConfig
+from vittne.appliance.seal import events
 from vittne.appliance.store.rows import CallRow, StreamRow
+from vittne.appliance.triggers.settings import AmiSettings, EslSettings
 from vittne.capture.layers import Fate
+from vittne.capture.pipeline import Settings
+from vittne.capture.rules import Rule
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGES: Final = sorted(
@@ -32,6 +40,9 @@ PAGES: Final = sorted(
     ]
 )
 README: Final = (ROOT / "README.md").read_text()
+SETTINGS: Final = (ROOT / "docs/settings.md").read_text()
+API: Final = (ROOT / "docs/api.md").read_text()
+AUDITOR: Final = (ROOT / "docs/auditor.md").read_text()
 OPERATOR: Final = (ROOT / "docs/operator.md").read_text()
 INTEGRATOR: Final = (ROOT / "docs/integrator.md").read_text()
 
@@ -41,13 +52,20 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.re
 # Settings
 
 
-def settings() -> dict[str, FieldInfo]:
-    ring = {f"ring.{name}": field for name, field in RingConfig.model_fields.items()}
-    return {name: field for name, field in Config.model_fields.items() if name != "ring"} | ring
+def settings(model: type[BaseModel] = Config, prefix: str = "") -> dict[str, FieldInfo]:
+    """Every key by its path. A table that may stand several times (rules, PBXs) is one key."""
+    found: dict[str, FieldInfo] = {}
+    for name, field in model.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            found |= settings(section, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = field
+    return found
 
 
 def told_settings() -> dict[str, list[str]]:
-    table = README.split("| key | default | range |")[1].split("\n\n")[0]
+    table = SETTINGS.split("| key | default | range |")[1].split("\n\n")[0]
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("| `")
     ]
@@ -61,8 +79,8 @@ def toml(value: object) -> str:
         case bool():
             return f"`{str(value).lower()}`"
         case tuple():
-            return f"`{list(value)}`"
-        case Path():
+            return f"`{json.dumps(value)}`"
+        case Path() | str():
             return f'`"{value}"`'
     return f"`{value}`"
 
@@ -76,21 +94,46 @@ def bounds(field: FieldInfo) -> str:
     }
     if "max_length" in found:
         return f"up to {found['max_length']}"
-    return f"{found['ge']} to {found['le']}" if found else ""
+    if found:
+        return f"{found['ge']} to {found['le']}"
+    return ", ".join(f"`{word}`" for word in choices(field.annotation))
 
 
-def test_the_readme_lists_every_setting_with_its_default_and_range() -> None:
+def choices(annotation: object) -> list[str]:
+    """Return the words of a Literal, also of one that may be None."""
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return [word for part in get_args(annotation) for word in choices(part)]
+
+
+def test_the_settings_page_lists_every_setting_with_its_default_and_range() -> None:
     wanted = {name: [toml(field.default), bounds(field)] for name, field in settings().items()}
 
     assert {name: row[:2] for name, row in told_settings().items()} == wanted
 
 
+def test_the_readme_leads_to_the_settings() -> None:
+    assert "docs/settings.md" in README
+
+
+@pytest.mark.parametrize("model", [RuleConfig, AmiSettings, EslSettings], ids=lambda model: model.__name__)
+def test_every_key_of_a_table_is_described(model: type[BaseModel]) -> None:
+    assert sorted(name for name in model.model_fields if f"`{name}`" not in SETTINGS) == []
+
+
+def tables() -> set[str]:
+    return {name for model in (RuleConfig, AmiSettings, EslSettings) for name in model.model_fields}
+
+
 @every_page
 def test_a_setting_that_a_page_names_exists(page: Path) -> None:
     text = page.read_text()
-    named = set(re.findall(r"`(ring\.\w+)`", text)) | set(re.findall(r"`(\w+) = [^`]+`", text))
+    sections = "|".join({name.partition(".")[0] for name in settings() if "." in name})
+    dotted = set(re.findall(rf"`((?:{sections})\.\w+)`", text))
+    given = set(re.findall(r"`(\w+) = [^`]+`", text))
 
-    assert named <= settings().keys()
+    assert dotted <= settings().keys() | events.MEMBERS.keys()
+    assert given <= {name.rpartition(".")[2] for name in settings()} | tables()
 
 
 def test_environment_variables_that_pages_name_are_those_of_the_code() -> None:
@@ -197,15 +240,10 @@ def test_the_operators_guide_explains_every_outcome_and_reason() -> None:
     code = "".join(path.read_text() for path in (ROOT / "capture").glob("*.py"))
     code += "".join((ROOT / "appliance" / f"{name}.py").read_text() for name in ("recorder", "recover", "worker"))
     reasons = set(re.findall(r'reasons\.add\("([a-z-]+)"\)', code))
-    outcomes = set(
-        re.findall(
-            r'^(?:RECORDED|PARTIAL|NO_MEDIA|ENCRYPTED|CAPTURE_LOSS|UNANSWERED|DISK|REASON): Final = "([^"]+)"',
-            code,
-            re.MULTILINE,
-        )
-    )
+    names = "RECORDED|PARTIAL|NO_MEDIA|ENCRYPTED|CAPTURE_LOSS|UNANSWERED|PAUSED_THROUGHOUT|DISK|REASON"
+    outcomes = set(re.findall(rf'^(?:{names}): Final = "([^"]+)"', code, re.MULTILINE))
 
-    assert len(outcomes) == 8
+    assert len(outcomes) == 9
     assert sorted(word for word in reasons | outcomes if f"`{word}`" not in OPERATOR) == []
 
 
@@ -225,6 +263,28 @@ def test_every_member_of_the_json_is_described() -> None:
             names |= part.keys()
 
     assert sorted(name for name in names if f"`{name}`" not in INTEGRATOR) == []
+
+
+def test_every_member_of_a_pause_is_described() -> None:
+    everything = Settings(rules=(Rule("all", "number", "pause", numbers=("*",)),))
+    pauses = [pause for report in play(transfers.b2bua(), everything).reports for pause in report["details"]["pauses"]]
+    names = {name for pause in pauses for part in (pause, *pause["streams"]) for name in part}
+
+    assert len(names) > 15
+    assert sorted(name for name in names if f"`{name}`" not in INTEGRATOR) == []
+
+
+def test_every_event_of_the_ledger_is_explained() -> None:
+    unused = {events.GAP, events.CLOCK, events.ERASED}
+
+    assert sorted(name for name in events.MEMBERS.keys() - unused if f"`{name}`" not in AUDITOR) == []
+
+
+def test_every_route_and_problem_of_pauses_is_described() -> None:
+    problems = set(re.findall(r'"/problems/([a-z-]+)"', Path(pause_routes.__file__).read_text()))
+
+    assert sorted(name for name in problems if f"`{name}`" not in API) == []
+    assert sorted(f"{r.method} {r.path}" for r in pause_routes.ROUTES if f"`{r.method} {r.path}" not in API) == []
 
 
 # Links

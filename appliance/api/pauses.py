@@ -20,6 +20,7 @@ from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.routes import PREFIX, Route, needs
 from vittne.appliance.pausedesk import PauseDesk, Unconfirmed
 from vittne.appliance.store.errors import StoreError
+from vittne.appliance.triggers.model import spoken
 from vittne.capture import pausing
 from vittne.capture.columns import SECOND
 from vittne.capture.pause import BOTH, Pause
@@ -215,8 +216,8 @@ def _order(desk: PauseDesk, body: PauseBody, by: str, asked: tuple[int, int]) ->
         body.party or "",
         int(body.wait_s * SECOND),
         at_lease_end=config.lease_end,
-        reason=body.reason,
-        external_id=body.external_id,
+        reason=spoken(body.reason),
+        external_id=spoken(body.external_id),
     )
 
 
@@ -337,7 +338,7 @@ def _unconfirmed() -> Problem:
 
 
 def _not_kept(error: StoreError) -> Problem:
-    detail = "it holds now, but could not be written down: a restart would forget it, and the disk needs a look"
+    detail = "the recorder did it, but could not write it down: a restart would not know, and the disk needs a look"
     return Problem(503, "/problems/not-kept", f"Not kept: {error.what}", detail)
 
 
@@ -354,7 +355,7 @@ def _shown(one: Pause, calls: list[dict[str, Any]] | None = None, more_calls: in
         by=one.actor,
         reason=one.reason,
         external_id=one.external_id,
-        scope="call" if one.seat == BOTH else SIDE_NAMES[one.seat & 1],
+        scope=one.scope if one.seat == BOTH else SIDE_NAMES[one.seat & 1],
         asked_at=rfc3339(one.asked_at),
         effective_from=rfc3339(one.from_at),
         effective_to=rfc3339(one.to_at),

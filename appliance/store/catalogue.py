@@ -128,8 +128,8 @@ class Catalogue:
             return {str(row.outcome): int(row[1]) for row in connection.execute(query)}
 
     def put_pauses(self, bodies: Sequence[dict[str, Any]]) -> None:
-        """Write pauses (Pause.to_json), replacing what was known of the same ids."""
-        with self._writing() as connection:
+        """Write pauses (Pause.to_json), replacing what was known of the same ids. They outlast a power cut."""
+        with self._writing(lasting=True) as connection:
             _upsert(
                 connection,
                 pauses,
@@ -200,15 +200,17 @@ class Catalogue:
     def _reading(self) -> _Transaction:
         return _Transaction(self._engine, "read", self._where)
 
-    def _writing(self) -> _Transaction:
-        return _Transaction(self._engine, "write", self._where)
+    def _writing(self, lasting: bool = False) -> _Transaction:
+        """Return a transaction. lasting: when it is over it outlasts a power cut; others can be written again."""
+        return _Transaction(self._engine, "write", self._where, lasting)
 
 
 class _Transaction:
     """One transaction; the database's errors leave it as ours."""
 
-    def __init__(self, engine: Engine, doing: str, where: str) -> None:
+    def __init__(self, engine: Engine, doing: str, where: str, lasting: bool = False) -> None:
         self._engine = engine
+        self._lasting = lasting and engine.dialect.name == "sqlite"
         self._doing = doing
         self._where = where
 
@@ -218,6 +220,7 @@ class _Transaction:
         except DBAPIError as error:
             raise self._ours(str(error.orig)) from error
         try:
+            self._synchronise("FULL")
             self._connection.begin()
         except DBAPIError as error:
             self._connection.close()
@@ -233,11 +236,20 @@ class _Transaction:
         except DBAPIError as error:
             raise self._ours(str(error.orig)) from error
         finally:
-            self._connection.close()  # rolls back what was not committed
+            self._connection.rollback()
+            self._synchronise("NORMAL")
+            self._connection.close()
         if isinstance(value, DBAPIError):
             raise self._ours(str(value.orig)) from value
         if isinstance(value, JSONDecodeError):
             raise self._ours("a column does not hold what we write") from value
+
+    def _synchronise(self, how: str) -> None:
+        """Set SQLite's PRAGMA synchronous, between transactions."""
+        if self._lasting:
+            driver = self._connection.connection.driver_connection
+            assert driver is not None
+            driver.execute(f"PRAGMA synchronous = {how}")
 
     def _ours(self, reason: str) -> StoreError:
         next_step = "nothing was changed; see the cause, or have the catalogue rebuilt"

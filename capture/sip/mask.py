@@ -33,6 +33,8 @@ _NAMED_DIGITS: Final = (
 _DIGIT_TYPE: Final = re.compile(rb"(?im)^(?:content-type|c)[ \t]*:[^\r\n]*(?:dtmf|kpml|telephone-event|digit|vnd)")
 _PLAIN_DIGIT_TYPE: Final = re.compile(rb"(?im)^(?:content-type|c)[ \t]*:[ \t]*[^\r\n]*(?:dtmf|digit|telephone-event)")
 _PLAIN_DIGIT: Final = re.compile(rb"[0-9*#]|\b[A-Da-d]\b")
+_SIGNAL: Final = re.compile(rb"(?im)^[ \t]*signal[ \t]*=[ \t]*([0-9*#a-d])[ \t]*\r?$")
+_ONE_KEY: Final = re.compile(r"[0-9*#A-D]")
 _WITH_DIGITS: Final = (b"INFO", b"NOTI", b"MESS")
 _DIGIT_WORDS: Final = (b"dtmf", b"kpml", b"telephone-event", b"digit", b"vnd")
 
@@ -43,6 +45,15 @@ def has_digits(raw: bytes) -> bool:
         return False
     body = max(raw.find(b"\n\r\n"), raw.find(b"\n\n"))
     return body >= 0 and masked(raw)[body:] != raw[body:]
+
+
+def signals(body: bytes) -> str:
+    """Return the keys that an INFO's body says (dtmf-relay's `Signal=5`, dtmf's `5`), for who looks at them at once."""
+    named = _SIGNAL.findall(body)
+    if named:
+        return "".join(one.decode() for one in named).upper()
+    plain = body.strip().decode("ascii", "replace").upper()
+    return plain if _ONE_KEY.fullmatch(plain) else ""
 
 
 def masked(raw: bytes) -> bytes:

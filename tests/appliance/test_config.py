@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 
 from vittne.appliance.config import Config, ConfigErrors, checked, load
 from vittne.appliance.datadir import ConfigError, data_dir, existing_data_dir
+from vittne.appliance.pauseconfig import settings as pause_settings
 from vittne.appliance.store.errors import StoreError
+from vittne.capture.pause import PauseSettings
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -155,3 +158,42 @@ def outcome(values: dict[str, object]) -> Config | list[ConfigError]:
         return checked(values, "here")
     except ConfigErrors as told:
         return told.errors
+
+
+def test_rules_are_taken_together_with_an_option(tmp_path: Path) -> None:
+    file = tmp_path / "vittne.toml"
+    file.write_text('[[rules]]\nname = "key"\non = "request"\nheader = "Record"\nvalue = "off"\n')
+
+    config = load(file, {"data": tmp_path / "data"}, {})
+
+    assert [rule.name for rule in config.rules] == ["key"]
+    assert config.data == tmp_path / "data"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[[rules]]\nname = "x"\non = "digits"\ndigits = "*12"\n', "whom you record must not be able to stop"),
+        ('[[rules]]\nname = "x"\non = "request"\n', "needs header or body"),
+        ('[[rules]]\nname = "x"\non = "number"\nnumbers = ["1"]\nheader = "Record"\n', "header means nothing"),
+        ('[[rules]]\nname = "x"\non = "sdp"\n[[rules]]\nname = "x"\non = "sdp"\n', "two rules have one name"),
+        ('[[rules]]\nname = "x"\non = "sdp"\nnetworks = ["10.0.0.1/8"]\n', "is no network"),
+        ("[pause]\nlease_s = 7200\n", "lease_s is longer than longest_lease_s"),
+        ('[pause]\nprofile = "none"\n', "pause.profile"),
+    ],
+)
+def test_a_wrong_rule_or_pause_is_told(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "vittne.toml"
+    file.write_text(text)
+
+    with pytest.raises(ConfigErrors, match=re.escape(words)):
+        load(file, {}, {})
+
+
+def test_profiles_set_what_is_not_set() -> None:
+    config = checked({"pause": {"profile": "finance"}, "digits": {"auto_pause": 8}}, "a test")
+
+    made = pause_settings(config.pause, config.digits)
+
+    assert (made.at_lease_end, made.digit_policy, made.auto_digits) == ("resume", "keep", 8)
+    assert pause_settings(Config().pause, Config().digits) == PauseSettings()

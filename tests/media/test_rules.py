@@ -134,3 +134,27 @@ def test_no_value_of_a_digit_outlives_a_snapshot() -> None:
 
     state = result.pipeline.digits.__getstate__()
     assert (state["_keys"], state["_waiting"], state["_codes"]) == ({}, [], [])
+
+
+def test_a_feature_code_by_info_counts_as_well() -> None:
+    scenario = digits.in_sip("dtmf-relay")  # 90#
+    call = scenario.truth.calls[0]
+
+    result = play(scenario, with_rules(Rule("star", "digits", "pause", digits="90#", users=(call.caller,))))
+
+    assert len(pauses(result)) == 1
+
+
+def test_an_answer_is_asked_for_its_record_attribute_too() -> None:
+    scenario = Scenario("RFC 7866 in an answer")
+    alice, bob = basic.pair(scenario)
+    dialog = scenario.dialog(alice, bob)
+    answered = dialog.set_up(0.0)
+    scenario.talk(dialog.call, alice, bob, answered + 0.01, 8.0)
+    answer = sdp(bob.ip, bob.rtp_port, version=3) + b"a=recordpref:pause\r\n"
+    dialog.exchange(3.0, "INVITE", body=sdp(alice.ip, alice.rtp_port, version=3), answer=answer)
+    dialog.bye(answered + 8.1)
+
+    result = play(scenario, with_rules(Rule("sdp", "sdp", "pause")))
+
+    assert not within(stored_at(result), 2.6, 9.0)

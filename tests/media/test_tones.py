@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -101,3 +103,31 @@ def test_voices_without_tones_are_stored_whole() -> None:
     result = play(scenario, settings())
 
     assert len(stored_at(result)) == 2 * 50 * 30
+
+
+def test_a_number_keyed_by_tones_pauses_from_before_its_first_digit() -> None:
+    """Nothing of it is written when it is noticed, if it was keyed within what is held back."""
+    seconds = 20.0
+    said = voice_of("alice", seconds, RATE).astype(np.float64)
+    for number in range(6):
+        begin = round((9.0 + 0.3 * number) * RATE)
+        time = np.arange(RATE // 10) / RATE
+        said[begin : begin + len(time)] = 3000 * (np.sin(2 * np.pi * 770 * time) + np.sin(2 * np.pi * 1336 * time))
+    scenario = Scenario("keyed by tones")
+    alice, bob = basic.pair(scenario)
+    dialog = scenario.dialog(alice, bob)
+    dialog.set_up(0.0)
+    scenario.voice(alice, bob, BEGIN_S, seconds, call=dialog.call, pcm=said.astype(np.int16))
+    scenario.voice(bob, alice, BEGIN_S, seconds, call=dialog.call)
+    dialog.bye(BEGIN_S + seconds + 0.5)
+
+    result = play(scenario)
+
+    (told,) = result.reports[0]["details"]["pauses"]
+    times = stored_at(result)
+    last_digit = START_NS + round((BEGIN_S + 9.0 + 1.5) * SECOND)
+    assert not (times > last_digit).any()
+    assert told["trigger"] == "digits"
+    begin, written = (told["effective_from"], told["incomplete_until"])
+    assert written is None or begin < written < told["effective_to"]
+    assert written is None or datetime.fromisoformat(written).timestamp() * SECOND <= last_digit
