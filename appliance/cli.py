@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     _add_verify(add("verify", _verify, "check that recordings are whole, unaltered and all there"))
     _add_audio(_add_id(add("play", _play, "play a call on this machine's sound card")))
     _add_explain(add("explain", _explain, "show a call's signalling as a ladder, and its streams"))
+    _add_cut(add("cut", _cut, "cut a span out of a stored recording, because a pause came too late"))
     add("streams", _streams, "list RTP that no signalling explains").add_argument("--json", action="store_true")
     words = "make, list and revoke tokens of the API"
     _add_token(commands.add_parser("token", help=words, description=words, allow_abbrev=False), where)
@@ -118,6 +119,17 @@ def _add_explain(command: argparse.ArgumentParser) -> None:
     _add_id(command)
     command.add_argument("--json", action="store_true", help="the messages as one array")
     command.add_argument("--wireshark", action="store_true", help="Wireshark's dissection of the call's packets")
+
+
+def _add_cut(command: argparse.ArgumentParser) -> None:
+    _add_id(command)
+    time_ = "RFC 3339 with its zone, or seconds from the answer, such as +12.5"
+    command.add_argument("--from", required=True, dest="begin", metavar="TIME", help=f"begin of the span: {time_}")
+    command.add_argument("--to", required=True, dest="end", metavar="TIME", help="end of the span, the same way")
+    command.add_argument("--reason", required=True, metavar="TEXT", help="why; sealed in the recording")
+    command.add_argument("--party", choices=PARTIES, default="both", help="whose voice goes; default: both")
+    command.add_argument("--by", default="", metavar="NAME", help="who; default: the user who is logged in")
+    command.add_argument("--yes", action="store_true", help="do it; without, only show what would go")
 
 
 def _add_token(command: argparse.ArgumentParser, where: argparse.ArgumentParser) -> None:
@@ -247,6 +259,14 @@ def _verify(options: argparse.Namespace) -> int:
     if bool(options.id) == options.all:
         raise StoreError("nothing to verify", "verify", "give an ID, or --all")
     return verify_command.run(_data(options), options.id, options.json)
+
+
+def _cut(options: argparse.Namespace) -> int:
+    from vittne.appliance import cut_command  # noqa: PLC0415
+
+    names = ("id", "begin", "end", "party", "reason", "by", "yes")
+    wanted = cut_command.CutOptions(**{name: getattr(options, name) for name in names})
+    return cut_command.run(_data(options), wanted)
 
 
 def _token_create(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ there so far is read.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections import OrderedDict
@@ -16,10 +17,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from vittne.appliance.seal.keys import ArchiveKey, CapsuleRefused, KeysMissing, KeyStore, open_capsule, passphrase_from
+from vittne.appliance.seal.manifest import MANIFEST_FILE, MANIFEST_LIMIT
 from vittne.appliance.seal.part import PartDamaged, PartReader
 from vittne.appliance.seal.records import Columns, RecordsDamaged, columns
 from vittne.appliance.store.errors import StoreError, explain
-from vittne.appliance.store.files import checked_id, recording_of
+from vittne.appliance.store.files import checked_id, open_plain, recording_of
 
 Advance = Callable[[int, int], None]  # bytes read, bytes in all
 
@@ -44,11 +46,11 @@ class OpenedRecording:
     """All groups of a recording, in order. problems: what could not be read, in words."""
 
     def __init__(self, folder: Path, keys: dict[int, bytes]) -> None:
-        """keys: the data key of each part by its number."""
+        """keys: the data key of each part by its number, in the order in which parts are read."""
         self.id = recording_of(folder)
         self.is_live = folder.name.startswith(".")
         self.problems: list[str] = []
-        self._numbers = sorted(keys)
+        self._numbers = list(keys)
         self._readers: list[PartReader] = []
         self._groups: list[Group] = []
         self._cache: OrderedDict[int, bytes] = OrderedDict()
@@ -104,6 +106,10 @@ class OpenedRecording:
             if advance is not None:
                 advance(done, sum(sizes))
 
+    def part_of(self, number: int) -> int:
+        """Return the number of the part that a group is in, once read() gave it."""
+        return self._numbers[self._groups[number].part]
+
     def plaintext(self, number: int) -> bytes:
         """Return a group's records again; the last few are kept in memory."""
         plain = self._cache.get(number)
@@ -151,11 +157,23 @@ def _folder(data_dir: Path, folder: str, recording_id: str) -> Path:
 
 
 def _parts(folder: Path) -> list[int]:
+    """Return the numbers of the parts that are there, in the order of the manifest: a cut one is in its old place."""
     try:
         found = [_PART_NAME.fullmatch(name) for name in os.listdir(folder)]
     except OSError as error:
         raise explain(error, "read a recording", folder) from error
-    return sorted(int(name[1]) for name in found if name)
+    numbers = sorted(int(name[1]) for name in found if name)
+    order = {n: place for place, n in enumerate(_order(folder))}
+    return sorted(numbers, key=lambda n: order.get(n, len(order)))
+
+
+def _order(folder: Path) -> list[int]:
+    """Return the numbers of parts as the manifest lists them; nothing while there is none, or where it is damaged."""
+    try:
+        with open_plain(folder / MANIFEST_FILE) as stream:
+            return [int(part["n"]) for part in json.loads(stream.read(MANIFEST_LIMIT))["parts"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
 
 
 def _data_key(store: KeyStore, key: ArchiveKey, recording_id: str, part_no: int) -> bytes:

@@ -23,6 +23,7 @@ from vittne.appliance.copies import sort_out, where_missing
 from vittne.appliance.opened import Advance, OpenedRecording
 from vittne.appliance.rtprows import RtpRows, SealedPayloads, read_rtp
 from vittne.appliance.seal import records
+from vittne.appliance.seal.versions import CUT
 from vittne.appliance.srtp import NoSrtp, Unprotector
 from vittne.codecs.formats import Format
 from vittne.codecs.tracks import FormatFrom, Gap, Note, PackedPayloads, Side, Track
@@ -132,7 +133,9 @@ class Playback:
         tracks: list[Track] = []
         for seat in sorted({stream.seat for stream in self._audible()}):
             tracks += self._seat(seat, notes)
-        first = min((int(track.at_ns.min()) for track in tracks if len(track)), default=None)
+        begins = [int(track.at_ns.min()) for track in tracks if len(track)]
+        # Where the beginning was cut out afterwards the time line begins as it did before.
+        first = min([*begins, *(gap.from_ns for gap in self.gaps if gap.reason == CUT)], default=None)
         answered = None if call.answered_us is None else call.answered_us * 1000
         starts = [at for at in (first if not from_answer or answered is None else None, answered) if at is not None]
         if party != "both":

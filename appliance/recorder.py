@@ -175,7 +175,7 @@ class Recorder:
         for work in commit.works:
             call = work.call
             state = self.open.get(call.id)
-            if state is None and work.packets:
+            if state is None and (work.packets or work.begins):
                 state = self._begin(call)
             if state is None or state.failed:
                 continue
@@ -405,4 +405,5 @@ def part_closed(summary: PartSummary, from_at: int, to_at: int) -> PartClosed:
         to_at // 1000,
         not summary.ended,
         index,
+        summary.contents,
     )

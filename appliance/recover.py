@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from vittne.appliance.cut import settle_cuts
 from vittne.appliance.recorder import part_closed
 from vittne.appliance.registrar import CallClosed, Registrar
 from vittne.appliance.seal import events
@@ -27,6 +28,7 @@ def recover(registrar: Registrar) -> list[str]:
 
     A recording without a whole group is dropped with its key: nothing of it was ever acknowledged.
     """
+    settle_cuts(registrar)
     folders = list(registrar.store.unfinished())
     cut = registrar.ledger.cut_bytes
     if not folders and not cut:

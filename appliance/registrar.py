@@ -52,6 +52,7 @@ class PartClosed:
     to_us: int
     cut: bool
     index: tuple[tuple[int, int], ...]
+    contents: str = ""  # hex, commitment to the records of every group
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +236,8 @@ def manifest_of(call: CallClosed) -> Manifest:
         rec=str(report["id"]),
         state=CRASH if cut and not call.meta_sha256 else SEALED,
         parts=tuple(
-            SealedPart(p.n, p.size_bytes, p.groups, p.sha256, p.from_us, p.to_us, p.cut, p.index) for p in call.parts
+            SealedPart(p.n, p.size_bytes, p.groups, p.sha256, p.from_us, p.to_us, p.cut, p.index, p.contents)
+            for p in call.parts
         ),
         outcome=str(report["outcome"]),
         outcome_reasons=tuple(report["outcome_reasons"]),

@@ -41,6 +41,7 @@ _NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "number": ("numbers", "hosts"),
     "digits": ("digits",),
     "sdp": (),
+    "siprec": (),
 }
 _OF_ALL: Final = frozenset({"name", "on", "then", "networks", "users"})
 _BELONGS: Final[dict[str, frozenset[str]]] = {
@@ -48,6 +49,7 @@ _BELONGS: Final[dict[str, frozenset[str]]] = {
     "number": frozenset({"numbers", "hosts", "resume_on_leave"}),
     "digits": frozenset({"digits"}),
     "sdp": frozenset(),
+    "siprec": frozenset(),
 }
 
 

@@ -43,10 +43,11 @@ def _line(one: RuleConfig) -> str:
         + (f" and {one.body!r} in its body" if one.body else ""),
         "number": "calls to " + ", ".join((*one.numbers, *one.hosts)),
         "sdp": "a=record or a=recordpref in an SDP (RFC 7866)",
+        "siprec": "a recording session (SIPREC) whose audio goes inactive, or comes back",
         "digits": f"{one.digits} keyed",
     }[one.on]
     who = [*(f"user {user}" for user in one.users), *(f"network {network}" for network in one.networks)]
-    then = "pauses or resumes" if one.on == "sdp" else "pauses" if one.then == "pause" else "resumes"
+    then = "pauses or resumes" if one.on in ("sdp", "siprec") else "pauses" if one.then == "pause" else "resumes"
     until = ", until they are left" if one.resume_on_leave else ""
     return clean(f"{one.name}: {what}{' by ' + ', '.join(who) if who else ''} {then} the call{until}")
 

@@ -84,6 +84,7 @@ def show_lines(row: CallRow, width: int | None = None) -> list[str]:
         ("parties", _parties(row, width)),
         ("streams", stream_table(row.streams, width)),
         ("pauses", _pauses(row, width)),
+        ("cuts", _cuts(row, width)),
         ("dialogs", _dialogs(row, width)),
         ("links", [f"{clean(_link(link))}" for link in row.details.get("links", ())]),
     ):
@@ -221,6 +222,30 @@ def _pause_cells(pause: dict[str, Any]) -> list[str | Cell]:
         str(pause.get("reason", "")) + (f" (written until {_moment(late)})" if late else ""),
         str(pause.get("id", ""))[:8],
     ]
+
+
+def _cuts(row: CallRow, width: int | None) -> list[str]:
+    """Return the table of what was cut out of a recording afterwards."""
+    cuts = [one for one in row.details.get("cuts", ()) if isinstance(one, dict)]
+    if not cuts:
+        return []
+    columns = [
+        Column("version", right=True),
+        Column("from"),
+        Column("to"),
+        Column("party"),
+        Column("packets", right=True),
+        Column("cut at"),
+        Column("by", least=8),
+        Column("reason", least=6),
+    ]
+    return table(columns, [_cut_cells(one) for one in cuts], width)
+
+
+def _cut_cells(one: dict[str, Any]) -> list[str | Cell]:
+    moments = [_moment(one.get(name)) for name in ("from", "to", "cut_at")]
+    told = [str(one.get(name, "")) for name in ("version", "party", "packets", "by", "reason")]
+    return [told[0], *moments[:2], told[1], told[2], moments[2], told[3], told[4]]
 
 
 def _parties(row: CallRow, width: int | None) -> list[str]:

@@ -33,7 +33,7 @@ async def ask(arguments: argparse.Namespace, token: str) -> dict[str, Any]:
     took: dict[str, list[float]] = {"pause": [], "resume": []}
     statuses: Counter[int] = Counter()
     named = 0
-    chance = random.Random(1)  # noqa: S311 - which call, and when
+    chance = random.Random(1)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust), headers=headers) as session:
 
         async def post(what: str, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from typing import Any, Final
 
 import report
 from bench_live import HERE, recording
-
 from rig.namespaces import NoRoom, building
 
 FULL: Final = {"calls": 2000, "rate": 200_000.0, "pauses": 1000, "seconds": 40.0}

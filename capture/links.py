@@ -23,6 +23,7 @@ from vittne.capture.calls import (
 )
 from vittne.capture.columns import SECOND
 from vittne.capture.sip.session import CALLEE, CALLER, Refer, Session
+from vittne.capture.sip.siprec import Recorded
 from vittne.capture.sip.tracker import SessionTracker
 
 T = TypeVar("T")
@@ -68,6 +69,16 @@ class Linker:
         for refer in session.refers:
             for name in (refer.target, refer.replaced):
                 _put(self._refers, name, [r for r in self._refers.get(name, ()) if r[0] is not session])
+
+    def about(self, recorded: Recorded) -> list[Session]:
+        """Return the sessions that a recording session is about: by Session-ID, else by two parties' names."""
+        found = {s.call_id: s for one in recorded.session_ids for s in self._key_owner.get(f"session-id {one}", ())}
+        if not found:
+            named = [self._by_user.get(user, {}) for user in sorted(recorded.users)]
+            for number, bearers in enumerate(named):
+                for others in named[number + 1 :]:
+                    found |= {call_id: bearers[call_id] for call_id in bearers.keys() & others.keys()}
+        return [session for session in found.values() if session.recorded is None and session.is_live]
 
     def named(self, user: str) -> list[Session]:
         """Return the sessions that name a user: as caller, as callee or in the first request's address."""

@@ -55,6 +55,7 @@ from vittne.capture.sip import message as sip_message
 from vittne.capture.sip.mask import has_digits, signals
 from vittne.capture.sip.message import Message
 from vittne.capture.sip.session import Session
+from vittne.capture.sip.siprec import recorded_by, wanted_by
 from vittne.capture.sip.stream import Heard, TcpSip
 from vittne.capture.storing import Quiet, store
 from vittne.capture.streams import MIRROR_WINDOW_NS, StreamStates
@@ -105,6 +106,7 @@ class CallWork:
     closed: bool = False
     report: dict[str, Any] | None = None  # of a closed call: `show --json` without what only the store knows
     keep: bool = True  # False: what was stored of it goes (nobody answered)
+    begins: bool = False  # it has a recording even if no packet is stored: all of it was paused so far
 
 
 @dataclass(slots=True)
@@ -269,9 +271,26 @@ class Pipeline:
         rules, settings = self.settings.rules, self.settings.pause
         fired = fired_by(rules, message, self.addresses.text(heard.src), session)
         do_rules(fired, call, self.pauses, settings, heard.at_ns, heard.mono_ns)
+        self._follow_siprec(session, heard, message)
         if not session.is_live:
             for rule in left(rules, call, session):
                 resume_call(rule.name, call, self.pauses, settings, heard.at_ns, heard.mono_ns)
+
+    def _follow_siprec(self, session: Session, heard: Heard, message: Message) -> None:
+        """A recording client on the wire pauses its server's recording of a call: ours is paused with it."""
+        session.recorded = recorded_by(message) or session.recorded
+        if session.recorded is None or not message.is_request or message.method not in ("INVITE", "UPDATE"):
+            return
+        then = wanted_by(message)
+        source = self.addresses.text(heard.src)
+        for rule in self.settings.rules:
+            if rule.on != "siprec" or then is None or not may(rule, source, ""):
+                continue
+            fired = Fired(rule, then, f"{session.call_id} {message.cseq}")
+            for about in self.book.links.about(session.recorded):
+                call = self.book.call_of(about)
+                if call is not None and (then == "pause" or any(p.actor == rule.name for p in self.pauses.of(call))):
+                    do_rules([fired], call, self.pauses, self.settings.pause, heard.at_ns, heard.mono_ns)
 
     def _follow_codes(self) -> None:
         """Do what feature codes ask for, if who keyed them may."""
@@ -375,6 +394,7 @@ class Pipeline:
         else:
             self.matcher.apply_changes()
             self._pass_horizon(horizon_mono)
+        self._begin_paused(works)
         self._controls(horizon_mono, works)
         self._end_pauses(horizon_mono)
         self._close(horizon_mono, final, works)
@@ -404,6 +424,12 @@ class Pipeline:
                 begin_note(call, pause, self.now_mono)
             if not told:
                 done.pauses.append(pause)
+
+    def _begin_paused(self, works: dict[str, CallWork]) -> None:
+        """Have calls recorded of which pauses left everything out: their signalling and the pauses are evidence."""
+        for call in self.book.calls.values():
+            if not call.opened and any(note.streams for note in call.pauses.values()):
+                works.setdefault(call.id, CallWork(call)).begins = True
 
     def _end_pauses(self, horizon: int) -> None:
         """Write the gaps of pauses whose last packet is behind us."""
@@ -596,7 +622,7 @@ class Pipeline:
         work = works.setdefault(call.id, CallWork(call))
         work.closed, work.report = True, report
         work.keep = call.answered
-        if call.opened or work.packets:
+        if call.opened or work.packets or work.begins:
             work.records += self._stream_records(call, call.last_media_at)  # which are copies is known only now
             self._sign(call, 1 << 62, works)
         for flow in list(call.streams):

@@ -1,8 +1,9 @@
 """Rules: what in the mirrored signalling pauses and resumes a call, with no integration at all.
 
 A rule looks at requests (a header, a body), at numbers and hosts that a call is set up to or handed over to, at
-what an SDP says of recording (RFC 7866), or at digits that are keyed. Who may: a rule can be bound to networks and
-users, so that the outside party cannot stop the recording; for digits that is a must.
+what an SDP says of recording (RFC 7866), at a recording session that is paused (SIPREC), or at digits that are keyed.
+Who may: a rule can be bound to networks and users, so that the outside party cannot stop the recording; for digits
+that is a must.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from vittne.capture.selecting import same_number
 from vittne.capture.sip.message import Message
 from vittne.capture.sip.session import Session
 
-On = Literal["request", "number", "sdp", "digits"]
+On = Literal["request", "number", "sdp", "digits", "siprec"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAMES: Final = uuid.UUID("8e0d3f6e-55a1-4d0e-8d7b-2b1d6b7c9f21")
@@ -37,7 +38,7 @@ class Rule:
     """One rule. What is empty is not looked at; texts are globs without regard to case.
 
     on request: method, header with value, body. on number: numbers, hosts; the pause ends when the last session with
-    them does, if resume_on_leave. on sdp: nothing else. on digits: digits. networks, users: who may.
+    them does, if resume_on_leave. on sdp, siprec: nothing else. on digits: digits. networks, users: who may.
     """
 
     name: str

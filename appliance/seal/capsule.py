@@ -15,7 +15,7 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -163,9 +163,26 @@ class KeyStore:
         Raises StoreError when the write-ahead log could not be emptied, because another process
         reads the database: call again, the rows are gone but not yet their last copy.
         """
+        return self._erase("recording_id = ?", (recording_id,))
+
+    def erase_parts(self, recording_id: str, part_nos: Collection[int]) -> int:
+        """Do the same to some parts of a recording."""
+        places = ", ".join("?" * len(part_nos))
+        return self._erase(f"recording_id = ? AND part_no IN ({places})", (recording_id, *sorted(part_nos)))
+
+    def parts(self, recording_id: str) -> list[int]:
+        """Return the numbers of the parts that have a capsule."""
         with self._lock:
             try:
-                gone = self._db.execute("DELETE FROM capsules WHERE recording_id = ?", (recording_id,)).rowcount
+                query = "SELECT part_no FROM capsules WHERE recording_id = ? ORDER BY part_no"
+                return [int(row[0]) for row in self._db.execute(query, (recording_id,))]
+            except sqlite3.Error as error:
+                raise self._explained(error) from error
+
+    def _erase(self, which: str, values: tuple[str | int, ...]) -> int:
+        with self._lock:
+            try:
+                gone = self._db.execute(f"DELETE FROM capsules WHERE {which}", values).rowcount  # noqa: S608 - ours
                 busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             except sqlite3.Error as error:
                 raise self._explained(error) from error

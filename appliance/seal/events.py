@@ -18,6 +18,7 @@ OPENED: Final = "rec.open"
 SEALED: Final = "rec.seal"
 DISCARDED: Final = "rec.discard"
 ERASED: Final = "rec.erase"
+CUT: Final = "rec.cut"
 PAUSED: Final = "pause"
 PAUSE_CHANGED: Final = "pause.change"
 RESUMED: Final = "resume"
@@ -39,6 +40,9 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     # a recording was begun and nothing of it is kept, by a rule
     DISCARDED: frozenset({"rec", "reason"}),
     ERASED: frozenset({"rec", "reason", "manifest"}),
+    # a span was cut out of a finished recording: version follows the one whose manifest is "before". Hashes in hex:
+    # kept is a commitment to all that stayed, event to the sealed record of who cut, why, and from when to when
+    CUT: frozenset({"rec", "version", "before", "manifest", "kept", "event", "packets", "reports", "milliseconds"}),
     # nothing of these recordings is stored from then on (RFC 3339); by: a token's id, or the name of a rule or a link
     PAUSED: frozenset({"pause", "recs", "trigger", "by", "asked", "from", "lease", "incomplete"}),
     # it waits for a call, took one more, was extended, or outlived its lease

@@ -17,6 +17,7 @@ BLOCK: Final = 4096  # what O_DIRECT asks of offset, length and memory on every 
 MAX_GROUP: Final = 1 << 20
 CONTEXT: Final = "vittne-part/1"
 NEXT_KEY: Final = b"vittne-part/1 next key"
+CONTENTS: Final = b"vittne-part/1 contents"
 MIN_PADDING: Final = 22  # a PADDING header, and the 6 bytes that bring FLOE's 106 to a multiple of 16
 MAX_RECORDS: Final = MAX_GROUP - floe.ONE_OVERHEAD - MIN_PADDING  # bytes of records in one group
 
@@ -49,11 +50,22 @@ class PartSummary:
     sha256: str  # hex, over the file
     index: tuple[IndexEntry, ...]
     ended: bool  # the last record is END; False when the part was cut, or when nobody could look
+    contents: str = ""  # hex, commitment to every group's records; "" when nobody had the key
 
 
 def next_key(key: bytes) -> bytes:
     """Return the key of the group after the one that `key` is for. There is no way back."""
     return floe.expand(key, NEXT_KEY, floe.KEY_BYTES)
+
+
+def contents_salt(key: bytes) -> bytes:
+    """Return what hides a group's records in the part's commitment; told for groups that stay, gone with the key."""
+    return floe.expand(key, CONTENTS, floe.KEY_BYTES)
+
+
+def contents_leaf(salt: bytes, plain: bytes | memoryview) -> bytes:
+    """Return a group's leaf in the Merkle tree that a part's commitment is the root of."""
+    return salt + hashlib.sha256(plain).digest()
 
 
 def context(recording_id: str, part_no: int) -> bytes:

@@ -11,6 +11,17 @@ from vittne.appliance.seal.ledger import Scan, read_entry, scan_ledger
 from vittne.appliance.seal.signing import VerifyKey
 
 
+@dataclass(frozen=True, slots=True)
+class CutEntry:
+    """What the ledger says of a version that was made by cutting."""
+
+    version: int
+    before: str  # manifests
+    manifest: str
+    kept: str
+    event: str
+
+
 @dataclass(slots=True)
 class History:
     """Recordings by what the ledger says of them. Hashes are SHA-256 in hex."""
@@ -18,6 +29,7 @@ class History:
     seals: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # manifests, the last counts
     capsules: dict[tuple[str, int], str] = field(default_factory=dict)  # of (recording, part)
     opened: set[str] = field(default_factory=set)
+    cuts: dict[str, list[CutEntry]] = field(default_factory=lambda: defaultdict(list))  # in order
     discarded: set[str] = field(default_factory=set)
     erased: dict[str, str] = field(default_factory=dict)  # recording to time, RFC 3339
 
@@ -33,6 +45,10 @@ class History:
             kind, recording = event["t"], str(event.get("rec", ""))
             if kind == events.SEALED:
                 self.seals[recording].append(str(event["manifest"]))
+            elif kind == events.CUT:
+                self.seals[recording].append(str(event["manifest"]))
+                told = (str(event[name]) for name in ("before", "manifest", "kept", "event"))
+                self.cuts[recording].append(CutEntry(int(str(event["version"])), *told))
             elif kind == events.OPENED:
                 self.opened.add(recording)
                 self.capsules[recording, int(str(event["part"]))] = str(event["capsule"])

@@ -54,6 +54,7 @@ class SealedPart:
     to_us: int
     cut: bool = False  # its writer was killed: no END record; all of its groups are whole
     index: tuple[tuple[int, int], ...] = ()  # (offset, time in us) of groups, for seeking
+    contents: str = ""  # hex, commitment to the records of every group; "" after a crash
 
     @property
     def file(self) -> str:
@@ -72,6 +73,7 @@ class SealedPart:
             "to": rfc3339(self.to_us),
             "cut": self.cut,
             "index": [list(entry) for entry in self.index],
+            **({"contents": self.contents} if self.contents else {}),
         }
 
 
@@ -104,6 +106,25 @@ class SealedGap:
 
 
 @dataclass(frozen=True, slots=True)
+class SealedCut:
+    """How a version was made out of the one before it. Hashes are SHA-256 in hex; FORMAT.md says over what."""
+
+    version: int  # from 2 on
+    before: str  # manifest.json of the version before, which stays in the folder
+    kept: str  # commitment to every record that stayed, in order
+    records: int  # how many those are
+    packets: int  # RTP packets that are gone
+    reports: int  # RTCP packets that are gone
+    milliseconds: int  # of the span
+    part: int  # the part that was added: who cut, why, from when to when
+    event: str  # body of the EVENT record in that part
+
+    def as_json(self) -> dict[str, Json]:
+        """Return the cut as it stands in a manifest."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What the signature vouches for."""
 
@@ -116,6 +137,12 @@ class Manifest:
     streams: tuple[SealedStream, ...] = ()
     clock: Mapping[str, Json] = field(default_factory=dict)  # where times come from, how far off they may be
     meta_sha256: str = ""  # hex, over the body of the META record; "" when there is none
+    cut: SealedCut | None = None  # None: as it was recorded
+
+    @property
+    def version(self) -> int:
+        """1 as it was recorded, one more for every cut."""
+        return 1 if self.cut is None else self.cut.version
 
     def text(self, signer: VerifyKey) -> bytes:
         """Return manifest.json, naming the key that will sign it."""
@@ -132,6 +159,7 @@ class Manifest:
                 "streams": [stream.as_json() for stream in self.streams],
                 "clock": dict(self.clock),
                 "meta_sha256": self.meta_sha256,
+                **({} if self.cut is None else {"cut": self.cut.as_json()}),
             }
         )
 
@@ -151,13 +179,20 @@ def write_manifest(folder: Path, manifest: Manifest, key: SigningKey) -> str:
     return digest(text)
 
 
-def read_manifest(folder: Path, key: VerifyKey) -> tuple[Manifest, str]:
+def former_files(version: int) -> tuple[str, str]:
+    """Return what manifest and signature of a version are called once there is a newer one."""
+    return f"manifest.{version}.json", f"manifest.{version}.sig"
+
+
+def read_manifest(
+    folder: Path, key: VerifyKey, files: tuple[str, str] = (MANIFEST_FILE, SIGNATURE_FILE)
+) -> tuple[Manifest, str]:
     """Return the manifest in a folder and its SHA-256 in hex. Raises BadManifest, StoreError.
 
-    Nothing of it is looked at before its signature was found good.
+    files: those of a former version. Nothing of it is looked at before its signature was found good.
     """
-    text = _read(folder / MANIFEST_FILE, MANIFEST_LIMIT)
-    signature = _read(folder / SIGNATURE_FILE, SIGNATURE_BYTES)
+    text = _read(folder / files[0], MANIFEST_LIMIT)
+    signature = _read(folder / files[1], SIGNATURE_BYTES)
     if not key.accepts(signature, text):
         raise BadManifest("does not carry a valid signature of the ledger's key: it was altered or is not ours")
     return parse_manifest(text), digest(text)
@@ -199,13 +234,19 @@ def _manifest(value: Mapping[str, Any], text: bytes) -> Manifest:
         streams=tuple(_stream(_mapping(stream)) for stream in _typed(value["streams"], list)),
         clock=_mapping(value["clock"]),
         meta_sha256=_typed(value["meta_sha256"], str),
+        cut=_cut(_mapping(value["cut"])) if "cut" in value else None,
     )
     if not is_id(found.rec) or found.state not in (SEALED, CRASH):
         raise ValueError("rec or state")
     # Numbers may be left out: one whose key was kept for a worker that died before it wrote is not used again.
     numbers = [part.n for part in found.parts]
-    if numbers != sorted(set(numbers)) or (numbers and numbers[0] < 0):
+    if min(numbers, default=0) < 0 or len(set(numbers)) < len(numbers):
+        raise ValueError("parts are not numbered")
+    # A cut gives parts that it wrote anew a new number in the place of the old one.
+    if found.cut is None and numbers != sorted(numbers):
         raise ValueError("parts are not numbered upwards")
+    if found.cut is not None and (found.cut.version < 2 or numbers[-1:] != [found.cut.part]):
+        raise ValueError("version, or the part that was added")
     if canonical({**_mapping(parse(found.text(_NOBODY))), "signer": _typed(value["signer"], str)}) != text:
         raise ValueError("members that are not known")
     return found
@@ -221,6 +262,7 @@ def _part(value: Mapping[str, Any]) -> SealedPart:
         to_us=from_rfc3339(value["to"]),
         cut=_typed(value["cut"], bool),
         index=tuple((_typed(offset, int), _typed(at_us, int)) for offset, at_us in value["index"]),
+        contents=_typed(value.get("contents", ""), str),
     )
 
 
@@ -231,6 +273,20 @@ def _gap(value: Mapping[str, Any]) -> SealedGap:
 def _stream(value: Mapping[str, Any]) -> SealedStream:
     counts = (_typed(value[name], int) for name in ("packets", "stored", "lost"))
     return SealedStream(_typed(value["n"], int), _typed(value["codec"], str), *counts)
+
+
+def _cut(value: Mapping[str, Any]) -> SealedCut:
+    return SealedCut(
+        version=_typed(value["version"], int),
+        before=_typed(value["before"], str),
+        kept=_typed(value["kept"], str),
+        records=_typed(value["records"], int),
+        packets=_typed(value["packets"], int),
+        reports=_typed(value["reports"], int),
+        milliseconds=_typed(value["milliseconds"], int),
+        part=_typed(value["part"], int),
+        event=_typed(value["event"], str),
+    )
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

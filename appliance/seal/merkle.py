@@ -29,7 +29,10 @@ class GrowingTree:
 
     def add(self, entry: bytes) -> None:
         """Append an entry: as many node hashes as size has trailing one bits."""
-        hashed = leaf_hash(entry)
+        self.add_leaf(leaf_hash(entry))
+
+    def add_leaf(self, hashed: bytes) -> None:
+        """Append an entry of which only its hash as a leaf is known."""
         bits = self.size
         while bits & 1:
             hashed = node_hash(self._edge.pop(), hashed)

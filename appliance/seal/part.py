@@ -29,6 +29,8 @@ from vittne.appliance.seal.groups import (
     IndexEntry,
     PartDamaged,
     PartSummary,
+    contents_leaf,
+    contents_salt,
     context,
     group_at,
     group_length,
@@ -40,6 +42,7 @@ from vittne.appliance.seal.groups import (
     summarise,
     truncate_to,
 )
+from vittne.appliance.seal.merkle import GrowingTree
 from vittne.appliance.store.errors import explain
 
 __all__ = [
@@ -102,6 +105,7 @@ class PartWriter:
         self._context = context(recording_id, part_no)
         self._key = key
         self._hash = hashlib.sha256()
+        self._contents = GrowingTree()
         self._memory = _shared_scratch()
         self._is_failed = False
         self._fd = _create(str(path), direct)
@@ -154,6 +158,7 @@ class PartWriter:
         sealed = memory.sealed_view[:length]
         self._write(sealed)
         self._hash.update(sealed)
+        self._contents.add(contents_leaf(contents_salt(self._key), memory.plain_view[padding:at]))
         self.index.append((self.size, records.HEADER.unpack_from(plain, padding)[0]))
         self.size += length
         self._key = next_key(self._key)
@@ -180,7 +185,15 @@ class PartWriter:
         self._key = b""
 
     def _summary(self, ended: bool) -> PartSummary:
-        return PartSummary(self.part_no, self.size, len(self.index), self._hash.hexdigest(), tuple(self.index), ended)
+        return PartSummary(
+            self.part_no,
+            self.size,
+            len(self.index),
+            self._hash.hexdigest(),
+            tuple(self.index),
+            ended,
+            self._contents.root().hex(),
+        )
 
 
 def _create(path: str, direct: bool) -> int:

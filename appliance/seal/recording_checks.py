@@ -25,14 +25,16 @@ from vittne.appliance.seal.manifest import (
     Manifest,
     SealedPart,
     digest,
+    former_files,
     read_manifest,
 )
 from vittne.appliance.seal.part import PartDamaged, PartReader
 from vittne.appliance.seal.signing import VerifyKey
 from vittne.appliance.seal.verdict import Check, fails, holds, unchecked
+from vittne.appliance.seal.versions import Added, Kept, destroyed_parts, formers, wrong_in_chain
 from vittne.appliance.store.catalogue import Catalogue, NoSuchCall
 from vittne.appliance.store.errors import StoreError
-from vittne.appliance.store.files import open_plain, recording_of
+from vittne.appliance.store.files import open_plain, recording_of, staged_name
 
 Advance = Callable[[int], None]  # bytes that were read since the last call
 
@@ -76,6 +78,8 @@ def check_recording(archive: Archive, folder: Path, advance: Advance) -> Iterato
         return
     yield holds("manifest", f"signed by {archive.key.name}, state {manifest.state}")
     yield _checked("ledger", _in_ledger, archive.history, manifest.rec, sha256)
+    if manifest.cut is not None or staged_name(folder).exists():
+        yield _checked("versions", _versions, archive, folder, manifest)
     files = _checked("files", _files, folder, manifest, advance)
     yield files
     meta: dict[str, Any] = {}
@@ -108,10 +112,30 @@ def _in_ledger(history: History | None, recording_id: str, sha256: str) -> str:
     return "its manifest is the one that was entered"
 
 
+def _versions(archive: Archive, folder: Path, manifest: Manifest) -> str:
+    """Hold a recording that was cut against its former versions' manifests, and see that their keys are gone."""
+    if staged_name(folder).exists():
+        raise _Wrong("a cut was begun and is not done: the next `vittne cut`, or the next start, brings it to its end")
+    if archive.history is None:
+        raise _Missing("the ledger is damaged, so it proves no cut")
+    try:
+        words = wrong_in_chain(folder, manifest, archive.key, archive.history.cuts.get(manifest.rec, []))
+        if words is not None:
+            raise _Wrong(words)
+        for n in sorted(destroyed_parts(folder, manifest, archive.key)):
+            if archive.key_store is not None and archive.key_store.get(manifest.rec, n) is not None:
+                raise _Wrong(f"part {n} was cut away, and its key is still here, or was put back")
+    except StoreError as error:
+        raise _Wrong(str(error)) from error
+    kept = "" if archive.key_store is None else ", the keys of what was cut away are gone"
+    return f"version {manifest.version}, each cut is in the ledger{kept}"
+
+
 def _files(folder: Path, manifest: Manifest, advance: Advance) -> str:
     for part in manifest.parts:
         _hashed(folder / part.file, part, advance)
     known = {MANIFEST_FILE, SIGNATURE_FILE, *(part.file for part in manifest.parts)}
+    known.update(name for version in range(1, manifest.version) for name in former_files(version))
     extra = sorted(path.name for path in folder.iterdir() if path.name not in known)
     if extra:
         raise _Wrong(f"{len(extra)} files lie here that the manifest does not know, the first is {extra[0]!r}")
@@ -142,9 +166,23 @@ def _content(archive: Archive, folder: Path, manifest: Manifest, meta: dict[str,
     """Open every group of every part; fill meta with what the META record says."""
     last = b""
     stored: Counter[int] = Counter()
+    cut, added, kept = manifest.cut, Added(), Kept()
+    if cut is not None:
+        key = _data_key(archive, manifest.rec, cut.part)
+        for rows, plaintext in _groups(folder / manifest.parts[-1].file, manifest.rec, manifest.parts[-1], key, _free):
+            try:
+                added.take(plaintext, rows)
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise _Wrong("what the part that a cut added says cannot be read") from error
     for part in manifest.parts:
         key = _data_key(archive, manifest.rec, part.n)
         for rows, plaintext in _groups(folder / part.file, manifest.rec, part, key, advance):
+            if cut is not None and part.n != cut.part:
+                kept.add(plaintext, rows)
+                if part.n in added.regrown:
+                    added.regrown[part.n].take(plaintext)
+                if added.is_back(rows):
+                    raise _Wrong("packets of the span that was cut are there")
             stored.update(rows.stream[rows.type == records.RTP].tolist())
             for n in (rows.type == records.META).nonzero()[0]:
                 last = plaintext[int(rows.offset[n]) : int(rows.offset[n] + rows.length[n])]
@@ -156,7 +194,37 @@ def _content(archive: Archive, folder: Path, manifest: Manifest, meta: dict[str,
         if counted != dict(stored):
             raise _Wrong("it does not hold as many packets of each stream as the manifest says")
     meta.update(_meta(last))
-    return f"all groups open, {stored.total()} RTP packets"
+    proven = "" if cut is None else _kept(archive, folder, manifest, added, kept)
+    return f"all groups open, {stored.total()} RTP packets{proven}"
+
+
+def _kept(archive: Archive, folder: Path, manifest: Manifest, added: Added, kept: Kept) -> str:
+    """Hold what a cut left against what was there before it; return words about it."""
+    assert manifest.cut is not None
+    try:
+        former, _ = next(formers(folder, manifest, archive.key))
+    except BadManifest as error:
+        raise _Wrong(f"the manifest of the version before {error}") from error
+    words = added.wrong(manifest.cut, kept) or added.wrong_groups(former, manifest)
+    if words is not None:
+        raise _Wrong(words)
+    groups = sum(len(one.told) for one in added.regrown.values())
+    whole = sum(one.whole for one in added.regrown.values())
+    return f"; of {groups} groups of parts written anew {whole} are proven to be as they were"
+
+
+def check_content(archive: Archive, folder: Path, manifest: Manifest) -> str | None:
+    """Say what is wrong with the parts in a folder that is not finished yet; None when all is as its manifest says."""
+    try:
+        _files(folder, manifest, _free)
+        _content(archive, folder, manifest, {}, _free)
+    except (_Wrong, _Missing) as error:
+        return str(error)
+    return None
+
+
+def _free(_: int) -> None:
+    """Not shown on the progress bar."""
 
 
 def _groups(

@@ -24,6 +24,7 @@ from vittne.appliance.store.errors import StoreError, explain
 from vittne.appliance.store.times import rfc3339
 
 FOLDERS: Final = ("recordings", "ledger", "keys")
+STAGED: Final = ".cut"  # ends the name of the hidden folder in which a recording's next version is made
 # folders synced one by one up to here, by syncfs above: a few should not wait for the whole disk
 _SINGLY: Final = 8
 
@@ -115,6 +116,11 @@ class Store:
         for day in self._days():
             yield from (day / name for name in _names(day) if name.startswith(".") and is_id(name[1:]))
 
+    def staged(self) -> Iterator[Path]:
+        """Yield the folders in which a recording's next version was made, and that a crash left."""
+        for day in self._days():
+            yield from (day / name for name in _names(day) if _is_staged(name))
+
     def space(self) -> Space:
         """Return the room on the disk."""
         found = os.fstatvfs(self._fd)
@@ -130,6 +136,29 @@ class Store:
 def recording_of(folder: Path) -> str:
     """Return the recording's id from the name of its folder, hidden or not."""
     return folder.name.removeprefix(".")
+
+
+def staged_name(folder: Path) -> Path:
+    """Return where the next version of a finished recording is made, beside it."""
+    return folder.with_name(f".{folder.name}{STAGED}")
+
+
+def finished_name(staged: Path) -> Path:
+    """Return the folder of which staged is, or was, the next version."""
+    return staged.with_name(staged.name[1:].removesuffix(STAGED))
+
+
+def _is_staged(name: str) -> bool:
+    return name.startswith(".") and name.endswith(STAGED) and is_id(name[1 : -len(STAGED)])
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two folders change names: at any moment both names are there, each with one of them. Raises StoreError."""
+    # Not in the os module of any Python yet. A file system without it (NFS) says so, and nothing has happened.
+    if _LIBC.renameat2(_AT_FDCWD, bytes(one), _AT_FDCWD, bytes(other), _RENAME_EXCHANGE):
+        code = ctypes.get_errno()
+        raise explain(OSError(code, os.strerror(code)), "exchange two folders", one)
+    sync_path(one.parent)
 
 
 def is_id(text: str) -> bool:
@@ -225,3 +254,5 @@ def _syncfs(fd: int, where: Path) -> None:
 
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
+_AT_FDCWD: Final = -100
+_RENAME_EXCHANGE: Final = 2

@@ -10,6 +10,7 @@ from typing import Final
 
 from vittne.capture.sip import sdp
 from vittne.capture.sip.message import Message, NameAddr
+from vittne.capture.sip.siprec import Recorded
 
 CALLER: Final = 0
 CALLEE: Final = 1
@@ -135,6 +136,7 @@ class Session:
     invites: dict[tuple[int, str], tuple[str, bool, bool]] = field(default_factory=dict)
     after_hole: bool = False
     agent: str = ""  # who a header says works on it
+    recorded: Recorded | None = None  # what it is about, when it goes to a recording server
 
     @property
     def is_live(self) -> bool:

@@ -145,7 +145,7 @@ def _take(result: Result, commit: Commit) -> None:
     """Do with a commit what the recorder does: open a recording at its first packets, write, close."""
     for work in commit.works:
         call = work.call
-        if work.packets:
+        if work.packets or work.begins:
             call.opened = True
         if call.opened or work.closed:
             pieces = (encode(p, result.pipeline.buffers) if isinstance(p, Packets) else [p] for p in work.records)

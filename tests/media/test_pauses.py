@@ -423,3 +423,16 @@ def a_call_with_redundancy() -> tuple[Scenario, str]:
         scenario.datagram(answered + 0.02 * number, (alice.ip, alice.rtp_port), (bob.ip, bob.rtp_port), packet)
     dialog.bye(answered + 10.1)
     return scenario, dialog.call.call_ids[0]
+
+
+def test_a_call_that_is_paused_throughout_keeps_its_signalling_and_says_why() -> None:
+    scenario, call_id = a_call()
+
+    result = play(scenario, orders={at(0.05): pause({"sip_call_id": call_id})})
+
+    (report,) = result.reports
+    assert report["outcome"] == "paused-throughout"
+    assert not stored_at(result)
+    assert len(result.of_kind(report, record.SIP)) == report["details"]["sip_messages"]
+    assert [json.loads(one.body)["event"] for one in result.of_kind(report, record.EVENT)] == ["paused", "resumed"]
+    assert len(result.of_kind(report, record.GAP)) == 2

@@ -158,3 +158,53 @@ def test_an_answer_is_asked_for_its_record_attribute_too() -> None:
     result = play(scenario, with_rules(Rule("sdp", "sdp", "pause")))
 
     assert not within(stored_at(result), 2.6, 9.0)
+
+
+METADATA = b"""<?xml version="1.0" encoding="UTF-8"?>
+<recording xmlns="urn:ietf:params:xml:ns:recording:1"><datamode>complete</datamode>
+<session session_id="x"><sipSessionID>%s;remote=00000000000000000000000000000000</sipSessionID></session>
+<participant participant_id="a"><nameID aor="sip:%s@example.net"/></participant>
+<participant participant_id="b"><nameID aor="sip:%s@example.net"/></participant></recording>"""
+
+
+def with_a_recording_session(by_id: bool) -> tuple[Scenario, str]:
+    """A call, and a SIPREC session about it that is paused at 3 s and, without metadata, goes on at 6 s."""
+    scenario = Scenario("SIPREC")
+    alice, bob = basic.pair(scenario)
+    uuid = "ab30317f1a784dc48ff824d0d3715d86"
+    dialog = scenario.dialog(alice, bob)
+    answered = dialog.set_up(0.0, headers=[("Session-ID", f"{uuid};remote={'0' * 32}")])
+    scenario.talk(dialog.call, alice, bob, answered + 0.01, 10.0)
+    client, server = scenario.endpoint("sbc", "10.0.9.1", 46_000), scenario.endpoint("srs", "10.0.9.2", 56_000)
+    recording = scenario.dialog(client, server)
+    recording.set_up(1.0)
+    about = METADATA % (uuid.encode() if by_id else b"", alice.user.encode(), bob.user.encode())
+    for at_s, direction, metadata in ((3.0, "inactive", about), (6.0, "sendonly", b"")):
+        offer = sdp(client.ip, client.rtp_port, direction=direction, version=round(at_s))
+        answer = sdp(server.ip, server.rtp_port, version=round(at_s))
+        if not metadata:
+            recording.exchange(at_s, "INVITE", body=offer, answer=answer)
+            continue
+        parts = [b"Content-Type: application/sdp\r\n\r\n" + offer]
+        parts.append(
+            b"Content-Type: application/rs-metadata+xml\r\nContent-Disposition: recording-session\r\n\r\n" + metadata
+        )
+        body = b"--mark\r\n" + b"\r\n--mark\r\n".join(parts) + b"\r\n--mark--\r\n"
+        recording.exchange(at_s, "INVITE", body=body, content_type="multipart/mixed;boundary=mark", answer=answer)
+    recording.bye(9.0)
+    dialog.bye(answered + 10.1)
+    return scenario, dialog.call.call_ids[0]
+
+
+@pytest.mark.parametrize("by_id", [True, False], ids=["Session-ID", "parties"])
+def test_a_paused_recording_session_pauses_the_call_it_is_about(by_id: bool) -> None:
+    scenario, call_id = with_a_recording_session(by_id)
+
+    result = play(scenario, with_rules(Rule("siprec", "siprec", "pause")))
+
+    report = result.report(call_id)
+    (told,) = report["details"]["pauses"]
+    times = [one.at_ns for one in result.of_kind(report, record.RTP)]
+    assert (told["by"], told["ended_by"]) == ("siprec", "siprec")
+    assert not within(times, 2.6, 6.4)
+    assert within(times, 6.6, 9.0)

@@ -14,6 +14,8 @@ from typing import Any
 from rig.live import vittne
 from rig.namespaces import Room
 
+_ADDRESS = "https://127.0.0.1:8443/api/v1"
+
 
 @dataclass(frozen=True)
 class Api:
@@ -24,7 +26,10 @@ class Api:
     token: str
 
     def post(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        return self.room.call(_post, f"https://127.0.0.1:8443/api/v1/{path}", self.token, body, str(self.data))
+        return self.room.call(_ask, f"{_ADDRESS}/{path}", self.token, body, str(self.data))
+
+    def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        return self.room.call(_ask, f"{_ADDRESS}/{path}", self.token, None, str(self.data))
 
 
 def api_of(room: Room, data: Path) -> Api:
@@ -41,10 +46,11 @@ def api_of(room: Room, data: Path) -> Api:
     raise AssertionError("the API does not answer")
 
 
-def _post(url: str, token: str, body: dict[str, Any], data: str) -> tuple[int, dict[str, Any]]:
+def _ask(url: str, token: str, body: dict[str, Any] | None, data: str) -> tuple[int, dict[str, Any]]:
     context = ssl.create_default_context(cafile=f"{data}/tls/certificate.pem")
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    sent = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, sent, headers)
     try:
         with urllib.request.urlopen(request, timeout=10, context=context) as found:
             return found.status, json.load(found)

@@ -9,22 +9,22 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import socket
 import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders import Endpoint, Scenario, sdp
-from rig.api import api_of
-from rig.live import listed, recording, send_frames, vittne
+from rig.api import Api, api_of
+from rig.live import Recorder, listed, recording, send_frames, vittne
+from rig.namespaces import NoRoom, building
 from rig.packets import sender_in
 from rig.stored import stored_plain
-from rig.wire import Wire, house, wire
 
 from vittne.capture.columns import SECOND
-
-__all__ = ["house", "wire"]
 
 pytestmark = pytest.mark.system
 
@@ -83,9 +83,8 @@ def card_calls() -> tuple[Scenario, list[Told]]:
     return scenario, told
 
 
-def keyed_call() -> Scenario:
-    """The card's number by RFC 4733 events, and again by SIP INFO."""
-    scenario = Scenario("keyed")
+def keyed_call(scenario: Scenario) -> str:
+    """Add a call with the card's number by RFC 4733 events, and again by SIP INFO; return its Call-ID."""
     alice = scenario.endpoint("alice", "10.7.2.10", 42_000, "109")
     bob = scenario.endpoint("bob", "10.7.2.11", 52_000, "209")
     dialog = scenario.dialog(alice, bob)
@@ -97,7 +96,7 @@ def keyed_call() -> Scenario:
         body = f"Signal={key}\r\nDuration=160\r\n".encode()
         dialog.exchange(8.0 + 0.3 * i, "INFO", body=body, content_type="application/dtmf-relay")
     dialog.bye(18.0)
-    return scenario
+    return dialog.call.call_ids[0]
 
 
 def bytes_written(*folders: Path) -> dict[Path, bytes]:
@@ -111,82 +110,103 @@ def bytes_written(*folders: Path) -> dict[Path, bytes]:
     }
 
 
-def test_a_card_is_nowhere_however_late_the_pause_and_whatever_happens(wire: Wire, tmp_path: Path) -> None:
+@dataclass
+class Written:
+    """What a recorder left behind."""
+
+    data: Path
+    log: str
+    files: dict[Path, bytes]
+    told: list[Told]
+    keyed: str  # Call-ID
+    calls: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """All calls at once, the worker killed behind every pause and behind the resume."""
+    folder = tmp_path_factory.mktemp("cards")
     scenario, told = card_calls()
-    data, temporary = tmp_path / "data", tmp_path / "temporary"
+    keyed = keyed_call(scenario)
+    data, temporary = folder / "data", folder / "temporary"
     temporary.mkdir()
-    sender = sender_in(wire.phones, "voices")
-
-    os.environ["TMPDIR"] = str(temporary)
-    try:
-        with recording(wire.recorder, data, "--interface", "mirror", "--hold-back", "5") as recorder:
-            api = api_of(wire.recorder, data)
-            playing = threading.Thread(target=send_frames, args=(sender, scenario.frames()))
-            begin = time.monotonic()
-            playing.start()
-            pauses = {}
-            for one in told:
-                wait_until(begin + SECRET_S[0] + one.late_s)
-                status, found = api.post(
-                    "pauses", {"select": {"sip_call_id": one.call_id}, "lookback_s": one.late_s, "lease_s": 60}
-                )
-                assert status == 201, found
-                assert not found["incomplete"], found
-                pauses[one.call_id] = found["id"]
-                recorder.kill_worker()
-            status, _ = api.post("pauses", {"select": {"sip_call_id": "no-such-call"}})
-            assert status == 404
-            wait_until(begin + RESUMED_S)
-            for pause in pauses.values():
-                status, found = api.post(f"pauses/{pause}/resume", {})
-                assert (status, found["state"]) == (200, "ended")
-            recorder.kill_worker()
-            playing.join()
-            time.sleep(10)
-            recorder.stop()
-    finally:
-        del os.environ["TMPDIR"]
-
+    with building() as house:
+        try:
+            recorder_room = house.room("recorder")
+        except NoRoom as error:
+            pytest.skip(f"no network namespaces for this user here: {error}")
+        phones = house.room("phones")
+        house.cable(phones, "voices", recorder_room, "mirror")
+        sender = sender_in(phones, "voices")
+        os.environ["TMPDIR"] = str(temporary)
+        try:
+            with recording(recorder_room, data, "--interface", "mirror", "--hold-back", "5") as recorder:
+                place_and_pause(recorder, api_of(recorder_room, data), sender, scenario, told)
+                recorder.stop()
+        finally:
+            del os.environ["TMPDIR"]
+    log = recorder.log.read_text()
     calls = {call["call_ids"][0]: call for call in listed(data)}
-    assert set(calls) == {one.call_id for one in told}
+    files = bytes_written(data, temporary) | {recorder.log: log.encode()}
+    return Written(data, log, files, told, keyed, calls)
+
+
+def place_and_pause(recorder: Recorder, api: Api, sender: socket.socket, scenario: Scenario, told: list[Told]) -> None:
+    playing = threading.Thread(target=send_frames, args=(sender, scenario.frames()))
+    begin = time.monotonic()
+    playing.start()
+    pauses = {}
     for one in told:
-        plain = stored_plain(data, calls[one.call_id])
+        wait_until(begin + SECRET_S[0] + one.late_s)
+        select = {"sip_call_id": one.call_id}
+        status, found = api.post("pauses", {"select": select, "lookback_s": one.late_s, "lease_s": 60})
+        assert status == 201, found
+        assert not found["incomplete"], found
+        pauses[one.call_id] = found["id"]
+        recorder.kill_worker()
+    status, _ = api.post("pauses", {"select": {"sip_call_id": "no-such-call"}})
+    assert status == 404
+    wait_until(begin + RESUMED_S)
+    for pause in pauses.values():
+        status, found = api.post(f"pauses/{pause}/resume", {})
+        assert (status, found["state"]) == (200, "ended")
+    recorder.kill_worker()
+    playing.join()
+    time.sleep(10)
+
+
+def test_a_card_that_is_read_is_nowhere_however_late_the_pause_and_whatever_happens(written: Written) -> None:
+    assert set(written.calls) == {written.keyed, *(one.call_id for one in written.told)}
+    for one in written.told:
+        call = written.calls[one.call_id]
+        plain = stored_plain(written.data, call)
         assert one.secret
         leaked = [packet for packet in one.secret if packet in plain]
         assert not leaked, f"{len(leaked)} of {len(one.secret)} packets"
-        kept = sum(stream["stored"] for stream in calls[one.call_id]["streams"])
+        kept = sum(stream["stored"] for stream in call["streams"])
         # 7 s before and 6 s behind, two voices, less the guards and what the pause reached beyond the card.
-        assert kept >= 2 * 50 * (7.0 + 6.0 - 2 * GUARD_S - 1.5), calls[one.call_id]["streams"]
-        assert kept + sum(sum(s["dropped"].values()) for s in calls[one.call_id]["streams"]) == 2 * 50 * 17
-    written = bytes_written(data, temporary) | {recorder.log: recorder.log.read_bytes()}
-    pieces = {packet[12:44] for one in told for packet in one.secret}
-    for path, content in written.items():
+        assert kept >= 2 * 50 * (7.0 + 6.0 - 2 * GUARD_S - 1.5), call["streams"]
+        assert kept + sum(sum(s["dropped"].values()) for s in call["streams"]) == 2 * 50 * 17
+    pieces = {packet[12:44] for one in written.told for packet in one.secret}
+    for path, content in written.files.items():
         for piece in itertools.islice(pieces, 200):
             assert piece not in content, path
-    assert vittne("verify", "--all", "--data", str(data)).returncode == 0
+    assert vittne("verify", "--all", "--data", str(written.data)).returncode == 0
 
 
-def test_keyed_digits_are_nowhere(wire: Wire, tmp_path: Path) -> None:
-    scenario = keyed_call()
-    data = tmp_path / "data"
-    sender = sender_in(wire.phones, "voices")
+def test_a_card_that_is_keyed_is_nowhere(written: Written) -> None:
+    call = written.calls[written.keyed]
+    plain = stored_plain(written.data, call)
 
-    with recording(wire.recorder, data, "--interface", "mirror", "--hold-back", "2") as recorder:
-        send_frames(sender, scenario.frames())
-        time.sleep(6)
-        recorder.stop()
-
-    (call,) = listed(data)
-    plain = stored_plain(data, call)
     assert b"Signal=*" in plain
     assert not re.search(rb"Signal=[0-9]", plain)
     assert not [s for s in call["streams"] if not s["dropped"].get("digits") and s["party"] == "caller"]
     assert call["details"]["digits"] == len(CARD)
     assert call["details"]["pauses"], "sixteen digits are a card"
-    for path, content in bytes_written(data).items():
+    for path, content in written.files.items():
         assert CARD.encode() not in content, path
     assert CARD.encode() not in plain
-    assert CARD not in recorder.log.read_text()
+    assert CARD not in written.log
 
 
 def wait_until(mono_s: float) -> None:

@@ -88,8 +88,13 @@ def test_each_side_has_the_voice_of_its_party_and_no_other(
     assert calls
     for call in calls:
         caller_side, callee_side = evening.speakers(call)
-        assert at(caller_side, 0, 0.5) == at(caller_side, 2.5, 4.5) == {left}, caller_side
-        assert at(callee_side, 0, 4.5) == {right}, callee_side
+        # Around the digits of one caller nothing is stored, on neither side.
+        keys = [begin for begin, _ in DIGITS] if caller == "1001" else []
+        quiet = (1.0, 2.5) if keys else (0.0, 0.0)
+        for side, voice in ((caller_side, left), (callee_side, right)):
+            assert at(side, 0, 0.5) == at(side, 3.0, 4.5) == {voice}, side
+            assert at(side, *quiet) <= {""}, side
+            assert keys or at(side, 0.5, 3.0) == {voice}, side
 
 
 @pytest.mark.parametrize(("caller", "callee"), [(one, other) for one, other, _, _ in PLAIN])

@@ -1,0 +1,174 @@
+"""`vittne cut`: show what cutting a span would take out of a stored recording, and with --yes take it out for good."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from vittne.appliance.cut import CutOrder, cut, settle_cuts
+from vittne.appliance.cutplan import CutPlan, Span, plan_cut
+from vittne.appliance.opened import open_recording
+from vittne.appliance.recover import recover
+from vittne.appliance.registrar import Registrar
+from vittne.appliance.seal.keys import ArchiveKey, passphrase_from
+from vittne.appliance.seal.verdict import HOLDS
+from vittne.appliance.seal.verify import verify
+from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
+from vittne.appliance.store.errors import StoreError
+from vittne.appliance.store.lock import DataLock, LockHeld
+from vittne.appliance.store.rows import FINISHED, CallRow
+from vittne.appliance.store.times import rfc3339
+from vittne.appliance.terminal import Column, clean, table
+
+_TEXT_LIMIT: Final = 200
+_OFFSET: Final = re.compile(r"\+(\d{1,7})(?:\.(\d{1,9}))?")
+_NS: Final = 1_000_000_000
+
+
+class CannotCut(StoreError):
+    """A recording, or a span of it, that is not cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutOptions:
+    """What was asked. begin, end: RFC 3339, or seconds from the answer (+12.5)."""
+
+    id: str
+    begin: str
+    end: str
+    party: str
+    reason: str
+    by: str
+    yes: bool
+
+
+def run(data: Path, options: CutOptions) -> int:
+    """Show what would go, or cut it; return the exit status. Raises StoreError."""
+    by, reason = _checked("--by", options.by or _login()), _checked("--reason", options.reason)
+    call = _call(data, options.id)
+    if not options.yes:
+        plan = _plan(data, call, _span(call, options))
+        print("\n".join([*_lines(call, plan), "nothing was changed: with --yes it is cut, and cannot be had back"]))
+        return 0
+    try:
+        lock = DataLock(data, "cutting a recording")
+    except LockHeld as error:
+        next_step = "stop the recorder, cut, start it again: calls of the meantime are not recorded"
+        raise CannotCut(error.what, data, next_step) from error
+    with lock:
+        registrar = Registrar(data)
+        try:
+            for settled in settle_cuts(registrar):
+                print(f"a cut of {settled} that had been interrupted was brought to its end", file=sys.stderr)
+            recover(registrar)
+            return _cut(registrar, options, by, reason)
+        finally:
+            registrar.close()
+
+
+def _cut(registrar: Registrar, options: CutOptions, by: str, reason: str) -> int:
+    data = registrar.data_dir
+    key = ArchiveKey.load_private(data, passphrase_from(os.environ))
+    call = _call(data, options.id)
+    span = _span(call, options)
+    # Who signs a new version vouches for all of it: what does not hold now would be hidden for ever.
+    verdict = verify(data, call.id)
+    wrong = next((check for check in verdict.checks if check.result != HOLDS), None)
+    if wrong is not None:
+        what = f"the recording does not verify ({wrong.name}: {wrong.words})"
+        raise CannotCut(clean(what, 600), call.id, "see `vittne verify`; a recording that fails is not cut")
+    plan = _plan(data, call, span)
+    print("\n".join(_lines(call, plan)))
+    manifest = cut(registrar, key, call, CutOrder(by, reason, plan))
+    assert manifest.cut is not None
+    print(f"cut: version {manifest.version}, {manifest.cut.records} records kept, the old key is destroyed")
+    return 0
+
+
+def _plan(data: Path, call: CallRow, span: Span) -> CutPlan:
+    with open_recording(data, call.folder, call.id) as opened:
+        if opened.is_live:
+            raise CannotCut("the call goes on", call.id, "pause it; cut it when it has ended")
+        plan = plan_cut(opened, span)
+    if not plan.packets and not plan.reports:
+        raise CannotCut("nothing is stored in that span", call.id, "`vittne show` tells when the call was, in UTC")
+    return plan
+
+
+def _lines(call: CallRow, plan: CutPlan) -> list[str]:
+    span = plan.span
+    length = (span.to_ns - span.from_ns) / _NS
+    columns = [Column("stream", right=True), Column("party"), Column("ssrc"), Column("packets", right=True)]
+    columns += [Column("from (UTC)"), Column("to")]
+    streams = [
+        [str(one.number), one.party or "?", f"{one.ssrc:08X}", str(one.packets), _clock(one.from_ns), _clock(one.to_ns)]
+        for one in plan.streams
+    ]
+    lines = [
+        f"{call.id}: {clean(call.caller)} to {clean(call.callee)}",
+        f"from {rfc3339(span.from_ns // 1000)} to {rfc3339(span.to_ns // 1000)}, {length:.3f} s, {span.party}",
+        *(table(columns, [list(cells) for cells in streams]) if streams else ()),
+        f"{plan.packets} RTP and {plan.reports} RTCP packets, parts written anew: {len(plan.parts)}; SIP stays",
+    ]
+    related = [str(one) for one in call.details.get("related", ())]
+    if related:
+        lines.append(f"the same voices may be in {', '.join(related)}: cut there as well")
+    return lines
+
+
+def _clock(at_ns: int) -> str:
+    return rfc3339(at_ns // 1000)[11:23]
+
+
+def _call(data: Path, prefix: str) -> CallRow:
+    with Catalogue(data / CATALOGUE_FILE, read_only=True) as catalogue:
+        call = catalogue.get(prefix)
+    if call.state != FINISHED:
+        raise CannotCut("the call goes on", call.id, "pause it; cut it when it has ended")
+    if not call.folder:
+        raise CannotCut("nothing was recorded of this call", call.id, "`vittne show` says why")
+    return call
+
+
+def _span(call: CallRow, options: CutOptions) -> Span:
+    begin, end = _time(call, options.begin, "--from"), _time(call, options.end, "--to")
+    if end <= begin:
+        raise CannotCut("the span ends before it begins", options.end, "give --from, then a later --to")
+    return Span(begin, end, options.party)
+
+
+def _time(call: CallRow, text: str, option: str) -> int:
+    """Return ns UTC."""
+    offset = _OFFSET.fullmatch(text)
+    if offset is not None:
+        if call.answered_us is None:
+            raise CannotCut("the call was never answered", text, f"give {option} as a time in UTC")
+        return call.answered_us * 1000 + int(offset[1]) * _NS + int((offset[2] or "").ljust(9, "0"))
+    try:
+        when = datetime.fromisoformat(text)
+        if when.tzinfo is None:
+            raise ValueError("no zone")
+    except ValueError:
+        next_step = "such as 2026-03-02T09:30:00.5Z, or +12.5 for seconds from the answer"
+        raise CannotCut(f"{option} is no time", clean(text, 60), next_step) from None
+    return int(when.astimezone(UTC).replace(microsecond=0).timestamp()) * _NS + when.microsecond * 1000
+
+
+def _checked(option: str, text: str) -> str:
+    if not 0 < len(text.strip()) <= _TEXT_LIMIT or not text.isprintable():
+        raise CannotCut(f"{option} says nothing", clean(text, 60), f"1 to {_TEXT_LIMIT} letters that can be seen")
+    return text.strip()
+
+
+def _login() -> str:
+    """Return who sits at the terminal: before sudo, if that was used."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
