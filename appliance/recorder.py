@@ -34,7 +34,9 @@ _DESCRIPTION: Final = record.encode(record.STREAM, 0, b"")  # marks the end of w
 _LIVE_NOTE_NS: Final = 60 * SECOND
 _UNSIGNALLED_KEPT: Final = 5000  # streams that no signalling explains, listed for a run
 _NUMBERS_TRIED: Final = 32  # workers in a row that died after their keys were kept, before their snapshot was
-_TOLD_AT_ONCE: Final = 200  # calls in one request: the registrar has other things to do in between
+_TOLD_AT_ONCE: Final = 200  # calls in one request
+_TOLD_LIVE: Final = 20  # the registrar has pauses to answer in between
+_NOTED_LIVE: Final = 200  # calls shown anew after one commit
 
 
 class Register(Protocol):
@@ -160,7 +162,7 @@ class Recorder:
         """
         try:
             while self.closing:
-                some = self.closing[:_TOLD_AT_ONCE]
+                some = self.closing[: _TOLD_AT_ONCE if self._gather_bytes else _TOLD_LIVE]
                 self._register.close_calls(some)
                 del self.closing[: len(some)]
             self._note_live()
@@ -369,7 +371,7 @@ class Recorder:
         reports: list[dict[str, Any]] = []
         for recording_id, state in self.open.items():
             call = self.pipeline.book.calls.get(recording_id)
-            if call is None or len(reports) >= _TOLD_AT_ONCE:
+            if call is None or len(reports) >= _NOTED_LIVE:
                 continue
             answered, noted_mono = self._noted.get(recording_id, (None, 0))
             if answered == call.answered and now - noted_mono < _LIVE_NOTE_NS:
@@ -377,8 +379,8 @@ class Recorder:
             self._noted[recording_id] = call.answered, now
             report = call_report(call, self.pipeline.states)
             reports.append({**report, "outcome": "", "outcome_reasons": [], "folder": f"recordings/{state.folder}"})
-        if reports:
-            self._register.note_live(reports)
+        for begin in range(0, len(reports), _TOLD_LIVE):
+            self._register.note_live(reports[begin : begin + _TOLD_LIVE])
 
 
 def _size(piece: bytes | Packets) -> int:

@@ -27,6 +27,8 @@ SMALL: Final = (
     (("bench_ring.py", "--calls", "400", "--rate", "50000", "--seconds", "3", "--hold-back", "1"), True),
     (("bench_record.py", "--folder", "{folder}"), False),
     (("bench_live.py", "--folder", "{folder}"), True),
+    (("bench_pause.py",), True),
+    (("bench_inband.py",), False),
 )
 
 

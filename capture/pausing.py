@@ -216,9 +216,7 @@ def status(pipeline: Pipeline, pause_id: str) -> Answer:
 
 
 def _answer(pipeline: Pipeline, state: str, done: Pause) -> Answer:
-    calls = [
-        call for call in list(pipeline.book.calls.values()) if any(p.id == done.id for p in pipeline.pauses.of(call))
-    ]
+    calls = pipeline.book.calls_of(done)
     described = [{**describe_call(call), "streams": _streams(pipeline, call, done)} for call in calls[:_LISTED]]
     return Answer(state, done, described, len(calls[_LISTED:]))
 
