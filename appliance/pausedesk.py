@@ -48,6 +48,7 @@ class PauseDesk:
         self._registrar = registrar
         self._known: dict[str, Pause] = {p.id: p for p in map(_as_of_now, registrar.catalogue.live_pauses())}
         self.channels: Callable[[str], tuple[str, ...]] = lambda _: ()  # a PBX's channel -> SIP Call-IDs
+        self._unkept: dict[str, Pause] = {}  # that could not be written yet
         self._send: Sender | None = None
         self._up = asyncio.Event()
         self._numbers = itertools.count(1)
@@ -83,11 +84,13 @@ class PauseDesk:
 
     def note(self, pauses: Sequence[Pause]) -> None:
         """Keep pauses that changed, say of what needs somebody's eye. Raises StoreError."""
-        self._registrar.note_pauses(pauses)
-        for pause in pauses:
+        for pause in pauses:  # known first: the next worker is told of it even if it cannot be written
             before = self._known.get(pause.id)
             self._known[pause.id] = pause
+            self._unkept[pause.id] = pause
             _alarm(before, pause)
+        self._registrar.note_pauses(list(self._unkept.values()))
+        self._unkept.clear()
 
     # Those who ask
 
@@ -208,6 +211,8 @@ def _alarm(before: Pause | None, pause: Pause) -> None:
         log.error("alarm: a number is being keyed in a call that nobody paused; it is paused now", **about)
     if pause.incomplete_at and not (before is not None and before.incomplete_at):
         log.error("alarm: a pause came too late; what was written before it is still there", **about)
+    if pause.ended_by == "too many pauses":
+        log.error("alarm: too many pauses live; one was refused, and its call is not paused", **about)
     if pause.ended_by == "no call appeared" and not (before is not None and before.ended_by):
         log.error("alarm: a pause waited for a call that did not appear; nothing was paused", **about)
     if pause.overdue and not (before is not None and before.overdue):

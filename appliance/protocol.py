@@ -165,6 +165,7 @@ class Channel:
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
         self.stopping = False  # the parent said stop, perhaps while an answer was awaited
+        self.is_gone = False  # nothing can be heard any more
         self._woken = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._sending = threading.Lock()
@@ -194,6 +195,9 @@ class Channel:
                 else:
                     self._answers.put(body)
         except (ParentGone, OSError):
+            pass
+        finally:  # whatever ended it: a worker that hears nothing makes room for one that does
+            self.is_gone = True
             self._answers.put(None)
             os.eventfd_write(self._woken, 1)
 

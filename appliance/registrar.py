@@ -136,11 +136,11 @@ class Registrar:
             self.ledger.record(_pause_entry(before, pause))
             if before is None and pause.ended_by:
                 self.ledger.record(_pause_entry(pause, pause))
-            self._pauses[pause.id] = pause
-            while len(self._pauses) > _PAUSES_KNOWN:
-                self._pauses.pop(next(iter(self._pauses)))
-        self.catalogue.put_pauses([pause.to_json() for pause in pauses])
+        self.catalogue.put_pauses([pause.to_json() for pause in {pause.id: pause for pause in pauses}.values()])
         self.ledger.flush()
+        self._pauses |= {pause.id: pause for pause in pauses}
+        while len(self._pauses) > _PAUSES_KNOWN:
+            self._pauses.pop(next(iter(self._pauses)))
 
     def note_live(self, reports: Sequence[dict[str, Any]]) -> None:
         """Show calls that are being recorded in the catalogue."""

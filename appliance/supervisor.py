@@ -204,18 +204,19 @@ class Supervisor:
             answer: dict[str, object] = {"error": ""}
             try:
                 request = parse_request(body)
-                if isinstance(request, Done):
-                    self._desk.done(request)
-                    continue
+            except ValueError as error:  # an answer to it could be taken for another's
+                log.error("the worker is not understood any more", reason=type(error).__name__)
+                return
+            if isinstance(request, Done):
+                self._desk.done(request)
+                continue
+            try:
                 self._do(request)
             except KeyTaken as error:
                 answer = {"error": str(error), "taken": True}
             except StoreError as error:
                 answer["error"] = str(error)
                 log.error("the worker's request failed", reason=str(error))
-            except ValueError as error:
-                answer["error"] = "a request that is none"
-                log.error("the worker asked for something unknown", reason=type(error).__name__)
             except Exception as error:  # a fault of ours: the worker waits for an answer, and must get one
                 answer["error"] = f"a fault in the registrar ({type(error).__name__})"
                 log.error("the worker's request failed", reason=fault(error))

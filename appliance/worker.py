@@ -112,7 +112,9 @@ class Worker:
         self._pipeline = pipeline
         pipeline.pauses.lock = threading.RLock()
         for pause in start.pauses:  # shut before a packet is looked at
-            pipeline.pauses.put(pause, told=True)
+            pipeline.pauses.restore(pause)
+        if memory is None:  # what was before us may have been written by an earlier run
+            pipeline.pauses.horizon_mono = time.monotonic_ns()
         if memory is not None:
             self._go_on(memory)
         if start.skip:
@@ -201,6 +203,8 @@ class Worker:
                 ready = dict(poll.poll(wait * 1000))
                 if self._channel.fileno() in ready:
                     break
+        if self._channel.is_gone and not self._channel.stopping:
+            raise ParentGone
         self._finish()
 
     def _bounded(self, horizon: int) -> int:

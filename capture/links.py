@@ -43,8 +43,14 @@ class Linker:
         self._calls = calls
         self._call_of = call_of
         self._key_owner: dict[str, list[Session]] = {}
+        self._merged: list[tuple[str, str]] = []
         self._by_user: dict[str, dict[str, Session]] = {}  # user part -> Call-ID -> session
         self._refers: dict[str, list[tuple[Session, Refer]]] = {}  # by target user, and by the Call-ID to be replaced
+
+    def take_merged(self) -> list[tuple[str, str]]:
+        """Return the calls that became one since the last time: the id that is kept, and the other."""
+        merged, self._merged = self._merged, []
+        return merged
 
     def begin(self, session: Session) -> None:
         """Take in a new session, and link it when it says itself what it belongs to."""
@@ -114,6 +120,7 @@ class Linker:
         if other.opened or (not kept.opened and other.first.first_mono < kept.first.first_mono):
             kept, other = other, kept
         merge(kept, other, Link(first.call_id, second.call_id, evidence, confidence))
+        self._merged.append((kept.id, other.id))
         self._calls.pop(other.id, None)
         for session in kept.sessions:
             self._call_of[session.call_id] = kept

@@ -69,12 +69,20 @@ class PauseBook:
             if before is None:
                 if len(self._pauses) >= MOST_PAUSES:
                     self.refused += 1
-                    return replace(pause, ended_by="too many pauses")
+                    refused = replace(pause, ended_by="too many pauses")
+                    if not told:
+                        self._changes.append((refused, False))  # somebody has to hear of it
+                    return refused
                 if pause.from_mono <= self.horizon_mono:
                     late = self.horizon_mono - pause.from_mono
                     pause = replace(pause, incomplete_at=pause.incomplete_at or pause.from_at + late)
             self._set(pause, told)
             return pause
+
+    def restore(self, pause: Pause) -> None:
+        """Take a pause that another worker had, as it stands."""
+        with self.lock:
+            self._set(pause, told=True)
 
     def attach(self, pause: Pause, calls: Iterable[Call], call_ids: Iterable[str] = ()) -> Pause:
         """Have a pause hold for further calls, and for those of further SIP Call-IDs when they appear."""
@@ -108,27 +116,42 @@ class PauseBook:
                 self._set(pause, told=True)
             return pause
 
+    def adopt(self, kept: str, absorbed: str) -> None:
+        """Have the pauses of a call that became part of another one hold for that."""
+        with self.lock:
+            for pause_id in self._by_call.get(absorbed, ()):
+                pause = self._pauses.get(pause_id)
+                if pause is not None and kept not in pause.calls:
+                    self._set(replace(pause, calls=(*pause.calls, kept)), told=False)
+
     def expire(self, now_mono: int, calls: dict[str, Call]) -> None:
         """End what waited in vain, and what its lease says; note what stays shut beyond its lease.
 
         calls: that are up, by recording id. One whose calls are not seen again after a restart ends with its lease.
         """
-        for pause in self.live():
-            if pause.is_armed and pause.armed_until_mono < now_mono:
-                self.end(pause, pause.from_at, pause.from_mono, "no call appeared")
-            elif pause.lease_mono < now_mono and not pause.overdue:
-                self._lease_out(pause, calls)
+        for one in self.live():
+            if one.lease_mono >= now_mono and not (one.is_armed and one.armed_until_mono < now_mono):
+                continue
+            with self.lock:  # it may have been extended, or have got a call, since
+                pause = self._pauses.get(one.id, one)
+                if not pause.is_live:
+                    continue
+                if pause.is_armed and pause.armed_until_mono < now_mono:
+                    self.end(pause, pause.from_at, pause.from_mono, "no call appeared")
+                elif pause.lease_mono < now_mono and not pause.overdue:
+                    self._lease_out(pause, calls)
 
     def _lease_out(self, pause: Pause, calls: dict[str, Call]) -> None:
         """A lease ran out: no further calls, and those that it is on are opened or stay shut."""
         if pause.at_lease_end == "resume":
             self.end(pause, pause.lease_at, pause.lease_mono, "lease ran out")
-        elif not any(name in calls for name in pause.calls):
+        elif not self._is_on_any(pause, calls):
             self.end(pause, pause.lease_at, pause.lease_mono, "lease ran out, no call left")
         else:
-            with self.lock:
-                pause = self._pauses.get(pause.id, pause)
-                self._set(replace(pause, overdue=True, armed_until_mono=0), told=False)
+            self._set(replace(pause, overdue=True, armed_until_mono=0), told=False)
+
+    def _is_on_any(self, pause: Pause, calls: dict[str, Call]) -> bool:
+        return any(not call.closed and pause.id in self.ids_on(call) for call in list(calls.values()))
 
     def naming(self, call_id: str) -> list[Pause]:
         """Return the pauses that live and name a SIP Call-ID."""
@@ -142,11 +165,7 @@ class PauseBook:
     def call_closed(self, call: Call, calls: dict[str, Call], at_ns: int, mono_ns: int) -> None:
         """End the pauses whose last call this was, and that wait for no other."""
         for pause in self.of(call):
-            if (
-                pause.is_live
-                and pause.armed_until_mono < mono_ns
-                and not any(name in calls and not calls[name].closed for name in pause.calls if name != call.id)
-            ):
+            if pause.is_live and pause.armed_until_mono < mono_ns and not self._is_on_any(pause, calls):
                 self.end(pause, max(at_ns, pause.from_at), max(mono_ns, pause.from_mono), "call ended")
 
     def take_changes(self) -> list[tuple[Pause, bool]]:

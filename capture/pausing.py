@@ -102,12 +102,21 @@ def pause(pipeline: Pipeline, order: PauseOrder) -> Answer:
     seat = _seat(calls, order)
     if seat is None:
         return Answer(NO_PARTY, calls=[describe_call(call) for call in calls[:_LISTED]])
-    same = _same(pipeline, order, calls, seat)
+    with book.lock:
+        same = _same(pipeline, order, calls, seat)
+        if same is not None:
+            same = book.attach(same, calls, order.also)
+            if same.lease_mono < order.asked_mono + order.lease_ns:
+                ends = order.asked_at + order.lease_ns, order.asked_mono + order.lease_ns
+                same = book.extend(same, *ends)
     if same is not None:
-        return _answer(pipeline, ALREADY, book.attach(same, calls, order.also))
+        return _answer(pipeline, ALREADY, same)
     done = book.put(_made(pipeline, order, calls, seat, standing), told=True)
     if not done.is_live:
         return Answer(REFUSED, done)
+    if not calls:  # one may have appeared meanwhile
+        calls = _selected(pipeline, order)
+        done = book.attach(done, calls)
     return _answer(pipeline, PAUSED if calls else ARMED, done)
 
 

@@ -193,11 +193,13 @@ class Pipeline:
         state = self.__dict__.copy()
         for name in ("buffers", "pauses", "_rtp", "_control", "_refilling"):
             del state[name]
-        return state
+        return {**state, "_horizon": self.pauses.horizon_mono}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        horizon = state.pop("_horizon")
         self.__dict__.update(state)
         self.pauses = PauseBook()  # the parent knows them, and tells the next worker
+        self.pauses.horizon_mono = horizon
         self.digits.forget_waiting()
         self._begin_buffers()
 
@@ -241,10 +243,15 @@ class Pipeline:
     def _hear(self, heard: Heard) -> None:
         try:
             found = self.book.feed(heard)
+            self._adopt()
             if found is not None:
                 self._about(*found, heard)
         except Exception as error:  # a fault of ours may cost this message, never the next one
             self._fault(error)
+
+    def _adopt(self) -> None:
+        for kept, absorbed in self.book.links.take_merged():
+            self.pauses.adopt(kept, absorbed)
 
     def _about(self, call: Call, session: Session, heard: Heard) -> None:
         """What a message means for pauses."""
@@ -414,6 +421,7 @@ class Pipeline:
 
     def _settle_pauses(self, done: Commit) -> None:
         """See what digits ask for and which leases ran out; enter what changed in calls, and tell it."""
+        self._adopt()
         for call in self.digits.take_touched():
             pause = keyed_card(call, self.settings.pause, self.pauses, self.now_at - self.now_mono)
             if pause is not None:

@@ -72,7 +72,8 @@ def fired_by(rules: Sequence[Rule], message: Message, source: str, session: Sess
         then = _then(rule, message, session)
         sender = session.caller.user if session.side_of(message) == 0 else session.callee.user
         if then is not None and may(rule, source, sender):
-            found.append(Fired(rule, then, f"{session.call_id} {message.method} {message.cseq} {then}"))
+            mark = f"{session.call_id} {message.from_.tag} {message.method} {message.cseq} {then}"
+            found.append(Fired(rule, then, mark))
     return found
 
 
@@ -145,7 +146,8 @@ def do_rules(
         if one.then == "pause":
             _pause(one, call, book, settings, at_ns, mono_ns)
         else:
-            resume_call(one.rule.name, call, book, settings, at_ns, mono_ns)
+            only = one.rule.name if one.rule.on in ("sdp", "siprec") else None
+            resume_call(one.rule.name, call, book, settings, at_ns, mono_ns, only)
 
 
 def _pause(one: Fired, call: Call, book: PauseBook, settings: PauseSettings, at_ns: int, mono_ns: int) -> None:
@@ -172,10 +174,18 @@ def _pause(one: Fired, call: Call, book: PauseBook, settings: PauseSettings, at_
     )
 
 
-def resume_call(by: str, call: Call, book: PauseBook, settings: PauseSettings, at_ns: int, mono_ns: int) -> None:
-    """End the pauses that rules and digits made on a call."""
+def resume_call(
+    by: str,
+    call: Call,
+    book: PauseBook,
+    settings: PauseSettings,
+    at_ns: int,
+    mono_ns: int,
+    only: str | None = None,
+) -> None:
+    """End the pauses that rules and digits made on a call; only: those of one rule."""
     for pause in book.of(call):
-        if pause.is_live and pause.trigger in RESUMED_BY_RULES:
+        if pause.is_live and pause.trigger in RESUMED_BY_RULES and only in (None, pause.actor):
             book.end(pause, at_ns + settings.guard_ns, mono_ns + settings.guard_ns, by)
 
 

@@ -13,10 +13,14 @@ from building.playing import Order, Result, play, play_frames
 from scenarios import basic, changes, digits, transfers
 
 from vittne.capture import pausing, record
+from vittne.capture.calls import new_call
 from vittne.capture.columns import SECOND
-from vittne.capture.pause import PauseSettings
+from vittne.capture.pause import Pause, PauseSettings
+from vittne.capture.pausebook import PauseBook
 from vittne.capture.pausing import Answer, PauseOrder
 from vittne.capture.pipeline import Pipeline, Settings
+from vittne.capture.sip.headers import NameAddr
+from vittne.capture.sip.session import Session
 
 MS = SECOND // 1000
 GUARD = 500 * MS
@@ -436,3 +440,56 @@ def test_a_call_that_is_paused_throughout_keeps_its_signalling_and_says_why() ->
     assert len(result.of_kind(report, record.SIP)) == report["details"]["sip_messages"]
     assert [json.loads(one.body)["event"] for one in result.of_kind(report, record.EVENT)] == ["paused", "resumed"]
     assert len(result.of_kind(report, record.GAP)) == 2
+
+
+@pytest.mark.parametrize("asked_s", [0.05, 0.2, 1.0])
+def test_a_pause_on_the_other_leg_of_a_b2bua_outlives_its_lease(asked_s: float) -> None:
+    """The leg becomes part of the first one's call; the pause stays on it."""
+    scenario = transfers.b2bua("none")
+    second = scenario.truth.calls[0].call_ids[1]
+
+    result = play(scenario, orders={at(asked_s): pause({"sip_call_id": second}, lease_ns=SECOND, wait_ns=SECOND)})
+
+    (told,) = result.report(second)["details"]["pauses"]
+    assert told["overdue"] or told["ended_by"] == "call ended"
+    assert not within(stored_at(result), at(asked_s + 0.5), at(60))
+
+
+def test_a_pause_ends_when_the_last_of_its_calls_does() -> None:
+    """Of two related calls the one that was named ends first."""
+    book = PauseBook()
+    pipeline = Pipeline()
+    first, other = (new_call(session_of(name)) for name in ("one", "two"))
+    first.related, other.related = [other.id], [first.id]
+    pipeline.book.calls |= {first.id: first, other.id: other}
+    made = book.put(Pause("p", "api", "x", 1, 1, 1, 9 * SECOND, 9 * SECOND, calls=(first.id,)))
+    first.closed = True
+
+    book.call_closed(first, pipeline.book.calls, 2 * SECOND, 2 * SECOND)
+    lives = book.is_paused(other)
+    other.closed = True
+    book.call_closed(other, pipeline.book.calls, 3 * SECOND, 3 * SECOND)
+
+    assert made.is_live
+    assert lives
+    assert not book.is_paused(other)
+
+
+def session_of(call_id: str) -> Session:
+    nobody = NameAddr("", "sip:nobody@example.net", "t")
+    return Session(call_id, nobody, nobody, "", 1, 1, (0, 0, 0, 0), "udp")
+
+
+def test_a_pause_asked_again_gets_the_later_lease() -> None:
+    scenario, call_id = a_call()
+    answers: list[Answer] = []
+    orders = {
+        at(3): pause({"sip_call_id": call_id}, answers, lease_ns=2 * SECOND, at_lease_end="resume"),
+        at(4): pause({"sip_call_id": call_id}, answers, id="p2", lease_ns=4 * SECOND, at_lease_end="resume"),
+    }
+
+    result = play(scenario, orders=orders)
+
+    assert answers[1].state == pausing.ALREADY
+    assert not within(stored_at(result), at(3) - GUARD, at(8))
+    assert within(stored_at(result), at(8.1), at(11))

@@ -208,3 +208,39 @@ def test_a_paused_recording_session_pauses_the_call_it_is_about(by_id: bool) -> 
     assert (told["by"], told["ended_by"]) == ("siprec", "siprec")
     assert not within(times, 2.6, 6.4)
     assert within(times, 6.6, 9.0)
+
+
+def test_an_attribute_in_an_sdp_ends_no_pause_but_its_own() -> None:
+    """Whoever says a=record:on ends neither what digits nor what another rule paused."""
+    scenario = Scenario("record:on")
+    alice, bob = basic.pair(scenario)
+    dialog = scenario.dialog(alice, bob)
+    answered = dialog.set_up(0.0)
+    scenario.talk(dialog.call, alice, bob, answered + 0.01, 8.0)
+    dialog.exchange(2.0, "INFO", headers=[("Record", "off")])
+    offer = sdp(bob.ip, bob.rtp_port, version=4) + b"a=record:on\r\n"
+    dialog.exchange(4.0, "INVITE", by=bob, body=offer, answer=sdp(alice.ip, alice.rtp_port, version=4))
+    dialog.bye(answered + 8.1)
+
+    result = play(scenario, with_rules(OFF, Rule("sdp", "sdp", "pause")))
+
+    assert not within(stored_at(result), 1.6, 9.0)
+
+
+def test_both_sides_count_their_requests_by_themselves() -> None:
+    """The callee's INFO has the number that the caller's had."""
+    scenario = Scenario("one number twice")
+    alice, bob = basic.pair(scenario)
+    dialog = scenario.dialog(alice, bob)
+    answered = dialog.set_up(0.0)
+    scenario.talk(dialog.call, alice, bob, answered + 0.01, 10.0)
+    dialog.exchange(2.0, "INFO", headers=[("Record", "off")])
+    dialog.exchange(3.0, "INFO", headers=[("Record", "on")])
+    for number in range(4):
+        dialog.exchange(5.0 + number / 10, "INFO", by=bob, headers=[("Record", "off")])
+    dialog.bye(answered + 10.1)
+
+    result = play(scenario, with_rules(OFF, ON))
+
+    assert within(stored_at(result), 3.6, 4.4)
+    assert not within(stored_at(result), 5.0, 11.0)
