@@ -42,9 +42,8 @@ class Unconfirmed(Exception):
 class PauseDesk:
     """Pauses as the parent knows them. Used from one asyncio loop."""
 
-    def __init__(self, registrar: Registrar, config: PauseConfig, hold_back_ns: int) -> None:
+    def __init__(self, registrar: Registrar, config: PauseConfig) -> None:
         self.config = config
-        self.hold_back_ns = hold_back_ns
         self._registrar = registrar
         self._known: dict[str, Pause] = {p.id: p for p in map(_as_of_now, registrar.catalogue.live_pauses())}
         self.channels: Callable[[str], tuple[str, ...]] = lambda _: ()  # a PBX's channel -> SIP Call-IDs

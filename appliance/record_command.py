@@ -145,7 +145,7 @@ def _live(options: RecordOptions, registrar: Any) -> int:
         config.pause.agent_headers,
         [rule.model_dump(mode="json", exclude_defaults=True) for rule in config.rules],
     )
-    desk = PauseDesk(registrar, config.pause, settings.hold_back_ns)
+    desk = PauseDesk(registrar, config.pause)
     supervisor = Supervisor(registrar, rings, settings, desk)
     log.info(
         "recording",

@@ -28,7 +28,6 @@ class PauseBook:
         self._by_call: dict[str, tuple[str, ...]] = {}  # recording id -> pauses
         self._by_call_id: dict[str, tuple[str, ...]] = {}  # SIP Call-ID -> pauses
         self._changes: deque[tuple[Pause, bool]] = deque()
-        self.refused = 0  # beyond MOST_PAUSES
 
     def __len__(self) -> int:
         return len(self._pauses)
@@ -68,7 +67,6 @@ class PauseBook:
             before = self._pauses.get(pause.id)
             if before is None:
                 if len(self._pauses) >= MOST_PAUSES:
-                    self.refused += 1
                     refused = replace(pause, ended_by="too many pauses")
                     if not told:
                         self._changes.append((refused, False))  # somebody has to hear of it

@@ -185,14 +185,14 @@ def _same(pipeline: Pipeline, order: PauseOrder, calls: Sequence[Call], seat: in
     return None
 
 
-def resume(pipeline: Pipeline, pause_id: str, asked_at: int, asked_mono: int, by: str, guard: bool = True) -> Answer:
-    """End a pause now, or what is left of the guard later."""
+def resume(pipeline: Pipeline, pause_id: str, asked_at: int, asked_mono: int, by: str) -> Answer:
+    """End a pause as soon as its guard is over."""
     known = pipeline.pauses.get(pause_id)
     if known is None:
         return Answer(UNKNOWN)
     if not known.is_live:
         return _answer(pipeline, ENDED, known)
-    guard_ns = pipeline.settings.pause.guard_ns if guard else 0
+    guard_ns = pipeline.settings.pause.guard_ns
     done = pipeline.pauses.end(known, asked_at + guard_ns, asked_mono + guard_ns, by, told=True)
     return _answer(pipeline, RESUMED, done)
 

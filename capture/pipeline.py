@@ -293,8 +293,8 @@ class Pipeline:
         for rule in self.settings.rules:
             if rule.on != "siprec" or then is None or not may(rule, source, ""):
                 continue
-            fired = Fired(rule, then, f"{session.call_id} {message.cseq}")
             for about in self.book.links.about(session.recorded):
+                fired = Fired(rule, then, f"{session.call_id} {message.cseq} {about.call_id}")
                 call = self.book.call_of(about)
                 if call is not None and (then == "pause" or any(p.actor == rule.name for p in self.pauses.of(call))):
                     do_rules([fired], call, self.pauses, self.settings.pause, heard.at_ns, heard.mono_ns)

@@ -160,6 +160,16 @@ def test_an_answer_is_asked_for_its_record_attribute_too() -> None:
     assert not within(stored_at(result), 2.6, 9.0)
 
 
+def test_a_recording_session_pauses_every_call_it_is_about() -> None:
+    """Two calls of the same parties, which nothing links."""
+    scenario, first = with_a_recording_session(by_id=False, calls=2)
+
+    result = play(scenario, with_rules(Rule("siprec", "siprec", "pause")))
+
+    assert len([report for report in result.reports if report["details"]["pauses"]]) == 2
+    assert result.report(first)["details"]["pauses"]
+
+
 METADATA = b"""<?xml version="1.0" encoding="UTF-8"?>
 <recording xmlns="urn:ietf:params:xml:ns:recording:1"><datamode>complete</datamode>
 <session session_id="x"><sipSessionID>%s;remote=00000000000000000000000000000000</sipSessionID></session>
@@ -167,7 +177,7 @@ METADATA = b"""<?xml version="1.0" encoding="UTF-8"?>
 <participant participant_id="b"><nameID aor="sip:%s@example.net"/></participant></recording>"""
 
 
-def with_a_recording_session(by_id: bool) -> tuple[Scenario, str]:
+def with_a_recording_session(by_id: bool, calls: int = 1) -> tuple[Scenario, str]:
     """A call, and a SIPREC session about it that is paused at 3 s and, without metadata, goes on at 6 s."""
     scenario = Scenario("SIPREC")
     alice, bob = basic.pair(scenario)
@@ -175,6 +185,11 @@ def with_a_recording_session(by_id: bool) -> tuple[Scenario, str]:
     dialog = scenario.dialog(alice, bob)
     answered = dialog.set_up(0.0, headers=[("Session-ID", f"{uuid};remote={'0' * 32}")])
     scenario.talk(dialog.call, alice, bob, answered + 0.01, 10.0)
+    for port in range(10, 10 * calls, 10):
+        here, there = alice.moved(alice.rtp_port + port), bob.moved(bob.rtp_port + port)
+        another = scenario.dialog(here, there)
+        scenario.talk(another.call, here, there, another.set_up(0.1) + 0.01, 9.0)
+        another.bye(10.0)
     client, server = scenario.endpoint("sbc", "10.0.9.1", 46_000), scenario.endpoint("srs", "10.0.9.2", 56_000)
     recording = scenario.dialog(client, server)
     recording.set_up(1.0)

@@ -73,7 +73,7 @@ def registrar_of(data: Path) -> Iterator[Registrar]:
 def desk_of(data: Path, pipeline: Pipeline | None, config: PauseConfig = STANDARD) -> Iterator[PauseDesk]:
     """A desk; without a pipeline no worker is there."""
     with registrar_of(data) as registrar:
-        desk = PauseDesk(registrar, config, 5 * SECOND)
+        desk = PauseDesk(registrar, config)
         if pipeline is not None:
             desk.attach(worker_of(desk, pipeline))
         yield desk
