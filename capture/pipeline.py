@@ -31,8 +31,7 @@ from vittne.capture.matching import Matcher, Run
 from vittne.capture.media import GRACE_NS, Place
 from vittne.capture.pause import Pause, PauseSettings
 from vittne.capture.pausebook import PauseBook
-from vittne.capture.paused import REACH_NS
-from vittne.capture.pausenotes import begin_note, end_notes, keyed_card, tell_mutes
+from vittne.capture.pausekeeping import PauseKeeper, PauseRules
 from vittne.capture.report import call_report, stream_report
 from vittne.capture.rtp import (
     DTLS,
@@ -49,13 +48,9 @@ from vittne.capture.rtp import (
     join_rows,
     rtp_columns,
 )
-from vittne.capture.rules import Fired, Rule, do_rules, fired_by, left, may, resume_call
-from vittne.capture.selecting import matches
+from vittne.capture.rules import Rule
 from vittne.capture.sip import message as sip_message
-from vittne.capture.sip.mask import has_digits, signals
 from vittne.capture.sip.message import Message
-from vittne.capture.sip.session import Session
-from vittne.capture.sip.siprec import recorded_by, wanted_by
 from vittne.capture.sip.stream import Heard, TcpSip
 from vittne.capture.storing import Quiet, store
 from vittne.capture.streams import MIRROR_WINDOW_NS, StreamStates
@@ -72,8 +67,6 @@ _FAULTS_KEPT: Final = 16
 _MOST_ASIDE: Final = 256 << 20  # bytes of RTP out of fragments that wait
 _MOST_CONTROL: Final = 100_000  # RTCP packets that wait
 _MOST_UNOPENED: Final = 256  # records of a call without a recording, beyond which its RTCP is not kept
-_PAUSE_KEPT_NS: Final = 60 * SECOND
-_LONGEST_AGENT: Final = 128
 _NAMES: Final = {DTLS: "dtls", STUN: "stun", OTHER: "other udp"}
 
 
@@ -140,6 +133,7 @@ class Pipeline:
         self.digits = DigitWatch(self.book)
         self.tones = ToneWatch(self.digits)
         self.digits.feature_codes = tuple(rule.digits for rule in self.settings.rules if rule.on == "digits")
+        self.keeper = self._keeper()
         self._begin_buffers()
         self.flows = FlowTable()
         self.states = StreamStates()
@@ -191,7 +185,7 @@ class Pipeline:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what waits for its commit: the next worker reads it from the ring again (refill)."""
         state = self.__dict__.copy()
-        for name in ("buffers", "pauses", "_rtp", "_control", "_refilling"):
+        for name in ("buffers", "pauses", "keeper", "_rtp", "_control", "_refilling"):
             del state[name]
         return {**state, "_horizon": self.pauses.horizon_mono}
 
@@ -201,7 +195,17 @@ class Pipeline:
         self.pauses = PauseBook()  # the parent knows them, and tells the next worker
         self.pauses.horizon_mono = horizon
         self.digits.forget_waiting()
+        self.keeper = self._keeper()
         self._begin_buffers()
+
+    def _keeper(self) -> PauseKeeper:
+        return PauseKeeper(
+            PauseRules(self.settings.pause, self.settings.agent_headers, self.settings.rules),
+            self.book,
+            self.addresses,
+            self.pauses,
+            self.digits,
+        )
 
     def _begin_buffers(self) -> None:
         self.buffers = Buffers()
@@ -243,74 +247,9 @@ class Pipeline:
     def _hear(self, heard: Heard) -> None:
         try:
             found = self.book.feed(heard)
-            self._adopt()
-            if found is not None:
-                self._about(*found, heard)
+            self.keeper.hear(found, heard)
         except Exception as error:  # a fault of ours may cost this message, never the next one
             self._fault(error)
-
-    def _adopt(self) -> None:
-        for kept, absorbed in self.book.links.take_merged():
-            self.pauses.adopt(kept, absorbed)
-
-    def _about(self, call: Call, session: Session, heard: Heard) -> None:
-        """What a message means for pauses."""
-        message = heard.message
-        assert isinstance(message, Message)
-        for name in self.settings.agent_headers:
-            session.agent = (message.get(name) or session.agent)[:_LONGEST_AGENT]
-        if message.is_request and has_digits(message.raw):
-            mark = message.method, message.cseq
-            if self.digits.note(call, heard.mono_ns, heard.mono_ns, ("sip", session.call_id), mark):
-                user = (session.caller, session.callee)[session.side_of(message)].user
-                for symbol in signals(message.body) if self.digits.feature_codes else ():
-                    self.digits.press(call, symbol, heard.src, user, heard.mono_ns)
-        if self.settings.rules:
-            self._follow_rules(call, session, heard, message)
-        if not len(self.pauses):
-            return
-        named = self.pauses.naming(session.call_id)
-        selected = (p for p in self.pauses.waiting(heard.mono_ns) if matches(call, p.select, self.addresses))
-        for pause in (*named, *selected):
-            self.pauses.attach(pause, [call])
-
-    def _follow_rules(self, call: Call, session: Session, heard: Heard, message: Message) -> None:
-        rules, settings = self.settings.rules, self.settings.pause
-        fired = fired_by(rules, message, self.addresses.text(heard.src), session)
-        do_rules(fired, call, self.pauses, settings, heard.at_ns, heard.mono_ns)
-        self._follow_siprec(session, heard, message)
-        if not session.is_live:
-            for rule in left(rules, call, session):
-                resume_call(rule.name, call, self.pauses, settings, heard.at_ns, heard.mono_ns)
-
-    def _follow_siprec(self, session: Session, heard: Heard, message: Message) -> None:
-        """A recording client on the wire pauses its server's recording of a call: ours is paused with it."""
-        session.recorded = recorded_by(message) or session.recorded
-        if session.recorded is None or not message.is_request or message.method not in ("INVITE", "UPDATE"):
-            return
-        then = wanted_by(message)
-        source = self.addresses.text(heard.src)
-        for rule in self.settings.rules:
-            if rule.on != "siprec" or then is None or not may(rule, source, ""):
-                continue
-            for about in self.book.links.about(session.recorded):
-                fired = Fired(rule, then, f"{session.call_id} {message.cseq} {about.call_id}")
-                call = self.book.call_of(about)
-                if call is not None and (then == "pause" or any(p.actor == rule.name for p in self.pauses.of(call))):
-                    do_rules([fired], call, self.pauses, self.settings.pause, heard.at_ns, heard.mono_ns)
-
-    def _follow_codes(self) -> None:
-        """Do what feature codes ask for, if who keyed them may."""
-        offset = self.now_at - self.now_mono
-        for code in self.digits.take_codes():
-            source = self.addresses.text(code.source)
-            fired = [
-                Fired(rule, rule.then, f"{code.call.id} {code.at_mono}")
-                for rule in self.settings.rules
-                if rule.on == "digits" and rule.digits == code.digits and may(rule, source, code.user)
-            ]
-            at_ns = code.at_mono + offset
-            do_rules(fired, code.call, self.pauses, self.settings.pause, at_ns, code.at_mono)
 
     def _datagrams(self, packets: Datagrams, aside: bool, heard: list[Heard] | None) -> None:
         if not len(packets):
@@ -393,7 +332,7 @@ class Pipeline:
             self._hear(heard)
         works: dict[str, CallWork] = {}
         self.digits.settle(horizon_mono)
-        self._follow_codes()
+        self.keeper.follow_codes(self.now_at, self.now_mono)
         self._settle_pauses(done)
         rows, flows = self._due(horizon_mono)
         if rows is not None and flows is not None:
@@ -401,9 +340,10 @@ class Pipeline:
         else:
             self.matcher.apply_changes()
             self._pass_horizon(horizon_mono)
-        self._begin_paused(works)
+        for call in self.keeper.left_out():
+            works.setdefault(call.id, CallWork(call)).begins = True
         self._controls(horizon_mono, works)
-        self._end_pauses(horizon_mono)
+        self.keeper.end_gaps(horizon_mono)
         self._close(horizon_mono, final, works)
         self._settle_pauses(done)
         for call in list(self.book.calls.values()):
@@ -420,30 +360,7 @@ class Pipeline:
             self.pauses.horizon_mono = max(self.pauses.horizon_mono, min(horizon, self.now_mono))
 
     def _settle_pauses(self, done: Commit) -> None:
-        """See what digits ask for and which leases ran out; enter what changed in calls, and tell it."""
-        self._adopt()
-        for call in self.digits.take_touched():
-            pause = keyed_card(call, self.settings.pause, self.pauses, self.now_at - self.now_mono)
-            if pause is not None:
-                self.pauses.put(pause)
-        self.pauses.expire(self.now_mono, self.book.calls)
-        for pause, told in self.pauses.take_changes():
-            for call in self.book.calls_of(pause):
-                begin_note(call, pause, self.now_mono)
-            if not told:
-                done.pauses.append(pause)
-
-    def _begin_paused(self, works: dict[str, CallWork]) -> None:
-        """Have calls recorded of which pauses left everything out: their signalling and the pauses are evidence."""
-        for call in self.book.calls.values():
-            if not call.opened and any(note.streams for note in call.pauses.values()):
-                works.setdefault(call.id, CallWork(call)).begins = True
-
-    def _end_pauses(self, horizon: int) -> None:
-        """Write the gaps of pauses whose last packet is behind us."""
-        for call in self.book.calls.values():
-            if call.pauses:
-                end_notes(call, horizon - REACH_NS)
+        done.pauses += self.keeper.settle(self.now_at, self.now_mono)
 
     def in_hand(self) -> list[tuple[RtpRows, FlowRows]]:
         """Return the packets that wait for their commit, as they came."""
@@ -623,7 +540,7 @@ class Pipeline:
 
     def _finish(self, call: Call, works: dict[str, CallWork]) -> None:
         call.closed = True
-        self._finish_pauses(call)
+        self.keeper.finish(call, self.now_at, self.now_mono)
         report = call_report(call, self.states)
         self.outcomes[report["outcome"]] += 1
         self.dialog_outcomes.update(d["outcome"] for d in report["details"]["dialogs"] if d["answered_at"])
@@ -637,21 +554,11 @@ class Pipeline:
             self.matcher.release(flow)
         self.book.drop(call)
 
-    def _finish_pauses(self, call: Call) -> None:
-        self.pauses.call_closed(call, self.book.calls, call.ended_at, call.end_mono)
-        for pause in self.pauses.of(call):
-            begin_note(call, pause, self.now_mono)
-        end_notes(call, None)
-        tell_mutes(call, None, self.now_at - self.now_mono)
-
     def _keep_house(self, horizon: int, final: bool, done: Commit) -> None:
         self._kept_house = horizon
         self.book.expire(horizon)
         self.book.retire(horizon)
-        self.pauses.forget(horizon - _PAUSE_KEPT_NS)
-        for call in self.book.calls.values():
-            if call.mutes:
-                tell_mutes(call, horizon - REACH_NS, self.now_at - self.now_mono)
+        self.keeper.keep_house(horizon, self.now_at - self.now_mono)
         self._forget_flows(horizon - _FLOW_IDLE_NS, final, done)
 
     def _forget_flows(self, before_mono: int, everything: bool, done: Commit) -> None:
