@@ -4,12 +4,16 @@
     ▸ "rec.cut" in the ledger, flushed: from here on the new version counts
     ▸ folders exchanged ▸ catalogue ▸ old keys erased ▸ old folder removed
 
+Reading and writing is done by whoever cuts; what is kept of keys, and all from the ledger's entry on, by the one
+writer of the directory: a recorder that runs goes on recording.
+
 Before the ledger's entry a crash leaves the old version whole, behind it the new one; what is left to do is done by
 `settle_cuts`, at the next start or the next cut. The hidden folder is there from the first step to the last.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -19,10 +23,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from vittne.appliance.control.operation import Caller, Do, Operation, Order, Progress, Steps
 from vittne.appliance.registrar import PartOpened, Registrar
 from vittne.appliance.seal import events, records
 from vittne.appliance.seal.history import read_history
-from vittne.appliance.seal.keys import ArchiveKey, make_capsule, open_capsule
+from vittne.appliance.seal.keys import ArchiveKey, KeyStore, make_capsule, open_capsule
 from vittne.appliance.seal.manifest import (
     MANIFEST_FILE,
     BadManifest,
@@ -36,6 +41,7 @@ from vittne.appliance.seal.manifest import (
 )
 from vittne.appliance.seal.part import PartWriter
 from vittne.appliance.seal.recording_checks import Archive, check_content
+from vittne.appliance.seal.signing import VerifyKey, load_key
 from vittne.appliance.seal.versions import (
     CUT,
     SALT_BYTES,
@@ -49,7 +55,7 @@ from vittne.appliance.seal.versions import (
 )
 from vittne.appliance.store.catalogue import NoSuchCall
 from vittne.appliance.store.errors import StoreError, explain
-from vittne.appliance.store.files import exchange, finished_name, staged_name, sync_path
+from vittne.appliance.store.files import Store, checked_id, exchange, finished_name, staged_name, sync_path
 from vittne.appliance.store.rows import CallRow
 from vittne.appliance.store.times import now_us, rfc3339
 from vittne.capture.record import encode_json
@@ -70,81 +76,135 @@ class CutOrder:
     plan: CutPlan
 
 
-def cut(registrar: Registrar, key: ArchiveKey, call: CallRow, order: CutOrder) -> Manifest:
-    """Cut; return the manifest of the new version. The caller holds the lock and has verified the recording.
+def cut(data_dir: Path, do: Do, key: ArchiveKey, call: CallRow, order: CutOrder) -> Manifest:
+    """Cut; return the manifest of the new version. The caller has verified the recording.
 
-    Raises StoreError: before the ledger's entry nothing has changed; behind it `settle_cuts` does what is left.
+    do: has the one writer do what only it may. Raises StoreError: before the ledger's entry nothing has changed;
+    behind it `settle_cuts` does what is left.
     """
-    folder = registrar.data_dir / call.folder
+    folder = data_dir / call.folder
     done: list[str] = []
     try:
-        done.extend(cutting(registrar, key, call, order))
+        done.extend(cutting(data_dir, do, key, call, order))
     except BaseException:
         if done and ENTERING not in done:  # what lies there is ours, and does not count
             with suppress(StoreError, OSError):  # the next start does it
-                _clear(registrar, staged_name(folder))
+                list(do(SETTLE_CUTS, Settle()))
         raise
-    return read_manifest(folder, registrar.ledger.key.verifier)[0]
+    return read_manifest(folder, load_key(data_dir / "keys").verifier)[0]
 
 
-def cutting(registrar: Registrar, key: ArchiveKey, call: CallRow, order: CutOrder) -> Iterator[str]:
+def cutting(data_dir: Path, do: Do, key: ArchiveKey, call: CallRow, order: CutOrder) -> Iterator[str]:
     """Do what cut() does, one step at a time; each is named when it is done."""
+    folder = data_dir / call.folder
+    signing = load_key(data_dir / "keys")
+    store, keys_kept = Store(data_dir, create=False), KeyStore(data_dir / "keys.db")
+    lock = -1
+    try:
+        old, sha256 = read_manifest(folder, signing.verifier)
+        staged, lock = _begin(folder)
+        yield "hidden folder made"
+        keys = {part.n: _key(keys_kept, key, call.id, part.n) for part in old.parts}
+        last = max([*keys_kept.parts(call.id), *keys])
+        anew = {n: NewPart(last + place, os.urandom(32)) for place, n in enumerate(order.plan.parts, 1)}
+        added = NewPart(last + len(anew) + 1, os.urandom(32))
+        capsules = [(part.n, make_capsule(key.public, part.key, call.id, part.n)) for part in (*anew.values(), added)]
+        yield from do(KEEP_KEYS, KeepKeys(recording=call.id, capsules=capsules))
+        yield "new keys kept"
+        kept = Kept()
+        parts = []
+        for part in take_over(folder, staged, old, keys, anew, order.plan.goes, kept):
+            parts.append(part)
+            yield f"{part.file} taken over"
+        told = _told(call, old.version + 1, order)
+        salt = secrets.token_hex(SALT_BYTES)
+        event = encode_json(records.EVENT, order.plan.span.from_ns, {"event": CUT, **told, "salt": salt})
+        meta = _next_meta(order.plan.meta, order.plan, told)
+        ended_us = max(part.to_us for part in old.parts)
+        writer = PartWriter(staged / f"part-{added.n}.floe", call.id, added.n, added.key)
+        tail = [records.encode(records.META, ended_us * 1000, meta)] if meta else []
+        proof = kept_records(kept, order.plan.span.from_ns)
+        summary = writer.finish([event, *proof, *_gap_records(order.plan), *tail], ended_us * 1000)
+        yield f"part-{added.n}.floe written"
+        manifest = replace(
+            next_streams(old, {stream.number: stream.packets for stream in order.plan.streams}),
+            parts=(*parts, sealed_part(summary, ended_us, ended_us)),
+            gaps=(*old.gaps, *_gaps(order.plan)),
+            meta_sha256=digest(meta) if meta else "",
+            cut=SealedCut(
+                version=old.version + 1,
+                before=sha256,
+                kept=kept.commitment(salt.encode()),
+                records=kept.records,
+                packets=order.plan.packets,
+                reports=order.plan.reports,
+                milliseconds=told["milliseconds"],
+                part=added.n,
+                event=digest(_body(event)),
+            ),
+        )
+        take_over_manifests(folder, staged, old.version)
+        new_sha256 = write_manifest(staged, manifest, signing)
+        store.sync_folders([staged])
+        yield "new version written"
+        _prove(data_dir, signing.verifier, keys_kept, key, staged, manifest)
+        yield ENTERING
+        yield from do(ENTER_CUT, EnterCut(recording=call.id, manifest=new_sha256, told=json.dumps(told)))
+    finally:
+        if lock >= 0:
+            os.close(lock)
+        keys_kept.close()
+        store.close()
+
+
+class KeepKeys(Order):
+    """Capsules of parts, by number, that are about to be written."""
+
+    recording: str
+    capsules: list[tuple[int, str]]
+
+
+def _keep_keys(registrar: Registrar, order: KeepKeys, _: Caller) -> Steps:
+    registrar.open_parts([PartOpened(checked_id(order.recording), n, capsule) for n, capsule in order.capsules])
+    yield Progress(1, 1)
+    return {}
+
+
+class EnterCut(Order):
+    """A new version lies beside its recording: let it count. told: JSON, what is shown of the cut."""
+
+    recording: str
+    manifest: str
+    told: str
+
+
+def _enter_cut(registrar: Registrar, order: EnterCut, _: Caller) -> Steps:
+    call = registrar.catalogue.get(checked_id(order.recording))
     folder = registrar.data_dir / call.folder
-    old, sha256 = read_manifest(folder, registrar.ledger.key.verifier)
-    staged = _begin(folder)
-    yield "hidden folder made"
-    keys = {part.n: _key(registrar, key, call.id, part.n) for part in old.parts}
-    last = max([*registrar.keys.parts(call.id), *keys])
-    anew = {n: NewPart(last + place, os.urandom(32)) for place, n in enumerate(order.plan.parts, 1)}
-    added = NewPart(last + len(anew) + 1, os.urandom(32))
-    registrar.open_parts(
-        [
-            PartOpened(call.id, part.n, make_capsule(registrar.public, part.key, call.id, part.n))
-            for part in (*anew.values(), added)
-        ]
-    )
-    yield "new keys kept"
-    kept = Kept()
-    parts = []
-    for part in take_over(folder, staged, old, keys, anew, order.plan.goes, kept):
-        parts.append(part)
-        yield f"{part.file} taken over"
-    told = _told(call, old.version + 1, order)
-    salt = secrets.token_hex(SALT_BYTES)
-    event = encode_json(records.EVENT, order.plan.span.from_ns, {"event": CUT, **told, "salt": salt})
-    meta = _next_meta(order.plan.meta, order.plan, told)
-    ended_us = max(part.to_us for part in old.parts)
-    writer = PartWriter(staged / f"part-{added.n}.floe", call.id, added.n, added.key)
-    tail = [records.encode(records.META, ended_us * 1000, meta)] if meta else []
-    proof = kept_records(kept, order.plan.span.from_ns)
-    summary = writer.finish([event, *proof, *_gap_records(order.plan), *tail], ended_us * 1000)
-    yield f"part-{added.n}.floe written"
-    manifest = replace(
-        next_streams(old, {stream.number: stream.packets for stream in order.plan.streams}),
-        parts=(*parts, sealed_part(summary, ended_us, ended_us)),
-        gaps=(*old.gaps, *_gaps(order.plan)),
-        meta_sha256=digest(meta) if meta else "",
-        cut=SealedCut(
-            version=old.version + 1,
-            before=sha256,
-            kept=kept.commitment(salt.encode()),
-            records=kept.records,
-            packets=order.plan.packets,
-            reports=order.plan.reports,
-            milliseconds=told["milliseconds"],
-            part=added.n,
-            event=digest(_body(event)),
-        ),
-    )
-    take_over_manifests(folder, staged, old.version)
-    new_sha256 = write_manifest(staged, manifest, registrar.ledger.key)
-    registrar.store.sync_folders([staged])
-    yield "new version written"
-    _prove(registrar, key, staged, manifest)
-    yield ENTERING
-    _enter(registrar, manifest, new_sha256)
-    yield "entered in the ledger"
-    yield from _put_in_place(registrar, staged, manifest, told)
+    staged = staged_name(folder)
+    manifest, sha256 = read_manifest(staged, registrar.ledger.key.verifier)
+    made = manifest.cut
+    if made is None or sha256 != order.manifest or made.before != _manifest_hash(folder):
+        raise StoreError("the recording has changed since the cut was begun", call.id, "cut it again")
+    _enter(registrar, manifest, sha256)
+    yield Progress(0, 0, "entered in the ledger")
+    for step in _put_in_place(registrar, staged, manifest, json.loads(order.told)):
+        yield Progress(0, 0, step)
+    return {}
+
+
+class Settle(Order):
+    """Bring to their end what interrupted cuts left."""
+
+
+def _settle(registrar: Registrar, _order: Settle, _: Caller) -> Steps:
+    yield Progress(0, 1)
+    return {"settled": settle_cuts(registrar)}
+
+
+SETTLE_CUTS: Final = Operation("cut.settle", "cutting a recording", Settle, _settle)
+KEEP_KEYS: Final = Operation("cut.keys", "cutting a recording", KeepKeys, _keep_keys)
+ENTER_CUT: Final = Operation("cut.enter", "cutting a recording", EnterCut, _enter_cut)
 
 
 def settle_cuts(registrar: Registrar) -> list[str]:
@@ -159,6 +219,8 @@ def settle_cuts(registrar: Registrar) -> list[str]:
     for folder in staged:
         finished = finished_name(folder)
         counts = history.last_seal(finished.name)
+        if _is_being_made(folder):
+            continue
         with suppress(StoreError, OSError, BadManifest):
             if counts is not None and _manifest_hash(folder) == counts:
                 manifest, _ = read_manifest(folder, registrar.ledger.key.verifier)
@@ -171,8 +233,8 @@ def settle_cuts(registrar: Registrar) -> list[str]:
     return settled
 
 
-def _begin(folder: Path) -> Path:
-    """Make the hidden folder, and see that this file system can exchange two folders."""
+def _begin(folder: Path) -> tuple[Path, int]:
+    """Make the hidden folder, and see that this file system can exchange two folders; return it, and its lock."""
     staged = staged_name(folder)
     one, other = staged / "one", staged / "other"
     try:
@@ -184,12 +246,26 @@ def _begin(folder: Path) -> Path:
     exchange(one, other)
     for probe in (one, other):
         probe.rmdir()
+    lock = os.open(staged, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(lock, fcntl.LOCK_EX)
     sync_path(folder.parent)
-    return staged
+    return staged, lock
 
 
-def _key(registrar: Registrar, key: ArchiveKey, recording_id: str, part_no: int) -> bytes:
-    capsule = registrar.keys.get(recording_id, part_no)
+def _is_being_made(staged: Path) -> bool:
+    """Say whether somebody who lives makes a version there: then it is none that a crash left."""
+    fd = os.open(staged, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def _key(keys: KeyStore, key: ArchiveKey, recording_id: str, part_no: int) -> bytes:
+    capsule = keys.get(recording_id, part_no)
     assert capsule is not None  # it was verified
     return open_capsule(key, capsule, recording_id, part_no)
 
@@ -273,9 +349,11 @@ def _details(details: Any, shown: dict[str, Any], gaps: Sequence[SealedGap]) -> 
     }
 
 
-def _prove(registrar: Registrar, key: ArchiveKey, staged: Path, manifest: Manifest) -> None:
+def _prove(
+    data_dir: Path, verifier: VerifyKey, keys: KeyStore, key: ArchiveKey, staged: Path, manifest: Manifest
+) -> None:
     """Read the new version back as `verify` does, before the old one is given up. Raises StoreError."""
-    archive = Archive(registrar.data_dir, registrar.ledger.key.verifier, None, registrar.keys, key, "", None)
+    archive = Archive(data_dir, verifier, None, keys, key, "", None)
     wrong = check_content(archive, staged, manifest)
     if wrong is not None:
         raise StoreError(f"the new version is not as it should be ({wrong})", staged, "nothing was changed; report it")
@@ -390,4 +468,4 @@ def _manifest_hash(folder: Path) -> str | None:
         return None
 
 
-__all__ = ["CutOrder", "cut", "cutting", "settle_cuts"]
+__all__ = ["ENTER_CUT", "KEEP_KEYS", "SETTLE_CUTS", "CutOrder", "cut", "cutting", "settle_cuts"]

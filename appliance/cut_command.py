@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from vittne.appliance.cut import CutOrder, cut, settle_cuts
+from vittne.appliance.control.client import login, perform
+from vittne.appliance.control.operation import Do, Operation, Order
+from vittne.appliance.cut import SETTLE_CUTS, CutOrder, Settle, cut
 from vittne.appliance.cutplan import CutPlan, Span, plan_cut
 from vittne.appliance.opened import open_recording
-from vittne.appliance.recover import recover
-from vittne.appliance.registrar import Registrar
 from vittne.appliance.seal.keys import ArchiveKey, passphrase_from
 from vittne.appliance.seal.verdict import HOLDS
 from vittne.appliance.seal.verify import verify
 from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
 from vittne.appliance.store.errors import StoreError
-from vittne.appliance.store.lock import DataLock, LockHeld
 from vittne.appliance.store.rows import FINISHED, CallRow
 from vittne.appliance.store.times import rfc3339
 from vittne.appliance.terminal import Column, clean, table
@@ -50,31 +49,19 @@ class CutOptions:
 
 def run(data: Path, options: CutOptions) -> int:
     """Show what would go, or cut it; return the exit status. Raises StoreError."""
-    by, reason = _checked("--by", options.by or _login()), _checked("--reason", options.reason)
+    by, reason = _checked("--by", options.by or login()), _checked("--reason", options.reason)
     call = _call(data, options.id)
     if not options.yes:
         plan = _plan(data, call, _span(call, options))
         print("\n".join([*_lines(call, plan), "nothing was changed: with --yes it is cut, and cannot be had back"]))
         return 0
-    try:
-        lock = DataLock(data, "cutting a recording")
-    except LockHeld as error:
-        next_step = "stop the recorder, cut, start it again: calls of the meantime are not recorded"
-        raise CannotCut(error.what, data, next_step) from error
-    with lock:
-        registrar = Registrar(data)
-        try:
-            for settled in settle_cuts(registrar):
-                print(f"a cut of {settled} that had been interrupted was brought to its end", file=sys.stderr)
-            recover(registrar)
-            return _cut(registrar, options, by, reason)
-        finally:
-            registrar.close()
+    return _cut(data, options, by, reason)
 
 
-def _cut(registrar: Registrar, options: CutOptions, by: str, reason: str) -> int:
-    data = registrar.data_dir
+def _cut(data: Path, options: CutOptions, by: str, reason: str) -> int:
     key = ArchiveKey.load_private(data, passphrase_from(os.environ))
+    if perform(data, SETTLE_CUTS, Settle(), by)["settled"]:
+        print("cuts that had been interrupted were brought to their end", file=sys.stderr)
     call = _call(data, options.id)
     span = _span(call, options)
     # Who signs a new version vouches for all of it: what does not hold now would be hidden for ever.
@@ -85,10 +72,21 @@ def _cut(registrar: Registrar, options: CutOptions, by: str, reason: str) -> int
         raise CannotCut(clean(what, 600), call.id, "see `vittne verify`; a recording that fails is not cut")
     plan = _plan(data, call, span)
     print("\n".join(_lines(call, plan)))
-    manifest = cut(registrar, key, call, CutOrder(by, reason, plan))
+    manifest = cut(data, _asked(data, by), key, call, CutOrder(by, reason, plan))
     assert manifest.cut is not None
     print(f"cut: version {manifest.version}, {manifest.cut.records} records kept, the old key is destroyed")
     return 0
+
+
+def _asked(data: Path, by: str) -> Do:
+    """Return what has the recorder do operations; where none runs, they are done here."""
+
+    def do(operation: Operation[Any], order: Order) -> Iterator[str]:
+        said: list[str] = []
+        perform(data, operation, order, by, lambda progress: said.append(progress.words))
+        yield from said
+
+    return do
 
 
 def _plan(data: Path, call: CallRow, span: Span) -> CutPlan:
@@ -164,11 +162,3 @@ def _checked(option: str, text: str) -> str:
     if not 0 < len(text.strip()) <= _TEXT_LIMIT or not text.isprintable():
         raise CannotCut(f"{option} says nothing", clean(text, 60), f"1 to {_TEXT_LIMIT} letters that can be seen")
     return text.strip()
-
-
-def _login() -> str:
-    """Return who sits at the terminal: before sudo, if that was used."""
-    try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"

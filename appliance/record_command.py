@@ -17,6 +17,7 @@ from vittne.appliance.version import VERSION
 
 if TYPE_CHECKING:
     from vittne.appliance.pausedesk import PauseDesk
+    from vittne.appliance.registrar import Registrar
 
 NS: Final = 1_000_000_000
 
@@ -154,7 +155,7 @@ def _live(options: RecordOptions, registrar: Any) -> int:
         hold_back_s=config.hold_back_s,
     )
     try:
-        asyncio.run(supervisor.run(_beside(options, desk)))
+        asyncio.run(supervisor.run(_beside(options, registrar, desk)))
     finally:
         supervisor.close()
     status = supervisor.status
@@ -206,15 +207,19 @@ async def _place(data: Path) -> None:
         structlog.get_logger().error("the test call failed", reason=fault(error))
 
 
-def _beside(options: RecordOptions, desk: PauseDesk) -> Callable[[], Awaitable[None]]:
+def _beside(options: RecordOptions, registrar: Registrar, desk: PauseDesk) -> Callable[[], Awaitable[None]]:
     """Return what runs beside recording: the API, and the test call once a worker is up."""
 
     async def run() -> None:
         from vittne.appliance.api.pauses import DESK, ROUTES  # noqa: PLC0415
         from vittne.appliance.api.server import start_api  # noqa: PLC0415
+        from vittne.appliance.control.server import ControlServer, Operator  # noqa: PLC0415
+        from vittne.appliance.operations import OPERATIONS  # noqa: PLC0415
         from vittne.appliance.pbxlinks import PbxLinks  # noqa: PLC0415
 
         config = options.config
+        control = ControlServer(config.data, Operator(registrar, OPERATIONS))
+        await control.start()
         server = await start_api(config.data, config.api, ROUTES, fill=lambda app: app.__setitem__(DESK, desk))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -223,6 +228,7 @@ def _beside(options: RecordOptions, desk: PauseDesk) -> Callable[[], Awaitable[N
                     tasks.create_task(_place(config.data))
                 await asyncio.Event().wait()
         finally:
+            await control.stop()
             if server is not None:
                 await server.stop()
 

@@ -29,6 +29,7 @@ def recover(registrar: Registrar) -> list[str]:
     A recording without a whole group is dropped with its key: nothing of it was ever acknowledged.
     """
     settle_cuts(registrar)
+    registrar.audit.settle()
     folders = list(registrar.store.unfinished())
     cut = registrar.ledger.cut_bytes
     if not folders and not cut:

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from vittne.appliance.audit import Audit
 from vittne.appliance.seal import events
 from vittne.appliance.seal.finish import finish_recordings
 from vittne.appliance.seal.keys import ArchiveKey, ArchivePublic, KeyStore
 from vittne.appliance.seal.ledger import Ledger, open_ledger
 from vittne.appliance.seal.manifest import CRASH, SEALED, Manifest, SealedPart, SealedStream
+from vittne.appliance.store.audit import AuditTable
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import Store
@@ -77,6 +79,7 @@ class Registrar:
         self.ledger: Ledger = open_ledger(data_dir)
         self.keys = KeyStore(data_dir / "keys.db")
         self.catalogue = Catalogue(data_dir / "catalogue.db")
+        self.audit = Audit(AuditTable(self.catalogue), self.ledger)
         self.run: RunRow | None = None
         self._pauses: dict[str, Pause] = {}  # as they were written last
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
+from vittne.appliance.control.operation import Caller, done_by
 from vittne.appliance.cut import CutOrder, cutting
 from vittne.appliance.cutplan import Span, plan_cut
 from vittne.appliance.opened import open_recording
@@ -102,7 +103,8 @@ def cut_steps(data: Path, begin_ms: int, end_ms: int) -> Iterator[Iterator[str]]
         call = call_of(data)
         with open_recording(data, call.folder, call.id) as opened:
             plan = plan_cut(opened, Span(at(begin_ms), at(end_ms)))
-        yield cutting(registrar, ArchiveKey.load_private(data), call, CutOrder("Ann", "a card was read out", plan))
+        do = done_by(registrar, Caller("Ann"))
+        yield cutting(data, do, ArchiveKey.load_private(data), call, CutOrder("Ann", "a card was read out", plan))
     finally:
         registrar.close()
 

@@ -23,6 +23,8 @@ PAUSED: Final = "pause"
 PAUSE_CHANGED: Final = "pause.change"
 RESUMED: Final = "resume"
 PAUSE_REFUSED: Final = "pause.refuse"
+PLAYED: Final = "play"
+EXPORTED: Final = "export"
 
 MEMBERS: Final[dict[str, frozenset[str]]] = {
     # a run of the recorder; run is the catalogue's number of it
@@ -50,4 +52,7 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     RESUMED: frozenset({"pause", "recs", "by", "to"}),
     # a request that paused nothing, and why
     PAUSE_REFUSED: frozenset({"by", "reason"}),
+    # somebody listened, or took a copy; row is a commitment to the audit trail's row (appliance/audit.py)
+    PLAYED: frozenset({"rec", "row"}),
+    EXPORTED: frozenset({"rec", "row"}),
 }

@@ -68,7 +68,7 @@ class Catalogue:
         """Write calls, replacing what was known of the same ids; all of them or none."""
         if not rows:
             return
-        with self._writing() as connection:
+        with self.writing() as connection:
             _upsert(connection, calls, [_call_values(row) for row in rows])
             for table in (dialogs, streams):
                 for some in _chunks([row.id for row in rows]):
@@ -90,14 +90,14 @@ class Catalogue:
 
     def list_calls(self, search: Search = Search()) -> Iterator[CallRow]:
         """Yield the calls that a search finds, by their start, without holding them all in memory."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             for some in connection.execute(_query(search)).partitions(_CHUNK):
                 yield from _with_children(connection, some)
 
     def get(self, prefix: str) -> CallRow:
         """Return the one call whose id is, or begins with, prefix. Raises NoSuchCall."""
         wanted = prefix.strip().lower()
-        with self._reading() as connection:
+        with self.reading() as connection:
             found = connection.execute(select(calls).where(calls.c.id == wanted)).all()
             if not found and wanted:
                 begins = calls.c.id.startswith(wanted, autoescape=True)
@@ -110,7 +110,7 @@ class Catalogue:
 
     def folders(self) -> Iterator[tuple[str, str, str]]:
         """Yield (id, state, folder) of every call of which something is kept."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             query = select(calls.c.id, calls.c.state, calls.c.folder).where(calls.c.folder != "")
             for row in connection.execute(query):
                 yield row.id, row.state, row.folder
@@ -123,13 +123,13 @@ class Catalogue:
 
     def outcomes(self) -> dict[str, int]:
         """Return the number of calls by outcome; those that go on are under ""."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             query = select(calls.c.outcome, func.count()).group_by(calls.c.outcome).order_by(calls.c.outcome)
             return {str(row.outcome): int(row[1]) for row in connection.execute(query)}
 
     def put_pauses(self, bodies: Sequence[dict[str, Any]]) -> None:
         """Write pauses (Pause.to_json), replacing what was known of the same ids. They outlast a power cut."""
-        with self._writing(lasting=True) as connection:
+        with self.writing(lasting=True) as connection:
             _upsert(
                 connection,
                 pauses,
@@ -146,7 +146,7 @@ class Catalogue:
 
     def get_pause(self, pause_id: str) -> dict[str, Any] | None:
         """Return a pause as it was written last."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             found = connection.execute(select(pauses.c.body).where(pauses.c.id == pause_id)).first()
             return None if found is None else dict(found.body)
 
@@ -161,14 +161,14 @@ class Catalogue:
             query = query.where(pauses.c.ended_us.is_(None))
         if limit is not None:
             query = query.limit(limit)
-        with self._reading() as connection:
+        with self.reading() as connection:
             return [dict(row.body) for row in connection.execute(query)][::-1]
 
     def put_run(self, row: RunRow) -> RunRow:
         """Write a run and return it with its id; one that has an id already is replaced."""
         values = {name: getattr(row, name) for name in RunRow.__slots__ if name != "id"}
         values["source"] = list(row.source)
-        with self._writing() as connection:
+        with self.writing() as connection:
             if row.id is None:
                 key = connection.execute(insert(runs).values(values)).inserted_primary_key
                 assert key is not None
@@ -178,13 +178,13 @@ class Catalogue:
 
     def runs(self) -> list[RunRow]:
         """Return all runs, the first one first."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             found = connection.execute(select(runs).order_by(runs.c.id)).mappings()
             return [RunRow(**{**row, "source": tuple(row["source"])}) for row in found]
 
     def put_unsignalled(self, run: int, rows: Sequence[StreamRow]) -> None:
         """Write the streams of a run that no signalling explains, replacing those written before."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(delete(unsignalled).where(unsignalled.c.run == run))
             values = [{"run": run, "position": n, **_stream_values(row)} for n, row in enumerate(rows)]
             _insert(connection, unsignalled, values)
@@ -194,18 +194,19 @@ class Catalogue:
         query = select(unsignalled).order_by(unsignalled.c.run, unsignalled.c.position)
         if run is not None:
             query = query.where(unsignalled.c.run == run)
-        with self._reading() as connection:
+        with self.reading() as connection:
             return [_stream(row) for row in connection.execute(query)]
 
-    def _reading(self) -> _Transaction:
-        return _Transaction(self._engine, "read", self._where)
+    def reading(self) -> Transaction:
+        """Return a transaction that reads."""
+        return Transaction(self._engine, "read", self._where)
 
-    def _writing(self, lasting: bool = False) -> _Transaction:
+    def writing(self, lasting: bool = False) -> Transaction:
         """Return a transaction. lasting: when it is over it outlasts a power cut; others can be written again."""
-        return _Transaction(self._engine, "write", self._where, lasting)
+        return Transaction(self._engine, "write", self._where, lasting)
 
 
-class _Transaction:
+class Transaction:
     """One transaction; the database's errors leave it as ours."""
 
     def __init__(self, engine: Engine, doing: str, where: str, lasting: bool = False) -> None:

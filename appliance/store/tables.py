@@ -22,7 +22,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD: Final = "0003"  # the last step in migrations/versions
+HEAD: Final = "0007"  # the last step in migrations/versions
 
 metadata: Final = MetaData(
     naming_convention={
@@ -157,4 +157,22 @@ answers: Final = Table(
     Column("content_type", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Index(None, "created_us"),
+)
+
+# Who looked at what, and who changed what. The ledger has a hash of each row: `salt` is what makes it a commitment.
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("via", Text, nullable=False),
+    Column("recording", Text, nullable=False),
+    Column("details", JSON, nullable=False),
+    Column("salt", Text, nullable=False),
+    Column("entry", BigInteger),
+    Index(None, "at_us"),
+    Index(None, "recording"),
+    Index(None, "actor"),
 )

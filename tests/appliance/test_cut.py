@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from builders import Scenario
 from recordings import Recorded, samples_of
+from running import running
 from scenarios import basic, network
 
+from vittne.appliance.control.operation import Caller, done_by
 from vittne.appliance.cut import CutOrder, cut, cutting
 from vittne.appliance.cutplan import CutPlan, Span, plan_cut
 from vittne.appliance.opened import open_recording
@@ -248,19 +250,30 @@ def test_a_span_that_makes_no_sense_is_refused(
     assert (status, words in error) == (1, True)
 
 
-def test_a_recorder_that_runs_is_named_and_what_to_do(vittne: Vittne, plain: Recorded) -> None:
+def test_a_directory_that_another_program_has_stays_as_it_is(vittne: Vittne, plain: Recorded) -> None:
     before = snapshot(plain.data)
-    with DataLock(plain.data, "recording"):
+    with DataLock(plain.data, "reading captures"):
         status, _, error = vittne(
             "cut", plain.call.id, "--from", "+1", "--to", "+2", "--reason", "x", "--yes", "--data", plain.data
         )
 
     assert status == 1
-    assert "(recording, since" in error
-    assert "stop the recorder, cut, start it again" in error
+    assert "(reading captures, since" in error
     assert {path: data for path, data in snapshot(plain.data).items() if path.name != "lock"} == {
         path: data for path, data in before.items() if path.name != "lock"
     }
+
+
+def test_a_recording_is_cut_while_a_recorder_runs(vittne: Vittne, found: Recorded) -> None:
+    options = ("--from", "+1", "--to", "+2", "--reason", "x", "--by", "Ann", "--yes", "--data", found.data)
+    with running(found.data):
+        status, out, error = vittne("cut", found.call.id, *options)
+        assert (status, "cut: version 2" in out) == (0, True), error
+
+    status, out, _ = vittne("verify", found.call.id, "--data", found.data)
+    assert status == 0, out
+    with Catalogue(found.data / "catalogue.db", read_only=True) as catalogue:
+        assert [one["by"] for one in catalogue.get(found.call.id).details["cuts"]] == ["Ann"]
 
 
 def test_a_recording_that_does_not_verify_is_not_signed_anew(vittne: Vittne, found: Recorded) -> None:
@@ -286,7 +299,7 @@ def test_a_new_version_that_is_not_right_is_given_up_before_anything_is_lost(fou
     key = ArchiveKey.load_private(found.data)
 
     with pytest.raises(StoreError, match="packets of the span that was cut are there"):
-        cut(registrar, key, found.call, CutOrder("Ann", "x", plan))
+        cut(found.data, done_by(registrar, Caller("Ann")), key, found.call, CutOrder("Ann", "x", plan))
 
     assert registrar.keys.parts(found.call.id) == [0]
     registrar.close()
@@ -301,7 +314,8 @@ def test_the_next_start_brings_a_cut_to_its_end(vittne: Vittne, found: Recorded,
     recording_id = found.call.id
     registrar = Registrar(found.data)
     key = ArchiveKey.load_private(found.data)
-    for step in cutting(registrar, key, found.call, CutOrder("Ann", "x", plan_of(found, 1, 2))):
+    do = done_by(registrar, Caller("Ann"))
+    for step in cutting(found.data, do, key, found.call, CutOrder("Ann", "x", plan_of(found, 1, 2))):
         if step == "entered in the ledger":
             break
     registrar.close()

@@ -15,6 +15,7 @@ from builders import Scenario
 from hypothesis import given
 from hypothesis import strategies as st
 from recordings import Recorded, correlation, samples_of
+from running import running
 from scenarios import basic, network
 
 from vittne.appliance.frames import Ends, Framer, checksum, place, tcp_frame, udp_frame
@@ -251,7 +252,8 @@ def test_a_call_that_goes_on_is_exported_so_far(recorded: Record, vittne: Vittne
     folder = found.data / found.call.folder
     folder.rename(folder.with_name(f".{folder.name}"))
 
-    status, _, error = vittne("export", found.call.id, "--data", found.data, "-o", tmp_path / "call.wav")
+    with running(found.data):
+        status, _, error = vittne("export", found.call.id, "--data", found.data, "-o", tmp_path / "call.wav")
 
     assert status == 0
     assert "it goes on" in error

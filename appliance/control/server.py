@@ -1,0 +1,163 @@
+"""The recorder's side: operations one after another, each step in turn with everything else that the loop does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import pwd
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from pydantic import ValidationError
+
+from vittne.appliance.control.operation import Caller, Operation, Order, Progress
+from vittne.appliance.control.socket import LINE_LIMIT, SOCKET_FILE, SocketPath, peer_user
+from vittne.appliance.log import fault
+from vittne.appliance.registrar import Registrar
+from vittne.appliance.store.errors import StoreError
+
+log = structlog.get_logger()
+
+_ASK_S: Final = 30.0  # a connection that asks nothing is closed
+_CONNECTIONS: Final = 64
+_NAME_LIMIT: Final = 100
+
+
+class NoSuchOperation(StoreError):
+    """The recorder that runs knows no such operation."""
+
+
+class Operator:
+    """Does operations on the recorder's registrar, one at a time and in order."""
+
+    def __init__(self, registrar: Registrar, operations: Iterable[Operation[Any]]) -> None:
+        self._registrar = registrar
+        self._operations = {operation.name: operation for operation in operations}
+        self._turn = asyncio.Lock()
+
+    async def perform(
+        self, operation: Operation[Any], order: Order, caller: Caller, say: Callable[[Progress], None] = lambda _: None
+    ) -> dict[str, Any]:
+        """Do an operation; return its answer. Raises StoreError. Cancelled, it stays as its last step left it."""
+        async with self._turn:
+            steps = operation.do(self._registrar, order, caller)
+            try:
+                while True:
+                    try:
+                        say(next(steps))
+                    except StopIteration as end:
+                        answer: dict[str, Any] = end.value
+                        return answer
+                    await asyncio.sleep(0)
+            finally:
+                steps.close()
+
+    def named(self, name: str) -> Operation[Any]:
+        """Return an operation. Raises NoSuchOperation."""
+        found = self._operations.get(name)
+        if found is None:
+            raise NoSuchOperation("the recorder knows no such operation", name[:60], "is it of another version?")
+        return found
+
+
+class ControlServer:
+    """Listens on DIR/control.sock between start() and stop()."""
+
+    def __init__(self, data_dir: Path, operator: Operator) -> None:
+        self._data_dir = data_dir
+        self._operator = operator
+        self._server: asyncio.Server | None = None
+        self._open = 0
+
+    async def start(self) -> None:
+        """Begin to listen; the caller holds the directory's lock, so a socket that is there is nobody's."""
+        with contextlib.suppress(FileNotFoundError):
+            (self._data_dir / SOCKET_FILE).unlink()
+        before = os.umask(0o177)
+        try:
+            with SocketPath(self._data_dir) as path:
+                self._server = await asyncio.start_unix_server(self._serve, path, limit=LINE_LIMIT)
+        finally:
+            os.umask(before)
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        if self._server is not None:
+            self._server.close()
+            with contextlib.suppress(FileNotFoundError):
+                (self._data_dir / SOCKET_FILE).unlink()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open += 1
+        try:
+            user = peer_user(writer.get_extra_info("socket"))
+            if user in (0, os.geteuid()) and self._open <= _CONNECTIONS:
+                await self._answer(reader, writer, user)
+        except (ConnectionError, TimeoutError):
+            pass
+        except Exception as error:  # a fault of ours costs this question, never the recorder
+            log.error("an operation failed", reason=fault(error))
+        finally:
+            self._open -= 1
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, user: int) -> None:
+        try:
+            line = await asyncio.wait_for(reader.readline(), _ASK_S)
+        except ValueError:
+            return _say(writer, {"error": ["the question is too long", "", "ask for less at once"]})
+        try:
+            asked = json.loads(line)
+            operation = self._operator.named(str(asked["operation"]))
+            order = operation.order.model_validate_json(json.dumps(asked["order"]))
+            caller = Caller(_name(asked.get("name"), user))
+        except ValidationError as error:
+            return _say(writer, {"error": ["the question is not understood", _words(error), "ask `--help`"]})
+        except StoreError as error:
+            return _say(writer, {"error": [error.what, error.where, error.next_step]})
+        except (ValueError, KeyError, TypeError):
+            return
+        log.info("operation", name=operation.name, user=user)
+        try:
+            answer = await self._operator.perform(operation, order, caller, _teller(writer))
+        except StoreError as error:
+            log.warning("an operation was not done", name=operation.name, reason=error.what)
+            return _say(writer, {"error": [error.what, error.where, error.next_step]})
+        except Exception as error:
+            _say(writer, {"error": [f"a fault in the recorder ({type(error).__name__})", "", "see its log; report it"]})
+            raise
+        _say(writer, {"answer": answer})
+        await writer.drain()
+
+
+def _say(writer: asyncio.StreamWriter, what: dict[str, Any]) -> None:
+    if not writer.is_closing():
+        writer.write(json.dumps(what).encode() + b"\n")
+
+
+def _teller(writer: asyncio.StreamWriter) -> Callable[[Progress], None]:
+    """Return what tells of progress; not oftener than the reader reads."""
+
+    def tell(progress: Progress) -> None:
+        if not writer.is_closing() and writer.transport.get_write_buffer_size() < LINE_LIMIT // 100:
+            _say(writer, {"progress": [progress.done, progress.total, progress.words]})
+
+    return tell
+
+
+def _words(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3])[:300]
+
+
+def _name(said: object, user: int) -> str:
+    """Return what a caller is called: as it says, and by its account where it says nothing."""
+    if isinstance(said, str) and said.isprintable() and 0 < len(said) <= _NAME_LIMIT:
+        return said
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"uid {user}"
