@@ -10,13 +10,12 @@ import hashlib
 import secrets
 from typing import Any, Final
 
-from vittne.appliance.control.operation import Caller
+from vittne.appliance.control.caller import Caller
 from vittne.appliance.seal.canonical import Json, canonical
 from vittne.appliance.seal.ledger import Ledger
 from vittne.appliance.store.audit import AuditRow, AuditTable
 from vittne.appliance.store.times import now_us, rfc3339
 
-SYSTEM: Final = Caller("vittne", "system")  # what the program does by itself
 _SALT_BYTES: Final = 16
 
 

@@ -60,6 +60,10 @@ def parser() -> argparse.ArgumentParser:
     _add_explain(add("explain", _explain, "show a call's signalling as a ladder, and its streams"))
     _add_cut(add("cut", _cut, "cut a span out of a stored recording, because a pause came too late"))
     add("streams", _streams, "list RTP that no signalling explains").add_argument("--json", action="store_true")
+    _add_scrub(add("scrub", _scrub, "read the archive through, or say what the last time found"))
+    _add_audit(add("audit", _audit, "who looked at what, and who changed what"))
+    rebuild = add("rebuild", _rebuild, "write the catalogue anew from the recordings")
+    rebuild.add_argument("--check", action="store_true", help="only say where the two differ")
     words = "make, list and revoke tokens of the API"
     _add_token(commands.add_parser("token", help=words, description=words, allow_abbrev=False), where)
     rules = add("rules", _rules, "show the rules that pause calls, or try them on captures")
@@ -130,6 +134,23 @@ def _add_cut(command: argparse.ArgumentParser) -> None:
     command.add_argument("--party", choices=PARTIES, default="both", help="whose voice goes; default: both")
     command.add_argument("--by", default="", metavar="NAME", help="who; default: the user who is logged in")
     command.add_argument("--yes", action="store_true", help="do it; without, only show what would go")
+
+
+def _add_audit(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--since", type=_time, metavar="TIME", help="then or later, UTC")
+    command.add_argument("--until", type=_time, metavar="TIME", help="before")
+    command.add_argument("--actor", default="", metavar="NAME", help="who")
+    command.add_argument("--recording", default="", metavar="ID", help="of which; the whole id")
+    command.add_argument("--kind", action="append", default=[], metavar="KIND", help="play, export ...; several times")
+    command.add_argument("--limit", type=_count, metavar="N", help="the newest N")
+    command.add_argument("--json", action="store_true", help="one array")
+    command.add_argument("--check", action="store_true", help="hold every row against the ledger")
+
+
+def _add_scrub(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="one object")
+    command.add_argument("--now", action="store_true", help="go on to the end of the cycle, here")
+    command.add_argument("--mb-per-s", type=float, default=0.0, metavar="N", help="with --now; default: all there is")
 
 
 def _add_token(command: argparse.ArgumentParser, where: argparse.ArgumentParser) -> None:
@@ -267,6 +288,32 @@ def _cut(options: argparse.Namespace) -> int:
     names = ("id", "begin", "end", "party", "reason", "by", "yes")
     wanted = cut_command.CutOptions(**{name: getattr(options, name) for name in names})
     return cut_command.run(_data(options), wanted)
+
+
+def _scrub(options: argparse.Namespace) -> int:
+    from vittne.appliance.scrub import command  # noqa: PLC0415
+
+    data = _data(options)
+    return command.now(data, options.mb_per_s) if options.now else command.show(data, options.json)
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from vittne.appliance import audit_command  # noqa: PLC0415
+    from vittne.appliance.store.audit import AuditSearch  # noqa: PLC0415
+
+    data = _data(options)
+    if options.check:
+        return audit_command.check(data)
+    kinds = tuple(options.kind)
+    search = AuditSearch(options.since, options.until, options.actor, options.recording, kinds, options.limit)
+    return audit_command.show(data, search, options.json)
+
+
+def _rebuild(options: argparse.Namespace) -> int:
+    from vittne.appliance import rebuild_command  # noqa: PLC0415
+
+    data = _data(options)
+    return rebuild_command.check(data) if options.check else rebuild_command.run(data)
 
 
 def _token_create(options: argparse.Namespace) -> int:

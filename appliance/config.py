@@ -23,6 +23,7 @@ from vittne.appliance.api.settings import ApiSettings
 from vittne.appliance.datadir import DATA_VARIABLE, DEFAULT_DATA, ConfigError, config_file, read_toml
 from vittne.appliance.pauseconfig import DigitsConfig, PauseConfig
 from vittne.appliance.ruleconfig import RuleConfig
+from vittne.appliance.scrub.settings import ScrubSettings
 from vittne.appliance.triggers.settings import TriggersConfig
 
 _INTERFACE_NAME: Final = 15  # IFNAMSIZ without its zero
@@ -53,6 +54,7 @@ class Config(_Section):
     digits: DigitsConfig = DigitsConfig()
     api: ApiSettings = ApiSettings()
     triggers: TriggersConfig = TriggersConfig()
+    scrub: ScrubSettings = ScrubSettings()
     rules: tuple[RuleConfig, ...] = Field(default=(), strict=False, max_length=256)
 
     @field_validator("rules")

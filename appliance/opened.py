@@ -106,6 +106,17 @@ class OpenedRecording:
             if advance is not None:
                 advance(done, sum(sizes))
 
+    def last_groups(self, count: int) -> Iterator[tuple[bytes, Columns]]:
+        """Yield (plaintext, its records) of the last groups of the last part, the very last one first."""
+        reader = self._readers[-1]
+        offsets = reader.index()
+        for number in reversed(range(max(0, len(offsets) - count), len(offsets))):
+            try:
+                plain = next(reader.groups(number, offsets[number]))
+                yield plain, columns(plain)
+            except (PartDamaged, RecordsDamaged) as error:
+                raise NotPlayable(str(error), self.id, "`vittne verify` says more") from error
+
     def part_of(self, number: int) -> int:
         """Return the number of the part that a group is in, once read() gave it."""
         return self._numbers[self._groups[number].part]

@@ -7,5 +7,6 @@ from typing import Any, Final
 from vittne.appliance.control.operation import Operation
 from vittne.appliance.cut import ENTER_CUT, KEEP_KEYS, SETTLE_CUTS
 from vittne.appliance.looks import LOOK
+from vittne.appliance.scrub.runner import ENTER_SCRUB
 
-OPERATIONS: Final[tuple[Operation[Any], ...]] = (LOOK, SETTLE_CUTS, KEEP_KEYS, ENTER_CUT)
+OPERATIONS: Final[tuple[Operation[Any], ...]] = (ENTER_SCRUB, LOOK, SETTLE_CUTS, KEEP_KEYS, ENTER_CUT)

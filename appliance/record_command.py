@@ -216,6 +216,7 @@ def _beside(options: RecordOptions, registrar: Registrar, desk: PauseDesk) -> Ca
         from vittne.appliance.control.server import ControlServer, Operator  # noqa: PLC0415
         from vittne.appliance.operations import OPERATIONS  # noqa: PLC0415
         from vittne.appliance.pbxlinks import PbxLinks  # noqa: PLC0415
+        from vittne.appliance.scrub.runner import Scrubber  # noqa: PLC0415
 
         config = options.config
         control = ControlServer(config.data, Operator(registrar, OPERATIONS))
@@ -223,6 +224,7 @@ def _beside(options: RecordOptions, registrar: Registrar, desk: PauseDesk) -> Ca
         server = await start_api(config.data, config.api, ROUTES, fill=lambda app: app.__setitem__(DESK, desk))
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(Scrubber(registrar, config.scrub).run())
                 tasks.create_task(PbxLinks(desk, config.triggers.ami, config.triggers.esl).run())
                 if options.test_call:
                     tasks.create_task(_place(config.data))

@@ -8,29 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+
+from vittne.appliance.control.caller import Caller
 
 if TYPE_CHECKING:
     from vittne.appliance.registrar import Registrar
 
-TERMINAL: Final = "terminal"
-API: Final = "api"
+__all__ = ["Caller", "Do", "Operation", "Order", "Progress", "Steps", "done_by"]
 
 
 class Order(BaseModel):
     """What is asked for; the base of every operation's own model."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks. name: of a user or a token, for people; via: TERMINAL or API."""
-
-    name: str
-    via: str = TERMINAL
 
 
 @dataclass(frozen=True, slots=True)

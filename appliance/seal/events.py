@@ -24,6 +24,8 @@ PAUSE_CHANGED: Final = "pause.change"
 RESUMED: Final = "resume"
 PAUSE_REFUSED: Final = "pause.refuse"
 PLAYED: Final = "play"
+DAMAGED: Final = "damage"
+SCRUBBED: Final = "scrub"
 EXPORTED: Final = "export"
 
 MEMBERS: Final[dict[str, frozenset[str]]] = {
@@ -52,6 +54,10 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     RESUMED: frozenset({"pause", "recs", "by", "to"}),
     # a request that paused nothing, and why
     PAUSE_REFUSED: frozenset({"by", "reason"}),
+    # a recording is not as it was sealed, or is gone; without "rec": the ledger itself
+    DAMAGED: frozenset({"rec"}),
+    # the archive was read through
+    SCRUBBED: frozenset({"recordings", "bytes", "damaged"}),
     # somebody listened, or took a copy; row is a commitment to the audit trail's row (appliance/audit.py)
     PLAYED: frozenset({"rec", "row"}),
     EXPORTED: frozenset({"rec", "row"}),

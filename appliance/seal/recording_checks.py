@@ -213,6 +213,17 @@ def _kept(archive: Archive, folder: Path, manifest: Manifest, added: Added, kept
     return f"; of {groups} groups of parts written anew {whole} are proven to be as they were"
 
 
+def wrong_files(folder: Path, manifest: Manifest, advance: Advance) -> str | None:
+    """Say what is wrong with the files in a folder, by size and hash; None when all are as sealed."""
+    try:
+        _files(folder, manifest, advance)
+    except _Wrong as error:
+        return str(error)
+    except OSError as error:
+        return f"the folder cannot be read: {error.strerror}"
+    return None
+
+
 def check_content(archive: Archive, folder: Path, manifest: Manifest) -> str | None:
     """Say what is wrong with the parts in a folder that is not finished yet; None when all is as its manifest says."""
     try:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import pwd
 import socket
+import sqlite3
 import stat
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -170,3 +171,23 @@ def test_a_row_that_a_crash_kept_from_the_ledger_is_entered_at_the_next_start(da
 
     (row,) = audit_of(data)
     assert row.entry is not None
+
+
+def test_a_row_that_was_altered_or_removed_is_found_out(vittne: Vittne, data: Path, tmp_path: Path) -> None:
+    with Catalogue(data / "catalogue.db", read_only=True) as catalogue:
+        (call,) = catalogue.list_calls()
+    for name in ("one", "two"):
+        assert vittne("export", call.id, "-o", tmp_path / f"{name}.wav", "--data", data)[0] == 0
+    assert vittne("audit", "--check", "--data", data)[0] == 0
+    status, out, _ = vittne("audit", "--kind", "export", "--json", "--data", data)
+    assert (status, [row["recording"] for row in json.loads(out)]) == (0, [call.id] * 2)
+
+    with sqlite3.connect(data / "catalogue.db") as database:
+        database.execute("UPDATE audit SET actor = 'somebody else' WHERE entry = (SELECT min(entry) FROM audit)")
+    status, out, _ = vittne("audit", "--check", "--data", data)
+    assert (status, "was altered" in out) == (1, True)
+
+    with sqlite3.connect(data / "catalogue.db") as database:
+        database.execute("DELETE FROM audit WHERE entry = (SELECT min(entry) FROM audit)")
+    status, out, _ = vittne("audit", "--check", "--data", data)
+    assert (status, "has no row: it was removed" in out) == (1, True)

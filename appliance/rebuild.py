@@ -1,0 +1,168 @@
+"""The catalogue written anew from the recordings: what each says of its call is sealed in it (META).
+
+What only the catalogue knew does not come back: calls of which nothing was recorded, tokens, runs, the rows of the
+audit trail. A backup of catalogue.db holds those.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from vittne.appliance.opened import open_recording
+from vittne.appliance.seal import records
+from vittne.appliance.seal.manifest import BadManifest, Manifest, digest, read_manifest
+from vittne.appliance.seal.signing import load_verifier
+from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue, Search
+from vittne.appliance.store.errors import StoreError, explain
+from vittne.appliance.store.files import Store, is_id, sync_path
+from vittne.appliance.store.rows import FINISHED, CallRow, StreamRow
+
+NEW_FILE: Final = "catalogue.new.db"
+_BATCH: Final = 200
+_COMPARED: Final = tuple(name for name in CallRow.__slots__ if name not in ("details", "folder"))
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a recording says of its call. problem: why it says less than it should."""
+
+    row: CallRow
+    problem: str = ""
+
+
+def read_rows(data_dir: Path) -> Iterator[Read]:
+    """Yield the row of every finished recording. Raises StoreError when the archive cannot be read at all."""
+    key = load_verifier(data_dir / "keys")
+    store = Store(data_dir, create=False)
+    try:
+        for folder in store.finished():
+            if not is_id(folder.name):
+                continue
+            place = str(folder.relative_to(data_dir))
+            try:
+                manifest, _ = read_manifest(folder, key)
+            except (BadManifest, StoreError) as error:
+                yield Read(CallRow(folder.name, FINISHED, (), "", "", 0, folder=place), f"the manifest {error}")
+                continue
+            yield _read(data_dir, manifest, place)
+    finally:
+        store.close()
+
+
+def rebuild(data_dir: Path) -> Iterator[Read]:
+    """Write a new catalogue and let it take the old one's place, which is kept as catalogue.before.db.
+
+    The caller holds the directory's lock. Yields what was read. Raises StoreError: then the old one is as it was.
+    """
+    new = data_dir / NEW_FILE
+    _remove(new)
+    catalogue = Catalogue(new)
+    try:
+        rows: list[CallRow] = []
+        for read in read_rows(data_dir):
+            rows.append(read.row)
+            if len(rows) >= _BATCH:
+                catalogue.upsert_calls(rows)
+                rows.clear()
+            yield read
+        catalogue.upsert_calls(rows)
+    finally:
+        catalogue.close()
+    old = data_dir / CATALOGUE_FILE
+    try:
+        if old.exists():
+            _fold(old)
+            os.replace(old, data_dir / "catalogue.before.db")
+        _remove(old)
+        os.replace(new, old)
+    except OSError as error:
+        raise explain(error, "put the new catalogue in place", old) from error
+    sync_path(data_dir)
+
+
+def differences(data_dir: Path) -> Iterator[tuple[str, str]]:
+    """Yield (recording, what differs) between the catalogue and what the recordings say of themselves."""
+    with Catalogue(data_dir / CATALOGUE_FILE, read_only=True) as catalogue:
+        known = {row.id: row for row in catalogue.list_calls(Search(unanswered=True)) if row.folder}
+    for read in read_rows(data_dir):
+        there = known.pop(read.row.id, None)
+        if there is None:
+            yield read.row.id, "not in the catalogue"
+        elif read.problem:
+            yield read.row.id, f"cannot be compared: {read.problem}"
+        else:
+            wrong = [name for name in _COMPARED if getattr(there, name) != getattr(read.row, name)]
+            if wrong:
+                yield read.row.id, f"says something else of {', '.join(wrong)}"
+    for recording, row in known.items():
+        if row.state == FINISHED:
+            yield recording, "in the catalogue, and not on the disk"
+
+
+def _read(data_dir: Path, manifest: Manifest, place: str) -> Read:
+    try:
+        body = _meta(data_dir, manifest, place)
+        meta: dict[str, Any] = json.loads(body)
+        row = CallRow.from_json({**meta, "state": FINISHED})
+    except (StoreError, ValueError, KeyError, TypeError) as error:
+        return Read(_as_the_manifest_says(manifest, place), str(error) or "it says nothing of its call")
+    size = sum(part.size_bytes for part in manifest.parts)
+    return Read(replace(row, folder=place, size_bytes=size, outcome=manifest.outcome))
+
+
+def _meta(data_dir: Path, manifest: Manifest, place: str) -> bytes:
+    """Return the body of the META record that the manifest vouches for; it is near the end of the last part."""
+    if not manifest.meta_sha256:
+        raise ValueError("a crash kept it from saying anything of its call")
+    with open_recording(data_dir, place, manifest.rec) as opened:
+        for plain, rows in opened.last_groups(2):
+            for n in (rows.type == records.META).nonzero()[0]:
+                body = plain[int(rows.offset[n]) : int(rows.offset[n] + rows.length[n])]
+                if digest(body) == manifest.meta_sha256:
+                    return body
+    raise ValueError("what it says of its call is not what the manifest vouches for")
+
+
+def _as_the_manifest_says(manifest: Manifest, place: str) -> CallRow:
+    """Return a row without anybody: when, how long, and what became of it."""
+    begin, end = min(part.from_us for part in manifest.parts), max(part.to_us for part in manifest.parts)
+    streams = tuple(StreamRow("", s.codec, 0, 0, 0, "", "", s.packets, s.stored, begin, end) for s in manifest.streams)
+    return CallRow(
+        manifest.rec,
+        FINISHED,
+        (),
+        "",
+        "",
+        begin,
+        begin,
+        end,
+        outcome=manifest.outcome,
+        outcome_reasons=manifest.outcome_reasons,
+        folder=place,
+        size_bytes=sum(part.size_bytes for part in manifest.parts),
+        streams=streams,
+    )
+
+
+def _fold(path: Path) -> None:
+    """Bring what is in a database's log into its file, as far as it can still be opened."""
+    import sqlite3  # noqa: PLC0415
+
+    with suppress(sqlite3.Error):
+        connection = sqlite3.connect(path)
+        try:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).unlink()
