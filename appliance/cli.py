@@ -69,6 +69,9 @@ def parser() -> argparse.ArgumentParser:
     rules = add("rules", _rules, "show the rules that pause calls, or try them on captures")
     rules.add_argument("--try", nargs="+", default=[], dest="captures", metavar="FILE", help="capture files")
     rules.add_argument("--json", action="store_true", help="one array")
+    words = "time stamps of third parties over the ledger"
+    _add_stamp(commands.add_parser("stamp", help=words, description=words, allow_abbrev=False), where)
+    _add_clock(add("clock", _clock, "show how right this machine's clock is, and was"))
     commands.add_parser("version", help="print the version").set_defaults(command=_version)
     return top
 
@@ -181,6 +184,36 @@ def _add_token(command: argparse.ArgumentParser, where: argparse.ArgumentParser)
     add("list", _token_list, "list tokens").add_argument("--json", action="store_true", help="one array")
     revoke = add("revoke", _token_revoke, "refuse a token from now on")
     revoke.add_argument("id", metavar="ID", help="a token's id, or its first letters")
+
+
+def _add_stamp(command: argparse.ArgumentParser, where: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    def add(name: str, words: str) -> argparse.ArgumentParser:
+        found = actions.add_parser(name, help=words, description=words, parents=[where], allow_abbrev=False)
+        found.set_defaults(command=_stamp, action=name)
+        return found
+
+    for name, words in (("now", "ask for a stamp at once"), ("export", "write requests to be carried to authorities")):
+        asked = add(name, words)
+        asked.add_argument("--authority", action="append", default=[], metavar="NAME", help="only this; several times")
+        if name == "export":
+            asked.add_argument(
+                "-o", "--output", type=Path, default=Path("."), metavar="DIR", help="where to; default: ."
+            )
+    add("import", "take an authority's answer").add_argument("file", type=Path, metavar="FILE.tsr", help="the answer")
+    verify = add("verify", "check stored stamps against checkpoints, certificates and ledger")
+    verify.add_argument("name", nargs="*", metavar="NAME", help="SIZE-AUTHORITY, as list shows it")
+    verify.add_argument("--all", action="store_true", help="all stamps, and that none is missing")
+    verify.add_argument("--ca", type=Path, metavar="FILE", help="believe these certificates (PEM), not the configured")
+    for shown in (add("list", "list stamps"), add("status", "show what is due or late"), verify):
+        shown.add_argument("--json", action="store_true", help="one array")
+
+
+def _add_clock(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--history", action="store_true", help="what the ledger says of it")
+    command.add_argument("--since", type=_time, metavar="TIME", help="with --history: from then on, UTC")
+    command.add_argument("--json", action="store_true", help="one object")
 
 
 def _record(options: argparse.Namespace) -> int:
@@ -343,6 +376,39 @@ def _rules(options: argparse.Namespace) -> int:
     if options.captures:
         return rules_command.dry_run(config, options.captures, options.json)
     return rules_command.show(config, options.json)
+
+
+def _stamp(options: argparse.Namespace) -> int:
+    from vittne.appliance import stamp_command  # noqa: PLC0415
+    from vittne.appliance.config import load  # noqa: PLC0415
+
+    config = load(config_file(options.config))
+    data = _data(options)
+    match options.action:
+        case "now":
+            return stamp_command.now(data, config, options.authority)
+        case "export":
+            return stamp_command.export(data, config, options.authority, options.output)
+        case "import":
+            return stamp_command.take(data, config, options.file)
+        case "list":
+            return stamp_command.list_all(data, options.json)
+        case "status":
+            return stamp_command.status(data, config, options.json)
+    if bool(options.name) == options.all:
+        raise StoreError("nothing to verify", "stamp verify", "give a NAME, or --all")
+    return stamp_command.verify(data, config, options.name, options.ca, options.json)
+
+
+def _clock(options: argparse.Namespace) -> int:
+    from vittne.appliance import clock_command  # noqa: PLC0415
+    from vittne.appliance.config import load  # noqa: PLC0415
+
+    if options.history:
+        return clock_command.history(_data(options), options.since, options.json)
+    if options.since is not None:
+        raise StoreError("there is no past in the present", "clock", "give --since together with --history")
+    return clock_command.show(load(config_file(options.config)), options.json)
 
 
 def _version(_: argparse.Namespace) -> int:

@@ -20,10 +20,12 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from vittne.appliance.api.settings import ApiSettings
+from vittne.appliance.clock.settings import ClockConfig
 from vittne.appliance.datadir import DATA_VARIABLE, DEFAULT_DATA, ConfigError, config_file, read_toml
 from vittne.appliance.pauseconfig import DigitsConfig, PauseConfig
 from vittne.appliance.ruleconfig import RuleConfig
 from vittne.appliance.scrub.settings import ScrubSettings
+from vittne.appliance.stamps.settings import StampsConfig
 from vittne.appliance.triggers.settings import TriggersConfig
 
 _INTERFACE_NAME: Final = 15  # IFNAMSIZ without its zero
@@ -54,6 +56,8 @@ class Config(_Section):
     digits: DigitsConfig = DigitsConfig()
     api: ApiSettings = ApiSettings()
     triggers: TriggersConfig = TriggersConfig()
+    stamps: StampsConfig = StampsConfig()
+    clock: ClockConfig = ClockConfig()
     scrub: ScrubSettings = ScrubSettings()
     rules: tuple[RuleConfig, ...] = Field(default=(), strict=False, max_length=256)
 
@@ -117,7 +121,9 @@ def _explained(error: dict[str, Any], where: str) -> ConfigError:
     if error["type"] == "extra_forbidden":
         return ConfigError(f"{key}: there is no such key", where, f"the keys are {', '.join(_keys())}")
     expected = str(error["msg"]).removeprefix("Value error, ")
-    given = "" if error["type"] == "missing" else f", not {_short(error.get('input'))}"
+    # What may hold a password is not told back: errors are mailed and logged.
+    is_told = error["type"] != "missing" and "password" not in expected
+    given = f", not {_short(error.get('input'))}" if is_told else ""
     return ConfigError(f"{key}: {expected[:1].lower()}{expected[1:]}{given}", where, f"mend {key}")
 
 

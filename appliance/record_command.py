@@ -208,17 +208,22 @@ async def _place(data: Path) -> None:
 
 
 def _beside(options: RecordOptions, registrar: Registrar, desk: PauseDesk) -> Callable[[], Awaitable[None]]:
-    """Return what runs beside recording: the API, and the test call once a worker is up."""
+    """Return what runs beside recording: API, PBX links, clock and time stamps, the test call once a worker is up."""
 
     async def run() -> None:
         from vittne.appliance.api.pauses import DESK, ROUTES  # noqa: PLC0415
         from vittne.appliance.api.server import start_api  # noqa: PLC0415
+        from vittne.appliance.clock.watch import ClockWatch  # noqa: PLC0415
         from vittne.appliance.control.server import ControlServer, Operator  # noqa: PLC0415
         from vittne.appliance.operations import OPERATIONS  # noqa: PLC0415
         from vittne.appliance.pbxlinks import PbxLinks  # noqa: PLC0415
         from vittne.appliance.scrub.runner import Scrubber  # noqa: PLC0415
+        from vittne.appliance.stamps.stamper import Stamper  # noqa: PLC0415
 
         config = options.config
+        watch = ClockWatch(registrar, config.clock)
+        registrar.clock = watch.for_manifest
+        stamper = Stamper(registrar, config.stamps, clocks_apart_us=int(config.clock.max_error_ms * 1000))
         control = ControlServer(config.data, Operator(registrar, OPERATIONS))
         await control.start()
         server = await start_api(config.data, config.api, ROUTES, fill=lambda app: app.__setitem__(DESK, desk))
@@ -226,6 +231,8 @@ def _beside(options: RecordOptions, registrar: Registrar, desk: PauseDesk) -> Ca
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(Scrubber(registrar, config.scrub).run())
                 tasks.create_task(PbxLinks(desk, config.triggers.ami, config.triggers.esl).run())
+                tasks.create_task(watch.run())
+                tasks.create_task(stamper.run())
                 if options.test_call:
                     tasks.create_task(_place(config.data))
                 await asyncio.Event().wait()

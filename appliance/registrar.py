@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from vittne.appliance.audit import Audit
 from vittne.appliance.seal import events
+from vittne.appliance.seal.canonical import Json
 from vittne.appliance.seal.finish import finish_recordings
 from vittne.appliance.seal.keys import ArchiveKey, ArchivePublic, KeyStore
 from vittne.appliance.seal.ledger import Ledger, open_ledger
@@ -81,6 +82,8 @@ class Registrar:
         self.catalogue = Catalogue(data_dir / "catalogue.db")
         self.audit = Audit(AuditTable(self.catalogue), self.ledger)
         self.run: RunRow | None = None
+        # what a recording that ends now says of the clock; nothing while nobody watches it
+        self.clock: Callable[[], Mapping[str, Json]] = dict
         self._pauses: dict[str, Pause] = {}  # as they were written last
 
     def _archive_key(self) -> ArchivePublic:
@@ -151,6 +154,8 @@ class Registrar:
 
     def close_calls(self, calls: Sequence[CallClosed]) -> None:
         """Seal what is to be kept, remove what is not, and enter all of it in catalogue and ledger."""
+        clock = dict(self.clock())
+        calls = [replace(call, clock=clock) if clock and not call.clock else call for call in calls]
         self._discard([call for call in calls if call.folder and not call.keep])
         kept = [call for call in calls if call.folder and call.keep]
         ready = [(self._hidden(call), manifest_of(call)) for call in kept]

@@ -19,6 +19,7 @@ from vittne.capture.slab import SlabRing
 
 SLAB_BYTES: Final = 256 << 20
 GATHER_BYTES: Final = 96 << 20
+CAPTURE_FILE: Final = "capture-file"  # times are whoever's who made the file: nothing is known of that clock
 _COMMIT_FRAMES: Final = 400_000
 _NEVER: Final = 1 << 61
 
@@ -55,6 +56,7 @@ class FileRun:
     ) -> None:
         self._slab = SlabRing(slab_bytes)
         self._registrar = registrar
+        registrar.clock = lambda: {"source": CAPTURE_FILE}
         self._pipeline = Pipeline(settings)
         self._recorder = Recorder(self._pipeline, registrar.store, registrar.public, registrar, GATHER_BYTES, part_ns)
         self._held: deque[Block] = deque()

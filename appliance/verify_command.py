@@ -40,9 +40,9 @@ def run(data_dir: Path, prefix: str | None, as_json: bool) -> int:
             verdicts = [verify(data_dir, _whole_id(data_dir, prefix), progress=advance)]
         if as_json:
             told = list(verdicts)
-            sys.stdout.writelines(json_array(_as_json(verdict) for verdict in told))
-            return _status(told)
-        return _status(list(_printed(verdicts, whole=prefix is not None)))
+            sys.stdout.writelines(json_array(verdict_json(verdict) for verdict in told))
+            return exit_status(told)
+        return exit_status(list(_printed(verdicts, whole=prefix is not None)))
 
 
 def _printed(verdicts: Iterable[Verdict], whole: bool) -> Iterator[Verdict]:
@@ -54,7 +54,7 @@ def _printed(verdicts: Iterable[Verdict], whole: bool) -> Iterator[Verdict]:
         found += not is_archive
         good += verdict.ok and not is_archive
         unchecked += any(check.result == UNCHECKED for check in verdict.checks)
-        sys.stdout.write("\n".join(_lines(verdict, whole or is_archive)) + "\n")
+        sys.stdout.write("\n".join(verdict_lines(verdict, whole or is_archive)) + "\n")
         yield verdict
     if not whole:
         bad = found - good
@@ -64,7 +64,7 @@ def _printed(verdicts: Iterable[Verdict], whole: bool) -> Iterator[Verdict]:
         print(painted("not everything could be checked: the lines above say what, and why", YELLOW))
 
 
-def _lines(verdict: Verdict, whole: bool) -> list[str]:
+def verdict_lines(verdict: Verdict, whole: bool) -> list[str]:
     """Return a verdict's lines. whole: every check; else only what does not hold."""
     result = next((r for r in (FAILS, UNCHECKED) if any(c.result == r for c in verdict.checks)), HOLDS)
     head = f"{verdict.subject}  {painted(_WORDS[result], _COLOURS[result])}"
@@ -77,7 +77,8 @@ def _lines(verdict: Verdict, whole: bool) -> list[str]:
     ]
 
 
-def _status(verdicts: list[Verdict]) -> int:
+def exit_status(verdicts: list[Verdict]) -> int:
+    """Return what a command ends with that found these."""
     if not all(verdict.ok for verdict in verdicts):
         return SOMETHING_FAILS
     if any(check.result == UNCHECKED for verdict in verdicts for check in verdict.checks):
@@ -85,7 +86,8 @@ def _status(verdicts: list[Verdict]) -> int:
     return ALL_HOLDS
 
 
-def _as_json(verdict: Verdict) -> dict[str, Any]:
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict for programs."""
     checks = [{"name": c.name, "result": c.result, "words": c.words} for c in verdict.checks]
     return {"subject": verdict.subject, "ok": verdict.ok, "checks": checks}
 

@@ -23,6 +23,7 @@ PAUSED: Final = "pause"
 PAUSE_CHANGED: Final = "pause.change"
 RESUMED: Final = "resume"
 PAUSE_REFUSED: Final = "pause.refuse"
+STAMP: Final = "stamp"
 PLAYED: Final = "play"
 DAMAGED: Final = "damage"
 SCRUBBED: Final = "scrub"
@@ -36,7 +37,14 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     CRASH: frozenset({"run", "cut", "recordings"}),
     # nothing was recorded from..to (RFC 3339); rec when it is about one recording only
     GAP: frozenset({"rec", "from", "to", "reason", "packets"}),
-    CLOCK: frozenset({"step_us"}),
+    # what the clock says of itself, hourly and when that changes; source and reason are words of ours.
+    # worst_error_us: the greatest max_error_us since the entry before, while synchronised
+    CLOCK: frozenset(
+        {
+            *("step_us", "source", "synchronised", "offset_us", "max_error_us", "worst_error_us"),
+            *("stratum", "tai_s", "reason"),
+        }
+    ),
     # a part was begun; capsule is SHA-256 of its key's capsule, in hex
     OPENED: frozenset({"rec", "part", "capsule"}),
     # a recording was finished; manifest is SHA-256 of manifest.json, in hex
@@ -54,6 +62,8 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     RESUMED: frozenset({"pause", "recs", "by", "to"}),
     # a request that paused nothing, and why
     PAUSE_REFUSED: frozenset({"by", "reason"}),
+    # a third party's token over the checkpoint with so many entries; token is its SHA-256, in hex
+    STAMP: frozenset({"authority", "size", "token"}),
     # a recording is not as it was sealed, or is gone; without "rec": the ledger itself
     DAMAGED: frozenset({"rec"}),
     # the archive was read through

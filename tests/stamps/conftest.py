@@ -1,0 +1,61 @@
+"""A ledger with something in it, and authorities that are made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from rig.authority import Authority
+
+from vittne.appliance.__main__ import run
+from vittne.appliance.registrar import Registrar
+from vittne.appliance.store.times import now_us
+
+Vittne = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="session")
+def tsa(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority whose tokens both programs accept."""
+    return Authority(tmp_path_factory.mktemp("tsa"))
+
+
+@pytest.fixture(scope="session")
+def chained(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """One that puts its chain into tokens, unsorted: the library refuses them and openssl does not."""
+    return Authority(tmp_path_factory.mktemp("chained"), chained=True)
+
+
+@pytest.fixture
+def registrar(tmp_path: Path) -> Iterator[Registrar]:
+    """The books of a recorder that has begun a run."""
+    found = Registrar(tmp_path / "data")
+    found.begin_run(["test"], now_us(), "test")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data directory that nobody writes, with two entries in its ledger."""
+    found = Registrar(tmp_path / "data")
+    found.begin_run(["test"], now_us(), "test")
+    found.end_run()
+    found.close()
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def vittne(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Vittne:
+    """Runs a command line; returns exit status, standard output, standard error."""
+    for name in ("VITTNE_DATA", "VITTNE_CONFIG", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def command(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = run([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return command
