@@ -10,7 +10,7 @@ from typing import Any
 
 from vittne.appliance.audit import commitment
 from vittne.appliance.seal.canonical import Json
-from vittne.appliance.seal.ledger import read_entry, scan_ledger
+from vittne.appliance.seal.scan import read_entry, scan_ledger
 from vittne.appliance.seal.signing import load_verifier
 from vittne.appliance.show import json_array
 from vittne.appliance.store.audit import AuditRow, AuditSearch, AuditTable

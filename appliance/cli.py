@@ -66,6 +66,8 @@ def parser() -> argparse.ArgumentParser:
     rebuild.add_argument("--check", action="store_true", help="only say where the two differ")
     words = "make, list and revoke tokens of the API"
     _add_token(commands.add_parser("token", help=words, description=words, allow_abbrev=False), where)
+    words = "what the ledger says, and proofs of it"
+    _add_ledger(commands.add_parser("ledger", help=words, description=words, allow_abbrev=False), where)
     rules = add("rules", _rules, "show the rules that pause calls, or try them on captures")
     rules.add_argument("--try", nargs="+", default=[], dest="captures", metavar="FILE", help="capture files")
     rules.add_argument("--json", action="store_true", help="one array")
@@ -214,6 +216,30 @@ def _add_clock(command: argparse.ArgumentParser) -> None:
     command.add_argument("--history", action="store_true", help="what the ledger says of it")
     command.add_argument("--since", type=_time, metavar="TIME", help="with --history: from then on, UTC")
     command.add_argument("--json", action="store_true", help="one object")
+
+
+def _add_ledger(command: argparse.ArgumentParser, where: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    def add(name: str, run: Command, words: str) -> argparse.ArgumentParser:
+        found = actions.add_parser(name, help=words, description=words, parents=[where], allow_abbrev=False)
+        found.set_defaults(command=run)
+        return found
+
+    add("show", _ledger_show, "size, root, checkpoint and key").add_argument("--json", action="store_true")
+    listed = add("list", _ledger_list, "list entries, the oldest first")
+    listed.add_argument("--since", type=_time, metavar="TIME", help="entered then or later: 2026-01-31[T12:00], UTC")
+    listed.add_argument("--until", type=_time, metavar="TIME", help="entered before")
+    listed.add_argument("--type", default="", metavar="T", help="such as rec.seal")
+    listed.add_argument("--json", action="store_true", help="one array, an element an entry")
+    prove = add("prove", _ledger_prove, "prove that an entry is in the ledger, as a tlog-proof")
+    which = prove.add_mutually_exclusive_group(required=True)
+    which.add_argument("index", metavar="INDEX", nargs="?", type=_index, help="an entry, counted from 0")
+    which.add_argument("--recording", default="", metavar="ID", help="the entry of a recording's manifest that counts")
+    prove.add_argument("-o", "--output", default="", metavar="FILE", help="where to; default: standard output")
+    kept = add("consistency", _ledger_consistency, "whether the ledger contains the one that somebody kept")
+    kept.add_argument("checkpoint", type=Path, metavar="OLD_CHECKPOINT_FILE", help="a copy of ledger/checkpoint")
+    add("check", _ledger_check, "read every entry and every tile through")
 
 
 def _record(options: argparse.Namespace) -> int:
@@ -368,6 +394,37 @@ def _token_revoke(options: argparse.Namespace) -> int:
     return token_command.revoke(_data(options), options.id)
 
 
+def _ledger_show(options: argparse.Namespace) -> int:
+    from vittne.appliance import ledger_command  # noqa: PLC0415
+
+    return ledger_command.show(_data(options), options.json)
+
+
+def _ledger_list(options: argparse.Namespace) -> int:
+    from vittne.appliance import ledger_command  # noqa: PLC0415
+
+    listing = ledger_command.Listing(options.since, options.until, options.type, options.json)
+    return ledger_command.list_entries(_data(options), listing)
+
+
+def _ledger_prove(options: argparse.Namespace) -> int:
+    from vittne.appliance import ledger_command  # noqa: PLC0415
+
+    return ledger_command.prove(_data(options), options.index, options.recording, options.output)
+
+
+def _ledger_consistency(options: argparse.Namespace) -> int:
+    from vittne.appliance import ledger_command  # noqa: PLC0415
+
+    return ledger_command.consistency(_data(options), options.checkpoint)
+
+
+def _ledger_check(options: argparse.Namespace) -> int:
+    from vittne.appliance import ledger_command  # noqa: PLC0415
+
+    return ledger_command.check(_data(options))
+
+
 def _rules(options: argparse.Namespace) -> int:
     from vittne.appliance import rules_command  # noqa: PLC0415
     from vittne.appliance.config import load  # noqa: PLC0415
@@ -447,6 +504,13 @@ def _time(text: str) -> int:
 def _count(text: str) -> int:
     number = int(text)
     if number < 1:
+        raise ValueError
+    return number
+
+
+def _index(text: str) -> int:
+    number = int(text)
+    if number < 0:
         raise ValueError
     return number
 

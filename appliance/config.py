@@ -27,6 +27,7 @@ from vittne.appliance.ruleconfig import RuleConfig
 from vittne.appliance.scrub.settings import ScrubSettings
 from vittne.appliance.stamps.settings import StampsConfig
 from vittne.appliance.triggers.settings import TriggersConfig
+from vittne.appliance.witness.settings import LedgerConfig
 
 _INTERFACE_NAME: Final = 15  # IFNAMSIZ without its zero
 
@@ -59,6 +60,7 @@ class Config(_Section):
     stamps: StampsConfig = StampsConfig()
     clock: ClockConfig = ClockConfig()
     scrub: ScrubSettings = ScrubSettings()
+    ledger: LedgerConfig = LedgerConfig()
     rules: tuple[RuleConfig, ...] = Field(default=(), strict=False, max_length=256)
 
     @field_validator("rules")

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from vittne.appliance.control.operation import Caller, Do, Operation, Order, Progress, Steps
 from vittne.appliance.registrar import PartOpened, Registrar
 from vittne.appliance.seal import events, records
-from vittne.appliance.seal.history import read_history
+from vittne.appliance.seal.history import history_of
 from vittne.appliance.seal.keys import ArchiveKey, KeyStore, make_capsule, open_capsule
 from vittne.appliance.seal.manifest import (
     MANIFEST_FILE,
@@ -214,7 +214,8 @@ def settle_cuts(registrar: Registrar) -> list[str]:
     staged = list(registrar.store.staged())
     if not staged:
         return []
-    history, _ = read_history(registrar.data_dir / "ledger", registrar.ledger.key.verifier)
+    wanted = [finished_name(folder).name for folder in staged]
+    history = history_of(registrar.data_dir / "ledger", registrar.ledger.key.verifier, wanted)
     settled = []
     for folder in staged:
         finished = finished_name(folder)

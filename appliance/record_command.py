@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,8 +15,7 @@ from vittne.appliance.store.errors import StoreError
 from vittne.appliance.version import VERSION
 
 if TYPE_CHECKING:
-    from vittne.appliance.pausedesk import PauseDesk
-    from vittne.appliance.registrar import Registrar
+    pass
 
 NS: Final = 1_000_000_000
 
@@ -111,6 +109,7 @@ def _live(options: RecordOptions, registrar: Any) -> int:
     import structlog  # noqa: PLC0415
 
     from vittne.appliance import log as logging  # noqa: PLC0415
+    from vittne.appliance.beside import beside  # noqa: PLC0415
     from vittne.appliance.pausedesk import PauseDesk  # noqa: PLC0415
     from vittne.appliance.store.times import now_us  # noqa: PLC0415
     from vittne.appliance.supervisor import LiveSettings, Supervisor  # noqa: PLC0415
@@ -155,7 +154,7 @@ def _live(options: RecordOptions, registrar: Any) -> int:
         hold_back_s=config.hold_back_s,
     )
     try:
-        asyncio.run(supervisor.run(_beside(options, registrar, desk)))
+        asyncio.run(supervisor.run(beside(config, registrar, desk, options.test_call)))
     finally:
         supervisor.close()
     status = supervisor.status
@@ -192,53 +191,3 @@ def _ring_size(options: RecordOptions, name: str) -> Any:
         hold_back_s=config.hold_back_s,
         commit_s=config.commit_s,
     )
-
-
-async def _place(data: Path) -> None:
-    """Place the test call; whatever becomes of it, recording and API go on."""
-    import structlog  # noqa: PLC0415
-
-    from vittne.appliance.log import fault  # noqa: PLC0415
-    from vittne.appliance.testcall import place_and_explain  # noqa: PLC0415
-
-    try:
-        await place_and_explain(data)
-    except Exception as error:
-        structlog.get_logger().error("the test call failed", reason=fault(error))
-
-
-def _beside(options: RecordOptions, registrar: Registrar, desk: PauseDesk) -> Callable[[], Awaitable[None]]:
-    """Return what runs beside recording: API, PBX links, clock and time stamps, the test call once a worker is up."""
-
-    async def run() -> None:
-        from vittne.appliance.api.pauses import DESK, ROUTES  # noqa: PLC0415
-        from vittne.appliance.api.server import start_api  # noqa: PLC0415
-        from vittne.appliance.clock.watch import ClockWatch  # noqa: PLC0415
-        from vittne.appliance.control.server import ControlServer, Operator  # noqa: PLC0415
-        from vittne.appliance.operations import OPERATIONS  # noqa: PLC0415
-        from vittne.appliance.pbxlinks import PbxLinks  # noqa: PLC0415
-        from vittne.appliance.scrub.runner import Scrubber  # noqa: PLC0415
-        from vittne.appliance.stamps.stamper import Stamper  # noqa: PLC0415
-
-        config = options.config
-        watch = ClockWatch(registrar, config.clock)
-        registrar.clock = watch.for_manifest
-        stamper = Stamper(registrar, config.stamps, clocks_apart_us=int(config.clock.max_error_ms * 1000))
-        control = ControlServer(config.data, Operator(registrar, OPERATIONS))
-        await control.start()
-        server = await start_api(config.data, config.api, ROUTES, fill=lambda app: app.__setitem__(DESK, desk))
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(Scrubber(registrar, config.scrub).run())
-                tasks.create_task(PbxLinks(desk, config.triggers.ami, config.triggers.esl).run())
-                tasks.create_task(watch.run())
-                tasks.create_task(stamper.run())
-                if options.test_call:
-                    tasks.create_task(_place(config.data))
-                await asyncio.Event().wait()
-        finally:
-            await control.stop()
-            if server is not None:
-                await server.stop()
-
-    return run

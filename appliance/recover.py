@@ -11,7 +11,7 @@ from vittne.appliance.recorder import part_closed
 from vittne.appliance.registrar import CallClosed, Registrar
 from vittne.appliance.seal import events
 from vittne.appliance.seal.finish import only_to_rename
-from vittne.appliance.seal.history import read_history
+from vittne.appliance.seal.history import history_of
 from vittne.appliance.seal.manifest import BadManifest, read_manifest
 from vittne.appliance.seal.part import scan_whole_groups, summarise, truncate_to
 from vittne.appliance.store.catalogue import NoSuchCall
@@ -35,7 +35,8 @@ def recover(registrar: Registrar) -> list[str]:
     if not folders and not cut:
         _settle_rows(registrar)
         return []
-    history, _ = read_history(registrar.data_dir / "ledger", registrar.ledger.key.verifier)
+    wanted = [recording_of(folder) for folder in folders]
+    history = history_of(registrar.data_dir / "ledger", registrar.ledger.key.verifier, wanted)
     sealed = [folder for folder in folders if only_to_rename(folder, history)]
     registrar.store.finish(sealed)
     closed = [found for folder in folders if folder not in sealed and (found := _close(registrar, folder)) is not None]

@@ -24,6 +24,7 @@ RESULTS: Final = HERE / "results"
 SMALL: Final = (
     (("bench_link.py",), False),
     (("bench_seal.py", "{folder}", "50"), False),
+    (("bench_ledger.py", "--folder", "{folder}"), False),
     (("bench_ring.py", "--calls", "400", "--rate", "50000", "--seconds", "3", "--hold-back", "1"), True),
     (("bench_record.py", "--folder", "{folder}"), False),
     (("bench_live.py", "--folder", "{folder}"), True),

@@ -24,6 +24,7 @@ from vittne.appliance.seal import events
 from vittne.appliance.stamps.settings import AuthoritySettings
 from vittne.appliance.store.rows import CallRow, StreamRow
 from vittne.appliance.triggers.settings import AmiSettings, EslSettings
+from vittne.appliance.witness.settings import DirectorySettings, MailSettings, SyslogSettings, WitnessSettings
 from vittne.capture.layers import Fate
 from vittne.capture.pipeline import Settings
 from vittne.capture.rules import Rule
@@ -47,7 +48,10 @@ AUDITOR: Final = (ROOT / "docs/auditor.md").read_text()
 OPERATOR: Final = (ROOT / "docs/operator.md").read_text()
 INTEGRATOR: Final = (ROOT / "docs/integrator.md").read_text()
 
-TABLES: Final[tuple[type[BaseModel], ...]] = (RuleConfig, AmiSettings, EslSettings, AuthoritySettings)
+TABLES: Final[list[type[BaseModel]]] = [
+    *(RuleConfig, AmiSettings, EslSettings, AuthoritySettings),
+    *(SyslogSettings, MailSettings, DirectorySettings, WitnessSettings),
+]
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vittne.appliance.seal import events
-from vittne.appliance.seal.ledger import read_entry, scan_ledger
+from vittne.appliance.seal.scan import read_entry, scan_ledger
 from vittne.appliance.seal.signing import VerifyKey
 from vittne.appliance.store.times import from_rfc3339
 

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 Json: TypeAlias = "bool | int | str | Sequence[Json] | Mapping[str, Json] | None"
 
 _SAFE: Final = 2**53 - 1  # larger ones are not the same number in every reader (RFC 7493 section 2.2)
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 class NotCanonical(ValueError):
@@ -28,8 +29,7 @@ def canonical(value: Json) -> bytes:
     _check(value)
     # json escapes exactly what RFC 8785 section 3.2.2.2 wants, in lower case; ASCII names sort the same in
     # code points (json) and in UTF-16 units (the RFC).
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return text.encode()  # a lone surrogate ends here, as UnicodeEncodeError: a ValueError
+    return _ENCODER.encode(value).encode()  # a lone surrogate ends here, as UnicodeEncodeError: a ValueError
 
 
 def parse(data: bytes) -> Json:
@@ -45,19 +45,23 @@ def parse(data: bytes) -> Json:
 
 
 def _check(value: Json) -> None:
+    if isinstance(value, str):
+        return
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if not (isinstance(name, str) and name.isascii()):
+                raise ValueError("names must be ASCII text")
+            if not isinstance(item, str):
+                _check(item)
+        return
     match value:
-        case None | bool() | str():
+        case None | bool():
             return
         case int():
             if abs(value) > _SAFE:
                 raise ValueError("a number must be below 2**53")
         case list() | tuple():
             for item in value:
-                _check(item)
-        case dict():
-            for name, item in value.items():
-                if not (isinstance(name, str) and name.isascii()):
-                    raise ValueError("names must be ASCII text")
                 _check(item)
         case _:
             raise ValueError(f"{type(value).__name__} has no canonical form here")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vittne.appliance.seal import events
-from vittne.appliance.seal.ledger import Scan, read_entry, scan_ledger
+from vittne.appliance.seal.ledgerview import LedgerView
+from vittne.appliance.seal.scan import Scan, read_entry, scan_ledger
 from vittne.appliance.seal.signing import VerifyKey
 
 
@@ -58,6 +60,30 @@ class History:
                 self.erased[recording] = str(event["at"])
         except (ValueError, KeyError, RecursionError):
             return
+
+
+def history_of(directory: Path, key: VerifyKey, recordings: Collection[str]) -> History:
+    """Return what the ledger says of a few recordings: read backwards until each was begun, so that a start need
+    not read all of it. Every entry is proven to be under the signed root. Raises LedgerDamaged, StoreError.
+    """
+    view = LedgerView(directory, key)
+    wanted = {recording: f'"rec":"{recording}"'.encode() for recording in recordings}
+    found = []
+    for index, entry in view.backwards():
+        if not wanted:
+            break
+        named = next((recording for recording, mark in wanted.items() if mark in entry), None)
+        if named is None:
+            continue
+        view.see_proven(index)
+        found.append((index, entry))
+        event = read_entry(entry)
+        if event["t"] == events.OPENED and event.get("part") == 0:
+            del wanted[named]
+    history = History()
+    for index, entry in reversed(found):
+        history.visit(index, entry)
+    return history
 
 
 def read_history(directory: Path, key: VerifyKey) -> tuple[History, Scan]:

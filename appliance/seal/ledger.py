@@ -1,86 +1,96 @@
-"""The ledger: an append-only Merkle log of what happened to recordings.
+"""The ledger: an append-only Merkle log of what happened to recordings. Its one writer.
 
-    DIR/ledger/entries     one entry a line, canonical JSON; the line without its newline is the leaf's data
-    DIR/ledger/checkpoint  signed note: number of entries and their root (RFC 6962, C2SP tlog-checkpoint)
+    DIR/ledger/journal               the newest entries, with a signed checkpoint behind those of each flush
+    DIR/ledger/tile/, checkpoint     the log as C2SP tlog-tiles has it, for anybody's reader; a little behind
+    DIR/keys/ledger.head             newest size and root, remembered elsewhere
 
-An entry counts once a signed checkpoint covers it. flush() makes entries durable before it signs, so a
-crash leaves at most a tail that nobody was told of; it is cut at the next start, and never signed: whoever
-can write the file but has not the key can add nothing. What a checkpoint covers must be there to the byte.
-Act on an event (rename a folder, answer a request) only after flush() returned.
+flush() makes entries last with one write and one sync: act on an event (rename a folder, answer a request) only
+after it returned. What a crash leaves behind the last signed checkpoint nobody was told of; it is cut at the next
+start, and never signed: whoever can write the files but has not the key can add nothing.
+
+Opening reads the tiles at the right edge and the journal, however long the ledger is; scan.py reads all of it.
+The steps are generators that name each write, sync and rename: a test dies at every one of them.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
+from vittne.appliance.seal import ledgerstate
 from vittne.appliance.seal.canonical import Json, canonical
+from vittne.appliance.seal.edge import edge_tree
 from vittne.appliance.seal.events import MEMBERS
-from vittne.appliance.seal.merkle import EMPTY_ROOT, GrowingTree
-from vittne.appliance.seal.note import NOTE_LIMIT, BadNote, Checkpoint, open_checkpoint, sign_note
-from vittne.appliance.seal.signing import KEY_FILE, SigningKey, VerifyKey, load_key, new_key, save_key
-from vittne.appliance.store.errors import StoreError, explain
+from vittne.appliance.seal.journal import ENTRY_LIMIT, JOURNAL_FILE, flushed, header
+from vittne.appliance.seal.ledgerfiles import HeadWriter, JournalWriter
+from vittne.appliance.seal.ledgerstate import CHECKPOINT_FILE, COSIGNED_FILE, head_path, padded_head, read_state
+from vittne.appliance.seal.merkle import EMPTY_ROOT, HASH_BYTES, TILE_WIDTH
+from vittne.appliance.seal.note import Checkpoint, sign_note
+from vittne.appliance.seal.signing import KEY_FILE, SigningKey, load_key, new_key, save_key
+from vittne.appliance.seal.tiles import ENTRIES, TILE_FOLDER, LedgerDamaged, TileWriter, bundle
+from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import write_atomically
 from vittne.appliance.store.times import now_us, rfc3339
 
-ENTRIES_FILE: Final = "entries"
-CHECKPOINT_FILE: Final = "checkpoint"
-ENTRY_LIMIT: Final = 16_384  # bytes; the longest that we write has some 300
+__all__ = ["Ledger", "LedgerDamaged", "open_ledger"]
 
-Visitor = Callable[[int, bytes], None]
-
-
-class LedgerDamaged(StoreError):
-    """Ledger and signed checkpoint disagree: shortened, altered, rewritten or gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """What reading a ledger through gave: all of it was in order."""
-
-    checkpoint: Checkpoint
-    tree: GrowingTree
-    covered_bytes: int  # the part of the file that the checkpoint covers
-    tail_bytes: int  # after it: entries not yet signed, or left by a crash
+_BETWEEN_S: Final = 1.0  # at least so long between checkpoints that are published because bundles fill
+_ALLOWED: Final = {kind: members | {"t"} for kind, members in MEMBERS.items()}
 
 
 class Ledger:
     """The one writer's view. record() is cheap and only remembers, flush() makes it last."""
 
     def __init__(self, directory: Path, key: SigningKey) -> None:
-        """Open a ledger and re-hash it, 2 us an entry. Raises LedgerDamaged, StoreError.
+        """Open a ledger, bring its public files up and begin its journal anew. Raises LedgerDamaged, StoreError.
 
         cut_bytes afterwards is what a crash had left behind the last checkpoint: it was removed.
         """
-        self._entries = directory / ENTRIES_FILE
-        self._checkpoint_path = directory / CHECKPOINT_FILE
+        self.directory = directory
         self.key = key
-        scan = scan_ledger(directory, key.verifier)
-        self.checkpoint = scan.checkpoint
-        self.cut_bytes = scan.tail_bytes
-        self._tree = scan.tree
-        self._end = scan.covered_bytes
+        self._lock = threading.RLock()
+        self._cosigned: tuple[Checkpoint | None, list[bytes]] = None, []
+        self._published_at = 0.0  # s, monotonic
+        state = read_state(directory, key.verifier)
+        if state.head is None:
+            raise LedgerDamaged("the folder of keys is gone", head_path(directory), "restore keys/ from a backup")
+        journal = state.journal
+        self._tree, root_at = edge_tree(directory, journal)
+        for remembered in state.remembered:
+            ledgerstate.hold_against(remembered, journal.checkpoint, root_at)
+        self.checkpoint, self._note = journal.checkpoint, journal.note
+        self.published = state.published.checkpoint
+        self.cut_bytes = journal.tail_bytes
+        self._tiles = TileWriter(directory)
+        self._bundle = list(journal.entries)  # entries behind the last bundle that was written
+        self._full: list[tuple[int | str, int, bytes]] = []  # tiles and bundles that are to be written
         self._waiting: list[bytes] = []
+        for entry in journal.entries:
+            self._tree.add(entry)
+        self._journal = JournalWriter(directory, journal.base)
+        self._head = HeadWriter(directory, self._note)
         try:
-            self._fd = os.open(self._entries, os.O_WRONLY | os.O_CLOEXEC)
-            if scan.tail_bytes:
-                os.ftruncate(self._fd, self._end)
-        except OSError as error:
-            raise explain(error, "open the ledger", self._entries) from error
+            for _ in self.beginning():
+                pass
+        except BaseException:
+            self._let_go()
+            raise
 
     @classmethod
     def create(cls, directory: Path, key: SigningKey) -> Ledger:
         """Begin an empty ledger; an existing one is never overwritten unless it is empty."""
-        entries = directory / ENTRIES_FILE
-        if entries.exists() and entries.stat().st_size:
-            raise StoreError("there is a ledger already", entries, "restore the key that belongs to it")
-        write_atomically(entries, b"")
+        journal = directory / JOURNAL_FILE
+        if (directory / TILE_FOLDER).exists() or (journal.exists() and b"\n{" in journal.read_bytes()):
+            raise StoreError("there is a ledger already", directory, "restore the key that belongs to it")
         empty = Checkpoint(key.name, 0, EMPTY_ROOT)
-        write_atomically(directory / CHECKPOINT_FILE, sign_note(empty.text(), key))
+        lines, note = flushed((), empty, key)
+        write_atomically(journal, header(0, ()) + lines)
+        write_atomically(directory / CHECKPOINT_FILE, note)
+        write_atomically(head_path(directory), padded_head(note))
         return cls(directory, key)
 
     @property
@@ -93,40 +103,135 @@ class Ledger:
 
         Its kind is in "t"; which members it may have is fixed in events.py (no personal data).
         """
-        allowed = MEMBERS[str(event["t"])]
-        assert event.keys() - {"t"} <= allowed, f"{event['t']}: {sorted(event.keys() - allowed)}"
+        allowed = _ALLOWED[str(event["t"])]
+        assert allowed.issuperset(event), f"{event['t']}: {sorted(event.keys() - allowed)}"
         line = canonical({**event, "at": rfc3339(now_us() if at_us is None else at_us)})
         assert len(line) <= ENTRY_LIMIT
-        self._waiting.append(line)
-        self._tree.add(line)
-        return self._tree.size - 1
+        with self._lock:
+            self._waiting.append(line)
+            self._tree.add(line)
+            return self._tree.size - 1
 
     def flush(self) -> Checkpoint:
         """Write, sync and sign what waits. After a StoreError nothing is lost: it may be called again."""
-        if not self._waiting:
+        with self._lock:
+            for _ in self.flushing():
+                pass
             return self.checkpoint
-        data = b"".join(line + b"\n" for line in self._waiting)
-        try:
-            # Always at the same place: what a failed try left is overwritten with the same bytes and more.
-            _write_at(self._fd, data, self._end)
-            os.fdatasync(self._fd)
-        except OSError as error:
-            raise explain(error, "write the ledger", self._entries) from error
-        checkpoint = Checkpoint(self.key.name, self._tree.size, self._tree.root())
-        write_atomically(self._checkpoint_path, sign_note(checkpoint.text(), self.key))
-        self._end += len(data)
-        self._waiting.clear()
-        self.checkpoint = checkpoint
-        return checkpoint
+
+    def publish(self) -> Checkpoint:
+        """Flush, and bring checkpoint and tiles up to the last entry. Raises StoreError; it may be called again."""
+        with self._lock:
+            for _ in self.publishing():
+                pass
+            return self.published
+
+    def publish_note(self) -> tuple[Checkpoint, bytes]:
+        """Publish, and return the checkpoint with its signed note."""
+        with self._lock:
+            return self.publish(), self._note
+
+    def keep_cosigned(self, checkpoint: Checkpoint, cosignature: bytes) -> None:
+        """Add a witness's signature line, checked before, to the note of a published checkpoint. Raises StoreError.
+
+        The note stays in checkpoint.cosigned; it is also the public one while no newer was published.
+        """
+        with self._lock:
+            known, lines = self._cosigned
+            if known is not None and checkpoint.size < known.size:
+                return
+            self._cosigned = checkpoint, [*(lines if checkpoint == known else ()), cosignature]
+            note = sign_note(checkpoint.text(), self.key) + b"".join(self._cosigned[1])
+            write_atomically(self.directory / COSIGNED_FILE, note)
+            if checkpoint == self.published:
+                write_atomically(self.directory / CHECKPOINT_FILE, note)
 
     def close(self) -> None:
-        """Flush and let go."""
-        if self._fd >= 0:
-            try:
-                self.flush()
-            finally:
-                os.close(self._fd)
-                self._fd = -1
+        """Publish and let go."""
+        with self._lock:
+            if self._journal.is_open:
+                try:
+                    self.publish()
+                finally:
+                    self._let_go()
+
+    # One step at a time
+
+    def flushing(self) -> Iterator[str]:
+        """Do what flush() does; each step is named when it is done."""
+        if not self._waiting:
+            return
+        checkpoint = Checkpoint(self.key.name, self._tree.size, self._tree.root())
+        data, note = flushed(self._waiting, checkpoint, self.key)
+        yield from self._journal.append(data)
+        self._bundle += self._waiting
+        self._waiting = []
+        self.checkpoint, self._note = checkpoint, note
+        # From here on the entries last. What cannot be done now is done by a later flush, or said by publish().
+        with suppress(StoreError):
+            self._head.write(note)
+            yield "head written"
+            if len(self._bundle) >= TILE_WIDTH:
+                yield from self._tidying()
+
+    def publishing(self) -> Iterator[str]:
+        """Do what publish() does."""
+        yield from self.flushing()
+        if self.published != self.checkpoint or self._full:
+            yield from self._put_tiles()
+            yield from self._put_checkpoint()
+        self._head.write(self._note, last=True)
+        yield "head synced"
+
+    def beginning(self) -> Iterator[str]:
+        """Put in order what another run, or a crash, has left."""
+        self.published = Checkpoint("", -1, b"")  # files that are not full may be torn: they are written again
+        yield from self.publishing()
+        yield from self._rolling()
+
+    def _tidying(self) -> Iterator[str]:
+        """Bring the public files up when a bundle is full, and the journal back when it is long."""
+        yield from self._put_tiles()
+        if time.monotonic() - self._published_at >= _BETWEEN_S:
+            yield from self._put_checkpoint()
+        if self._journal.is_long and self._journal.base + TILE_WIDTH <= self.checkpoint.size:
+            yield from self._rolling()
+
+    def _put_tiles(self) -> Iterator[str]:
+        """Write the bundles and tiles that have become full; they are not synced before the journal lets go of them."""
+        while len(self._bundle) >= TILE_WIDTH:
+            number = (self.checkpoint.size - len(self._bundle)) // TILE_WIDTH
+            self._full.append((ENTRIES, number, bundle(self._bundle[:TILE_WIDTH])))
+            del self._bundle[:TILE_WIDTH]
+        self._full += self._tree.take_full()
+        while self._full:
+            level, number, data = self._full[0]
+            yield from self._tiles.put(level, number, TILE_WIDTH, data)
+            del self._full[0]
+
+    def _put_checkpoint(self) -> Iterator[str]:
+        """Write the tiles that are not full, then the checkpoint that needs them."""
+        size = self.checkpoint.size
+        if self._bundle:
+            number = size // TILE_WIDTH
+            yield from self._tiles.put(ENTRIES, number, len(self._bundle), bundle(self._bundle))
+        for level, number, data in self._tree.partial():
+            yield from self._tiles.put(level, number, len(data) // HASH_BYTES, data)
+        write_atomically(self.directory / CHECKPOINT_FILE, self._note)
+        self.published, self._published_at = self.checkpoint, time.monotonic()
+        yield "checkpoint in place"
+
+    def _rolling(self) -> Iterator[str]:
+        """Begin the journal anew behind the last full bundle, when all before it are safe on the disk."""
+        yield from self._tiles.sync()
+        base = self.checkpoint.size - len(self._bundle)
+        edge = self._tree.edge()[: base.bit_count()]  # the perfect subtrees of the rest are smaller than a bundle
+        lines, _ = flushed(self._bundle, self.checkpoint, self.key)
+        yield from self._journal.begin(base, edge, lines)
+
+    def _let_go(self) -> None:
+        self._journal.close()
+        self._head.close()
 
 
 def open_ledger(data_dir: Path) -> Ledger:
@@ -142,80 +247,3 @@ def open_ledger(data_dir: Path) -> Ledger:
     ledger = Ledger.create(directory, key)
     save_key(keys_dir, key)
     return ledger
-
-
-def scan_ledger(directory: Path, key: VerifyKey, visit: Visitor | None = None, size: int | None = None) -> Scan:
-    """Read a ledger through and hold it against its checkpoint; visit(index, entry) gets each entry
-    while the root is not known yet: act on what it collected only after this function has returned.
-
-    Safe while another process appends: the checkpoint is read first, and what follows it is only counted.
-    size stops earlier, for the root of a former state (Scan.tree.root()), held against nothing.
-    Raises LedgerDamaged saying what is wrong, StoreError when it cannot be read.
-    """
-    path = directory / ENTRIES_FILE
-    checkpoint = _read_checkpoint(directory / CHECKPOINT_FILE, key)
-    wanted = checkpoint.size if size is None else min(size, checkpoint.size)
-    tree = GrowingTree()
-    try:
-        with path.open("rb", buffering=1 << 20) as stream:
-            covered = _read_entries(stream, tree, wanted, visit)
-            total = os.fstat(stream.fileno()).st_size
-    except FileNotFoundError as error:
-        raise LedgerDamaged("the ledger's entries are gone", path, _NEXT) from error
-    except OSError as error:
-        raise explain(error, "read the ledger", path) from error
-    if tree.size < wanted:
-        raise LedgerDamaged(
-            f"the ledger was shortened: {checkpoint.size} entries were signed, {tree.size} are there",
-            path,
-            _NEXT,
-        )
-    if wanted == checkpoint.size and tree.root() != checkpoint.root:
-        raise LedgerDamaged(
-            f"the ledger was altered: its {checkpoint.size} entries do not have the signed root", path, _NEXT
-        )
-    return Scan(checkpoint, tree, covered, total - covered)
-
-
-def read_entry(entry: bytes) -> dict[str, Json]:
-    """Return an entry as an object. ValueError when it is none, which a covered one never is."""
-    value = json.loads(entry)
-    if not isinstance(value, dict):
-        raise ValueError("an entry is an object")
-    return value
-
-
-_NEXT: Final = "keep the directory as it is and compare with a backup"
-
-
-def _read_entries(stream: BinaryIO, tree: GrowingTree, wanted: int, visit: Visitor | None) -> int:
-    """Add up to wanted entries to the tree; return the bytes that they take in the file."""
-    covered = 0
-    while tree.size < wanted:
-        line = stream.readline(ENTRY_LIMIT + 2)
-        if not line.endswith(b"\n"):
-            break
-        covered += len(line)
-        if visit is not None:
-            visit(tree.size, line[:-1])
-        tree.add(line[:-1])
-    return covered
-
-
-def _read_checkpoint(path: Path, key: VerifyKey) -> Checkpoint:
-    try:
-        with path.open("rb") as stream:
-            return open_checkpoint(stream.read(NOTE_LIMIT + 1), key)
-    except FileNotFoundError as error:
-        raise LedgerDamaged("the ledger's signed checkpoint is gone", path, _NEXT) from error
-    except BadNote as error:
-        raise LedgerDamaged(f"the ledger's checkpoint cannot be trusted: {error}", path, _NEXT) from error
-    except OSError as error:
-        raise explain(error, "read the ledger", path) from error
-
-
-def _write_at(fd: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(fd, view, offset)
-        view, offset = view[written:], offset + written

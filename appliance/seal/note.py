@@ -8,6 +8,7 @@ text is origin, size and base64 root, a line each; lines after these are extensi
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +16,9 @@ from vittne.appliance.seal.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
 
 NOTE_LIMIT: Final = 65_536
 _MARK: Final = "— "
+_LINE: Final = re.compile(
+    rb"checkpoint origin=([!-~]{1,200}) size=(\d{1,18}) root=([0-9A-Za-z+/=]{44}) signature=([0-9A-Za-z+/=]{92})"
+)
 
 
 class BadNote(ValueError):
@@ -38,6 +42,16 @@ def sign_note(text: str, key: SigningKey) -> bytes:
     """Return the note of a text. The text must end in a newline and have no empty last line."""
     signature = base64.b64encode(key.verifier.key_id + key.sign(text.encode())).decode()
     return f"{text}\n{_MARK}{key.name} {signature}\n".encode()
+
+
+def note_of(text: str, name: str, signature: bytes) -> bytes:
+    """Return the note of a text that was signed before; signature: key id and signature in base64."""
+    return f"{text}\n{_MARK}{name} ".encode() + signature + b"\n"
+
+
+def signature_of(note: bytes) -> bytes:
+    """Return key id and signature, in base64, of a note with one signature."""
+    return note[note.rindex(b" ") + 1 : -1]
 
 
 def open_note(note: bytes, key: VerifyKey) -> str:
@@ -76,6 +90,23 @@ def open_checkpoint(note: bytes, key: VerifyKey) -> Checkpoint:
     if len(root) != 32:
         raise BadNote("its root has not 32 bytes")
     return Checkpoint(origin, int(size), root)
+
+
+def checkpoint_line(note: bytes) -> str:
+    """Return the log's own checkpoint in a note as one line, for logs of lines: note_in_line() reads it."""
+    text, _, signatures = note.decode().rpartition("\n\n")
+    origin, size, root = text.split("\n")[:3]
+    signature = next(line.split(" ")[2] for line in signatures.split("\n") if line.startswith(f"{_MARK}{origin} "))
+    return f"checkpoint origin={origin} size={size} root={root} signature={signature}"
+
+
+def note_in_line(line: bytes) -> bytes | None:
+    """Return the note that a line of somebody's log tells of; None when there is none in it."""
+    found = _LINE.search(line)
+    if found is None:
+        return None
+    origin, size, root, signature = (part.decode() for part in found.groups())
+    return note_of(f"{origin}\n{size}\n{root}\n", origin, signature.encode())
 
 
 def _is_by(key: VerifyKey, line: str, text: str) -> bool:

@@ -2,8 +2,8 @@
 
 A recording that was removed, smuggled in, exchanged, put back in an older version or altered in one bit is
 noticed, as long as the ledger's key (DIR/keys/ledger.vkey) is the true one: keep a copy of that line
-elsewhere and give it as `trusted`. Who has the private key, or puts back ledger and recordings together as
-they were before, is not noticed here: that takes checkpoints kept elsewhere.
+elsewhere and give it as `trusted`. Who has the private key, or puts back ledger, keys and recordings together as
+they were before, is not noticed here: that takes checkpoints kept elsewhere (witness/).
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from vittne.appliance.seal.keys import (
     KeyStore,
     passphrase_from,
 )
-from vittne.appliance.seal.ledger import LedgerDamaged, Scan
 from vittne.appliance.seal.recording_checks import Archive, check_recording
+from vittne.appliance.seal.scan import Scan
 from vittne.appliance.seal.signing import VerifyKey, load_verifier
+from vittne.appliance.seal.tiles import LedgerDamaged
 from vittne.appliance.seal.verdict import Check, Verdict, fails, holds, unchecked
 from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
 from vittne.appliance.store.errors import StoreError

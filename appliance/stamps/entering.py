@@ -15,8 +15,9 @@ from typing import Protocol
 
 from vittne.appliance.seal import events
 from vittne.appliance.seal.canonical import Json
-from vittne.appliance.seal.ledger import Ledger, read_entry, scan_ledger
+from vittne.appliance.seal.ledger import Ledger
 from vittne.appliance.seal.merkle import EMPTY_ROOT, GrowingTree
+from vittne.appliance.seal.scan import read_entry, scan_ledger
 from vittne.appliance.seal.signing import VerifyKey
 from vittne.appliance.stamps.folders import (
     ENTRY_FILE,

@@ -156,6 +156,7 @@ class Stamper:
         state = self._states[authority.name]
         async with state.busy:
             try:
+                self._books.ledger.publish()
                 folder = await self._stamp(authority)
             except StoreError as error:
                 self._lost(authority.name, state, str(error))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from vittne.appliance.seal.ledger import CHECKPOINT_FILE
+from vittne.appliance.seal.ledgerstate import CHECKPOINT_FILE
 from vittne.appliance.stamps.folders import all_stamps, authority_of, read_file, read_stamp
 from vittne.appliance.stamps.settings import StampsConfig
 from vittne.appliance.store.errors import StoreError

@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from vittne.appliance.seal.ledger import CHECKPOINT_FILE
+from vittne.appliance.seal.ledgerstate import CHECKPOINT_FILE
 from vittne.appliance.seal.note import NOTE_LIMIT, BadNote, Checkpoint, open_checkpoint
 from vittne.appliance.seal.signing import VerifyKey
 from vittne.appliance.stamps import folders

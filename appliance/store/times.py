@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -23,7 +24,13 @@ def rfc3339(at_us: int) -> str:
     >>> rfc3339(1_700_000_000_000_001)
     '2023-11-14T22:13:20.000001Z'
     """
-    return (_EPOCH + timedelta(microseconds=at_us)).isoformat(timespec="microseconds")[:-6] + "Z"
+    second, microseconds = divmod(at_us, 1_000_000)
+    return f"{_second(second)}.{microseconds:06}Z"
+
+
+@lru_cache(maxsize=256)  # what is written in a row mostly happened in the same second
+def _second(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).isoformat()[:-6]
 
 
 def from_rfc3339(text: str) -> int:

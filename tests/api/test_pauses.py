@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 from api.harness import Answer, Served, run_served
+from ledgers import entries
 from rig.desk import STANDARD, desk_of, pipeline_of, two_calls
 
 from vittne.appliance import pausedesk
@@ -71,8 +71,7 @@ def test_no_call_is_no_success(tmp_path: Path, calls: tuple[Pipeline, list[str]]
     run(tmp_path, pipeline, use)
 
     assert not pipeline.pauses.live()
-    entries = [json.loads(line) for line in (tmp_path / "ledger" / "entries").read_text().splitlines()]
-    assert [entry["reason"] for entry in entries if entry["t"] == "pause.refuse"] == ["no-call"]
+    assert [entry["reason"] for entry in entries(tmp_path) if entry["t"] == "pause.refuse"] == ["no-call"]
 
 
 def test_a_call_that_is_not_there_yet_is_waited_for(tmp_path: Path, calls: tuple[Pipeline, list[str]]) -> None:

@@ -24,7 +24,7 @@ from vittne.appliance.control.client import perform
 from vittne.appliance.control.operation import Caller, Operation, Order, Progress, Steps
 from vittne.appliance.control.socket import SOCKET_FILE
 from vittne.appliance.registrar import Registrar
-from vittne.appliance.seal.ledger import read_entry, scan_ledger
+from vittne.appliance.seal.scan import read_entry, scan_ledger
 from vittne.appliance.seal.signing import load_key
 from vittne.appliance.store.audit import AuditRow, AuditTable
 from vittne.appliance.store.catalogue import Catalogue

@@ -22,7 +22,7 @@ from vittne.appliance.scrub.runner import Scrubber
 from vittne.appliance.scrub.settings import ScrubSettings
 from vittne.appliance.seal import events
 from vittne.appliance.seal.canonical import Json
-from vittne.appliance.seal.ledger import read_entry, scan_ledger
+from vittne.appliance.seal.scan import read_entry, scan_ledger
 from vittne.appliance.seal.signing import load_key
 from vittne.appliance.store.files import Store
 

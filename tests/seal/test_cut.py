@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from cuts import REC, at, call_of, cut_span, cut_steps, packet, records_of, three_parts
+from ledgers import entries, journal
 
 from vittne.appliance.cut import settle_cuts
 from vittne.appliance.registrar import Registrar
@@ -108,14 +109,14 @@ def test_who_when_why_and_how_long_are_sealed_and_signed(data: Path) -> None:
 
 
 def test_the_ledger_has_the_cut_and_names_nobody(data: Path) -> None:
-    (line,) = [one for one in (data / "ledger/entries").read_text().splitlines() if '"rec.cut"' in one]
-    entry, cut = json.loads(line), manifest_of(data).cut
+    (entry,) = [one for one in entries(data) if one["t"] == "rec.cut"]
+    cut = manifest_of(data).cut
     assert cut is not None
 
     assert {name: entry[name] for name in ("version", "before", "kept", "event", "packets", "milliseconds")} == {
         name: getattr(cut, name) for name in ("version", "before", "kept", "event", "packets", "milliseconds")
     }
-    for path in [*(data / "ledger").iterdir(), *folder(data).glob("manifest*")]:
+    for path in [*(one for one in (data / "ledger").rglob("*") if one.is_file()), *folder(data).glob("manifest*")]:
         assert b"Ann" not in path.read_bytes()
         assert b"card" not in path.read_bytes()
 
@@ -408,8 +409,7 @@ def test_a_forged_cut_is_refused(
 
 
 def test_a_cut_that_is_not_in_the_ledger_any_more_is_noticed(data: Path) -> None:
-    entries = data / "ledger/entries"
-    entries.write_bytes(entries.read_bytes().rsplit(b"\n", 2)[0] + b"\n")
+    (data / "ledger/journal").write_bytes(journal(data).rsplit(b"\n", 3)[0] + b"\n")
 
     assert "ledger" in failed(data)
 

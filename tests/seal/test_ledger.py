@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,11 +14,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ledgers import journal, lines
 
 from vittne.appliance.seal.history import read_history
-from vittne.appliance.seal.ledger import Ledger, LedgerDamaged, open_ledger, scan_ledger
+from vittne.appliance.seal.ledger import Ledger, LedgerDamaged, open_ledger
 from vittne.appliance.seal.merkle import GrowingTree
-from vittne.appliance.seal.note import BadNote, open_checkpoint, open_note, sign_note
+from vittne.appliance.seal.note import BadNote, Checkpoint, open_checkpoint, open_note, sign_note
+from vittne.appliance.seal.scan import scan_ledger
 from vittne.appliance.seal.signing import load_key, load_verifier, new_key, parse_verifier
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import Store
@@ -165,8 +168,7 @@ def test_entries_hold_the_time_and_nothing_that_is_not_declared(tmp_path: Path) 
     ledger.record({"t": "start", "version": "1"}, at_us=1_700_000_000_000_001)
     ledger.flush()
 
-    entries = (tmp_path / "ledger/entries").read_text()
-    assert entries == '{"at":"2023-11-14T22:13:20.000001Z","t":"start","version":"1"}\n'
+    assert lines(tmp_path) == [b'{"at":"2023-11-14T22:13:20.000001Z","t":"start","version":"1"}']
     with pytest.raises(AssertionError, match="caller"):
         ledger.record({"t": "start", "caller": "+49123"})
 
@@ -191,31 +193,36 @@ def test_what_was_not_flushed_does_not_count(tmp_path: Path) -> None:
 
 def test_a_tail_that_no_checkpoint_covers_is_cut_and_never_signed(tmp_path: Path) -> None:
     begin(tmp_path, seals=2).close()
-    entries = tmp_path / "ledger/entries"
-    signed = entries.read_bytes()
-    forged = signed.split(b"\n")[0].replace(b"00000", b"fffff") + b"\n"
-    entries.write_bytes(signed + forged + b'{"t":"st')
+    signed = journal(tmp_path)
+    forged = b'{"t":"rec.seal"}\n'
+    tree = GrowingTree()
+    for entry in [*lines(tmp_path), forged[:-1]]:
+        tree.add(entry)
+    tail = forged + b"= 3 %s %s\n" % (base64.b64encode(tree.root()), base64.b64encode(bytes(68))) + b'{"t":"st'
+    (tmp_path / "ledger/journal").write_bytes(signed + tail)
 
     ledger = open_ledger(tmp_path)
     ledger.record({"t": "stop"}, at_us=0)
     ledger.flush()
 
-    assert ledger.cut_bytes == len(forged) + 8
-    assert entries.read_bytes() == signed + b'{"at":"1970-01-01T00:00:00.000000Z","t":"stop"}\n'
+    assert ledger.cut_bytes == len(tail)
+    assert forged[:-1] not in lines(tmp_path)
+    assert lines(tmp_path)[2:] == [b'{"at":"1970-01-01T00:00:00.000000Z","t":"stop"}']
     assert open_ledger(tmp_path).size == 3
 
 
 @settings(max_examples=40, deadline=None)
 @given(cut=st.integers(0, 10_000))
-def test_cutting_the_file_anywhere_is_noticed(cut: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_cutting_the_journal_anywhere_is_noticed(cut: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     data_dir = tmp_path_factory.mktemp("cut")
     begin(data_dir, seals=5).close()
-    entries = data_dir / "ledger/entries"
-    whole = entries.read_bytes()
-    entries.write_bytes(whole[: cut % len(whole)])
+    whole = journal(data_dir)
+    (data_dir / "ledger/journal").write_bytes(whole[: cut % len(whole)])
 
-    with pytest.raises(LedgerDamaged, match="shortened"):
+    with pytest.raises(LedgerDamaged):
         open_ledger(data_dir)
+    with pytest.raises(LedgerDamaged):
+        scan_ledger(data_dir / "ledger", load_verifier(data_dir / "keys"))
 
 
 @settings(max_examples=40, deadline=None)
@@ -223,20 +230,107 @@ def test_cutting_the_file_anywhere_is_noticed(cut: int, tmp_path_factory: pytest
 def test_one_altered_bit_is_noticed(place: int, bit: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     data_dir = tmp_path_factory.mktemp("bit")
     begin(data_dir, seals=5).close()
-    entries = data_dir / "ledger/entries"
-    altered = bytearray(entries.read_bytes())
-    altered[place % len(altered)] ^= 1 << bit
-    entries.write_bytes(altered)
+    altered = bytearray(journal(data_dir))
+    first = altered.index(b"{")  # the signature of a checkpoint that is not the newest is looked at by nobody
+    altered[first + place % (len(altered) - first)] ^= 1 << bit
+    (data_dir / "ledger/journal").write_bytes(altered)
 
-    with pytest.raises(LedgerDamaged, match=r"altered|shortened"):
+    with pytest.raises(LedgerDamaged):
         open_ledger(data_dir)
+
+
+@settings(max_examples=100, deadline=None)
+@given(garbage=st.binary(max_size=200), place=st.integers(0, 2000), keeps=st.booleans())
+def test_garbage_in_the_journal_is_damage_and_no_other_fault(
+    garbage: bytes, place: int, keeps: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    data_dir = tmp_path_factory.mktemp("garbage")
+    begin(data_dir, seals=3).close()
+    whole = journal(data_dir)
+    at = place % (len(whole) - 1)
+    before, behind = (whole[:at], whole[at + len(garbage) + 1 :]) if keeps else (b"vittne-journal/1 ", b"")
+    (data_dir / "ledger/journal").write_bytes(before + garbage + behind)
+
+    with pytest.raises(LedgerDamaged):
+        open_ledger(data_dir)
+
+
+def test_going_back_to_a_former_checkpoint_of_the_journal_is_noticed(tmp_path: Path) -> None:
+    ledger = begin(tmp_path, seals=2)
+    former = journal(tmp_path)
+    ledger.record({"t": "stop"})
+    ledger.flush()
+    (tmp_path / "ledger/journal").write_bytes(former)
+
+    with pytest.raises(LedgerDamaged, match="3 entries were signed, 2 are there"):
+        open_ledger(tmp_path)
+
+
+def test_an_older_copy_of_the_whole_folder_is_noticed(tmp_path: Path) -> None:
+    begin(tmp_path, seals=300).close()
+    shutil.copytree(tmp_path / "ledger", tmp_path / "older")
+    begin(tmp_path, seals=300).close()
+    shutil.rmtree(tmp_path / "ledger")
+    (tmp_path / "older").rename(tmp_path / "ledger")
+
+    with pytest.raises(LedgerDamaged, match=r"an older copy of it put back: 600 entries were signed, 300 are there"):
+        open_ledger(tmp_path)
+    with pytest.raises(LedgerDamaged, match="older copy"):
+        scan_ledger(tmp_path / "ledger", load_verifier(tmp_path / "keys"))
+
+
+def test_an_older_copy_can_be_gone_on_with_on_purpose(tmp_path: Path) -> None:
+    begin(tmp_path, seals=2).close()
+    shutil.copytree(tmp_path / "ledger", tmp_path / "older")
+    begin(tmp_path, seals=2).close()
+    shutil.rmtree(tmp_path / "ledger")
+    (tmp_path / "older").rename(tmp_path / "ledger")
+    shutil.copyfile(tmp_path / "ledger/checkpoint", tmp_path / "keys/ledger.head")
+
+    assert open_ledger(tmp_path).size == 2
+
+
+def test_an_older_copy_of_the_keys_is_no_damage(tmp_path: Path) -> None:
+    begin(tmp_path, seals=300).close()
+    older = (tmp_path / "keys/ledger.head").read_bytes()
+    begin(tmp_path, seals=300).close()
+    (tmp_path / "keys/ledger.head").write_bytes(older)
+
+    assert open_ledger(tmp_path).size == 600
+
+
+def test_the_head_of_another_history_is_noticed(tmp_path: Path) -> None:
+    ledger = begin(tmp_path, seals=300)
+    other = Checkpoint(ledger.key.name, 100, bytes(32))
+    ledger.close()
+    (tmp_path / "keys/ledger.head").write_bytes(sign_note(other.text(), ledger.key))
+
+    with pytest.raises(LedgerDamaged, match="altered: its first 100 entries"):
+        open_ledger(tmp_path)
+
+
+def test_a_flush_that_a_power_cut_tore_is_cut(tmp_path: Path) -> None:
+    ledger = begin(tmp_path, seals=2)
+    head, before = (tmp_path / "keys/ledger.head").read_bytes(), len(journal(tmp_path))
+    ledger.record({"t": "stop"})
+    ledger.record({"t": "start"})
+    ledger.flush()
+    torn = bytearray(journal(tmp_path))
+    torn[before + 5 : before + 20] = bytes(15)  # the signature reached the disk, a page before it did not
+    (tmp_path / "ledger/journal").write_bytes(torn)
+    (tmp_path / "keys/ledger.head").write_bytes(head)  # it was not confirmed
+
+    ledger = open_ledger(tmp_path)
+
+    assert (ledger.size, ledger.cut_bytes) == (2, len(torn) - before)
 
 
 def test_a_ledger_written_anew_with_another_key_is_noticed(tmp_path: Path) -> None:
     begin(tmp_path, seals=3).close()
     true_key = load_verifier(tmp_path / "keys")
-    for name in ("entries", "checkpoint"):
+    for name in ("journal", "checkpoint"):
         (tmp_path / "ledger" / name).unlink()
+    shutil.rmtree(tmp_path / "ledger/tile")
     Ledger.create(tmp_path / "ledger", new_key()).close()
 
     with pytest.raises(LedgerDamaged, match="cannot be trusted"):
@@ -245,13 +339,19 @@ def test_a_ledger_written_anew_with_another_key_is_noticed(tmp_path: Path) -> No
         scan_ledger(tmp_path / "ledger", true_key)
 
 
-@pytest.mark.parametrize("name", ["entries", "checkpoint"])
+@pytest.mark.parametrize(
+    "name", ["ledger/journal", "ledger/checkpoint", "ledger/tile/entries/000", "ledger/tile/0/000", "keys/ledger.head"]
+)
 def test_a_ledger_that_is_gone_is_damage_and_not_a_beginning(name: str, tmp_path: Path) -> None:
-    begin(tmp_path, seals=1).close()
-    (tmp_path / "ledger" / name).unlink()
+    begin(tmp_path, seals=300).close()
+    begin(tmp_path).close()  # the full bundle leaves the journal
+    (tmp_path / name).unlink()
 
     with pytest.raises(LedgerDamaged, match="gone"):
-        open_ledger(tmp_path)
+        scan_ledger(tmp_path / "ledger", load_verifier(tmp_path / "keys"))
+    if "entries" not in name:  # of the bundles only the scan reads more than what the journal holds
+        with pytest.raises(LedgerDamaged, match="gone"):
+            open_ledger(tmp_path)
 
 
 def test_a_first_run_that_was_cut_short_begins_again(tmp_path: Path) -> None:
@@ -264,7 +364,7 @@ def test_a_first_run_that_was_cut_short_begins_again(tmp_path: Path) -> None:
     assert load_key(tmp_path / "keys").name == ledger.key.name
 
 
-def test_a_ledger_with_entries_whose_key_is_lost_is_not_overwritten(tmp_path: Path) -> None:
+def test_a_ledger_with_entries_whose_key_is_lost_is_not_overjournal(tmp_path: Path) -> None:
     begin(tmp_path, seals=1).close()
     (tmp_path / "keys/ledger.key").unlink()
 
@@ -275,7 +375,7 @@ def test_a_ledger_with_entries_whose_key_is_lost_is_not_overwritten(tmp_path: Pa
 def test_a_full_disk_loses_no_event(tmp_path: Path) -> None:
     ledger = begin(tmp_path, seals=1)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    full = (tmp_path / "ledger/entries").stat().st_size + 10
+    full = len(journal(tmp_path)) + 10
     ledger.record({"t": "stop"})
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (full, hard))  # the kernel takes ten bytes, and then no more
@@ -299,18 +399,19 @@ def test_a_killed_writer_loses_nothing_that_it_had_confirmed(tmp_path: Path) -> 
         "    ledger.record({'t': 'stop'}); ledger.record({'t': 'start'})\n"
         "    print(ledger.flush().size, flush=True)\n"
     )
-    for lines in (1, 7, 20):
+    for count in (1, 7, 20):
         with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdout is not None
-            confirmed = [writer.stdout.readline() for _ in range(lines)]
+            confirmed = [writer.stdout.readline() for _ in range(count)]
             writer.kill()
             confirmed += writer.stdout.read().splitlines()
         assert open_ledger(tmp_path).size >= int(confirmed[-1])
 
 
-def test_a_reader_sees_a_ledger_in_order_while_it_is_written(tmp_path: Path) -> None:
+def test_a_reader_sees_a_ledger_in_order_while_it_is_journal(tmp_path: Path) -> None:
     ledger = begin(tmp_path, seals=2)
-    with (tmp_path / "ledger/entries").open("ab") as stream:
+    with (tmp_path / "ledger/journal").open("r+b") as stream:
+        stream.seek(len(journal(tmp_path)))
         stream.write(b'{"half":"written')
 
     scan = scan_ledger(tmp_path / "ledger", ledger.key.verifier)
@@ -340,5 +441,6 @@ def test_keys_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
 def test_files_of_ledger_and_key_are_private(tmp_path: Path) -> None:
     begin(tmp_path, seals=1).close()
 
-    files = [path for name in ("ledger", "keys") for path in (tmp_path / name).iterdir()]
-    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+    found = [path for name in ("ledger", "keys") for path in (tmp_path / name).rglob("*")]
+    assert {path.stat().st_mode & 0o777 for path in found if path.is_file()} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in found if path.is_dir()} == {0o700}

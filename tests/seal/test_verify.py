@@ -15,6 +15,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ledgers import journal
 
 from vittne.appliance.seal import records
 from vittne.appliance.seal.finish import finish_recordings, only_to_rename
@@ -271,8 +272,7 @@ def lay_something_between(data_dir: Path) -> None:
 
 
 def shorten_the_ledger(data_dir: Path) -> None:
-    path = data_dir / "ledger/entries"
-    path.write_bytes(path.read_bytes()[:-30])
+    (data_dir / "ledger/journal").write_bytes(journal(data_dir)[:-30])
 
 
 def forget_a_row(data_dir: Path) -> None:

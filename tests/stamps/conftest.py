@@ -32,6 +32,7 @@ def registrar(tmp_path: Path) -> Iterator[Registrar]:
     """The books of a recorder that has begun a run."""
     found = Registrar(tmp_path / "data")
     found.begin_run(["test"], now_us(), "test")
+    found.ledger.publish()
     yield found
     found.close()
 

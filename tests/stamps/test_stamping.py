@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
+import ledgers
 import pytest
 import structlog
 from aiohttp import web
@@ -20,7 +21,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from rig.authority import Authority, Served, issue, openssl_accepts, reply, serving
 
 from vittne.appliance.registrar import Registrar
-from vittne.appliance.seal.ledger import read_entry
 from vittne.appliance.stamps.client import Unanswered
 from vittne.appliance.stamps.entering import enter
 from vittne.appliance.stamps.folders import Stamp, all_stamps, read_stamp
@@ -47,6 +47,7 @@ def with_authority(authority: Authority, act: Callable[[Served], Awaitable[None]
 
 
 async def stamped(registrar: Registrar, served: Served, **settings: Any) -> Path:
+    registrar.ledger.publish()
     key = registrar.ledger.key.verifier
     folder = await fetch_stamp(registrar.data_dir, key, asks(served, **settings), revocation=False)
     if not (folder / "entry").exists():
@@ -61,8 +62,7 @@ async def until(claim: Callable[[], object]) -> None:
 
 
 def entries(registrar: Registrar) -> list[dict[str, Any]]:
-    lines = (registrar.data_dir / "ledger" / "entries").read_bytes().splitlines()
-    return [dict(read_entry(line)) for line in lines]
+    return ledgers.entries(registrar.data_dir)
 
 
 @pytest.mark.parametrize("name", ["tsa", "chained"])

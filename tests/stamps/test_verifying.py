@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ledgers import entries
 from rig.authority import Authority
 
 from vittne.appliance.registrar import Registrar
@@ -71,7 +72,7 @@ def test_later_checkpoints_cover_earlier_tokens(data: Path, tsa: Authority) -> N
     second = stamped(data, tsa)
 
     assert (second / "checkpoint").read_text().split("\n")[1] == "3"
-    assert json.loads((data / "ledger" / "entries").read_text().splitlines()[2])["t"] == "stamp"
+    assert entries(data)[2]["t"] == "stamp"
 
 
 def test_a_token_over_another_ledgers_checkpoint_is_refused(data: Path, tmp_path: Path, tsa: Authority) -> None:
@@ -96,12 +97,23 @@ def test_a_token_of_another_checkpoint_is_refused(data: Path, tsa: Authority) ->
     assert "over something else" in failing(verified(data, tsa))["3-one", "token"]
 
 
+def backup(data: Path, to: Path) -> None:
+    shutil.copytree(data / "ledger", to / "backup")
+    shutil.copy(data / "keys/ledger.head", to / "head")
+
+
+def put_back(data: Path, from_: Path) -> None:
+    """Put back all that the ledger knows of itself."""
+    shutil.rmtree(data / "ledger")
+    shutil.copytree(from_ / "backup", data / "ledger")
+    shutil.copy(from_ / "head", data / "keys/ledger.head")
+
+
 def test_a_ledger_that_was_put_back_is_noticed(data: Path, tmp_path: Path, tsa: Authority) -> None:
-    shutil.copytree(data / "ledger", tmp_path / "backup")
+    backup(data, tmp_path)
     go_on(data)
     stamped(data, tsa)
-    shutil.rmtree(data / "ledger")
-    shutil.copytree(tmp_path / "backup", data / "ledger")
+    put_back(data, tmp_path)
 
     assert "it was put back or shortened" in failing(verified(data, tsa))["4-one", "ledger"]
 
@@ -109,11 +121,10 @@ def test_a_ledger_that_was_put_back_is_noticed(data: Path, tmp_path: Path, tsa: 
 def test_a_ledger_that_was_put_back_and_went_on_otherwise_is_noticed(
     data: Path, tmp_path: Path, tsa: Authority
 ) -> None:
-    shutil.copytree(data / "ledger", tmp_path / "backup")
+    backup(data, tmp_path)
     go_on(data)
     stamped(data, tsa)
-    shutil.rmtree(data / "ledger")
-    shutil.copytree(tmp_path / "backup", data / "ledger")
+    put_back(data, tmp_path)
     go_on(data)
     go_on(data)
 

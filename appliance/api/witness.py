@@ -1,0 +1,32 @@
+"""Routes of a witness (C2SP tlog-witness). Public: who asks proves himself by the signature of a ledger we know."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from vittne.appliance.api.routes import PREFIX, PUBLIC, Route
+from vittne.appliance.store.times import now_us
+from vittne.appliance.witness.witness import Reply, Witness
+
+WITNESS: Final = web.AppKey("vittne.witness", Witness)
+
+
+async def _add_checkpoint(request: web.Request) -> web.Response:
+    return _answer(request.app[WITNESS].add_checkpoint(await request.read(), now_us() // 1_000_000))
+
+
+async def _checkpoint(request: web.Request) -> web.Response:
+    note = request.app[WITNESS].latest(request.match_info["origin"])
+    return _answer(Reply(404) if note is None else Reply(200, note))
+
+
+def _answer(reply: Reply) -> web.Response:
+    return web.Response(status=reply.status, body=reply.body, content_type=reply.content_type)
+
+
+ROUTES: Final = (
+    Route("POST", f"{PREFIX}/witness/add-checkpoint", _add_checkpoint, PUBLIC),
+    Route("GET", f"{PREFIX}/witness/{{origin}}/checkpoint", _checkpoint, PUBLIC),
+)

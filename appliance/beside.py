@@ -1,0 +1,90 @@
+"""What runs beside recording, in the recorder's own loop: none of it stands in recording's way.
+
+The supervisor logs and outlives whatever ends here with an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from vittne.appliance.api.pauses import DESK
+from vittne.appliance.api.pauses import ROUTES as PAUSE_ROUTES
+from vittne.appliance.api.routes import Route
+from vittne.appliance.api.server import start_api
+from vittne.appliance.api.witness import ROUTES as WITNESS_ROUTES
+from vittne.appliance.api.witness import WITNESS
+from vittne.appliance.clock.watch import ClockWatch
+from vittne.appliance.config import Config
+from vittne.appliance.control.server import ControlServer, Operator
+from vittne.appliance.log import fault
+from vittne.appliance.operations import OPERATIONS
+from vittne.appliance.pausedesk import PauseDesk
+from vittne.appliance.pbxlinks import PbxLinks
+from vittne.appliance.registrar import Registrar
+from vittne.appliance.scrub.runner import Scrubber
+from vittne.appliance.stamps.stamper import Stamper
+from vittne.appliance.testcall import place_and_explain
+from vittne.appliance.witness.publisher import CheckpointPublisher
+from vittne.appliance.witness.witness import Witness
+
+log = structlog.get_logger()
+
+
+def beside(config: Config, registrar: Registrar, desk: PauseDesk, test_call: bool) -> Callable[[], Awaitable[None]]:
+    """Return what the supervisor runs once a worker is up, until it is cancelled."""
+
+    async def run() -> None:
+        operator = Operator(registrar, OPERATIONS)
+        watch = ClockWatch(registrar, config.clock)
+        registrar.clock = watch.for_manifest
+        apart_us = int(config.clock.max_error_ms * 1000)
+        tasks = [
+            Scrubber(registrar, config.scrub).run(),
+            PbxLinks(desk, config.triggers.ami, config.triggers.esl).run(),
+            CheckpointPublisher(registrar.ledger, config.ledger).run(),
+            watch.run(),
+            Stamper(registrar, config.stamps, clocks_apart_us=apart_us).run(),
+            *([_place(config.data)] if test_call else []),
+        ]
+        control = ControlServer(config.data, operator)
+        await control.start()
+        server = await start_api(config.data, config.api, _routes(config), _filler(config, desk))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for task in tasks:
+                    group.create_task(task)
+                await asyncio.Event().wait()
+        finally:
+            await control.stop()
+            if server is not None:
+                await server.stop()
+
+    return run
+
+
+def _routes(config: Config) -> list[Route]:
+    return [*PAUSE_ROUTES, *(WITNESS_ROUTES if config.ledger.witness_of else ())]
+
+
+def _filler(config: Config, desk: PauseDesk) -> Callable[[web.Application], None]:
+    """Return what puts into the application what its handlers need."""
+
+    def fill(app: web.Application) -> None:
+        app[DESK] = desk
+        if config.ledger.witness_of:
+            app[WITNESS] = Witness(config.data, config.ledger.witnessed())
+
+    return fill
+
+
+async def _place(data: Path) -> None:
+    """Place the test call; whatever becomes of it, recording and API go on."""
+    try:
+        await place_and_explain(data)
+    except Exception as error:
+        log.error("the test call failed", reason=fault(error))
