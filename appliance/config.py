@@ -42,6 +42,12 @@ class RingConfig(_Section):
     packets_per_s: int | None = Field(default=None, ge=1, le=100_000_000)
 
 
+class AnalysisConfig(_Section):
+    """Processes that decode voices while their calls last, to look for tones. 0: only G.711 is searched."""
+
+    processes: int = Field(default=1, ge=0, le=64)
+
+
 class Config(_Section):
     """Everything that can be set. Times in the unit their names end with."""
 
@@ -55,6 +61,7 @@ class Config(_Section):
     ring: RingConfig = RingConfig()
     pause: PauseConfig = PauseConfig()
     digits: DigitsConfig = DigitsConfig()
+    analysis: AnalysisConfig = AnalysisConfig()
     api: ApiSettings = ApiSettings()
     triggers: TriggersConfig = TriggersConfig()
     stamps: StampsConfig = StampsConfig()

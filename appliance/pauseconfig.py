@@ -1,25 +1,25 @@
 """What can be set about pauses and digits: the sections [pause] and [digits].
 
 A profile sets what is not set by itself. "standard": what its lease outlives stays shut, and says so.
-"pci-strict": also, several calls that match are all shut. "finance": a call must not be lost, so a lease
-that ran out opens it again, and keyed digits alone shut nothing.
+"pci-strict": also, several calls that match are all shut, and what could not be searched for tones in time is not
+stored. "finance": a call must not be lost, so a lease that ran out opens it again, and keyed digits alone shut nothing.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from vittne.capture.columns import SECOND
-from vittne.capture.pause import AtLeaseEnd, DigitPolicy, PauseSettings
+from vittne.capture.pause import EVERY_CODEC, AtLeaseEnd, DigitPolicy, PauseSettings, Unheard
 
 Profile = Literal["standard", "pci-strict", "finance"]
 
 _PROFILES: Final[dict[Profile, dict[str, Any]]] = {
-    "standard": {"at_lease_end": "stay", "several": "refuse", "policy": "mask", "auto_pause": 6},
-    "pci-strict": {"at_lease_end": "stay", "several": "all", "policy": "mask", "auto_pause": 6},
-    "finance": {"at_lease_end": "resume", "several": "refuse", "policy": "keep", "auto_pause": 0},
+    "standard": {"at_lease_end": "stay", "several": "refuse", "policy": "mask", "auto_pause": 6, "unheard": "keep"},
+    "pci-strict": {"at_lease_end": "stay", "several": "all", "policy": "mask", "auto_pause": 6, "unheard": "drop"},
+    "finance": {"at_lease_end": "resume", "several": "refuse", "policy": "keep", "auto_pause": 0, "unheard": "keep"},
 }
 
 
@@ -68,6 +68,15 @@ class DigitsConfig(_Section):
     auto_within_s: float = Field(default=15.0, ge=1, le=120)
     menu_s: float = Field(default=0.0, ge=0, le=3600)
     menu_numbers: tuple[str, ...] = Field(default=(), strict=False, max_length=256)
+    listen: tuple[str, ...] = Field(default=EVERY_CODEC, strict=False, max_length=64)
+    unheard: Unheard | None = None
+
+    @field_validator("listen")
+    @classmethod
+    def _codecs(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if "*" in names and len(names) > 1:
+            raise ValueError('"*" is all codecs, and stands alone')
+        return tuple(name.upper() for name in names)
 
 
 def settings(pause: PauseConfig, digits: DigitsConfig) -> PauseSettings:
@@ -82,4 +91,6 @@ def settings(pause: PauseConfig, digits: DigitsConfig) -> PauseSettings:
         auto_within_ns=int(digits.auto_within_s * SECOND),
         menu_ns=int(digits.menu_s * SECOND),
         menu_users=digits.menu_numbers,
+        listen=digits.listen,
+        unheard=profile["unheard"] if digits.unheard is None else digits.unheard,
     )

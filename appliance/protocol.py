@@ -102,6 +102,7 @@ class Start:
     skip: bool = False  # leave out what is in the rings: it has ended several workers
     pauses: list[Pause] = field(default_factory=list)  # that live, or ended so lately that packets of theirs may wait
     pause: PauseSettings = field(default_factory=PauseSettings)
+    analysis: int = 1  # processes
     agent_headers: tuple[str, ...] = ()
     rules: list[RuleConfig] = field(default_factory=list)
     kind: Literal["start"] = "start"

@@ -74,7 +74,7 @@ def _files(options: RecordOptions, registrar: Any) -> int:
     gc.set_threshold(100_000, 20, 100)
     settings = capture_settings(config)
     paths = list(options.pcaps)
-    run = FileRun(registrar, settings, int(config.part_minutes * 60 * NS))
+    run = FileRun(registrar, settings, int(config.part_minutes * 60 * NS), processes=config.analysis.processes)
     try:
         if sys.stderr.isatty():
             from vittne.appliance.progress import reading  # noqa: PLC0415
@@ -144,6 +144,7 @@ def _live(options: RecordOptions, registrar: Any) -> int:
         pause_settings(config.pause, config.digits),
         config.pause.agent_headers,
         [rule.model_dump(mode="json", exclude_defaults=True) for rule in config.rules],
+        config.analysis.processes,
     )
     desk = PauseDesk(registrar, config.pause)
     supervisor = Supervisor(registrar, rings, settings, desk)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from vittne.appliance.analysis.ears import Ears
 from vittne.appliance.recorder import PART_NS, Recorder
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.store.times import now_us
@@ -52,19 +53,31 @@ class FileRun:
     """One run over capture files into a data directory."""
 
     def __init__(
-        self, registrar: Registrar, settings: Settings, part_ns: int = PART_NS, slab_bytes: int = SLAB_BYTES
+        self,
+        registrar: Registrar,
+        settings: Settings,
+        part_ns: int = PART_NS,
+        slab_bytes: int = SLAB_BYTES,
+        processes: int = 1,
     ) -> None:
         self._slab = SlabRing(slab_bytes)
         self._registrar = registrar
         registrar.clock = lambda: {"source": CAPTURE_FILE}
         self._pipeline = Pipeline(settings)
         self._recorder = Recorder(self._pipeline, registrar.store, registrar.public, registrar, GATHER_BYTES, part_ns)
+        self._ears = Ears(self._pipeline, processes, settings.hold_back_ns, waits=True)
         self._held: deque[Block] = deque()
         self._since_commit = 0
         self._committed = 0
 
     def run(self, paths: Sequence[str], version: str, progress: Callable[[str, int], None] | None = None) -> Summary:
         """Read the files, write the recordings, return what there was. progress(path, bytes read of it)."""
+        try:
+            return self._run(paths, version, progress)
+        finally:
+            self._ears.close()
+
+    def _run(self, paths: Sequence[str], version: str, progress: Callable[[str, int], None] | None) -> Summary:
         summary = Summary()
         self._registrar.begin_run(list(paths), now_us(), version)
         mono = 0
@@ -94,6 +107,7 @@ class FileRun:
                 self._make_room()
                 continue
             self._pipeline.feed(block)
+            self._ears.turn(self._pipeline.now_mono)
             self._held.append(block)
             self._since_commit += len(block)
             if self._since_commit >= _COMMIT_FRAMES:
@@ -116,6 +130,7 @@ class FileRun:
             self._release()
 
     def _commit(self, horizon: int, final: bool = False) -> None:
+        self._ears.finish(self._pipeline.now_mono)
         self._recorder.commit(horizon, final)
         self._recorder.settle()
         self._committed = horizon
@@ -135,6 +150,7 @@ class FileRun:
         summary.outcomes = pipeline.outcomes
         summary.drops = drops_of(pipeline)
         summary.faults = list(pipeline.faults)
+        summary.problems += self._ears.messages
         summary.unsignalled = len(self._recorder.unsignalled)
         self._registrar.note_unsignalled(self._recorder.unsignalled)
         self._registrar.update_run(summary.frames, summary.drops, dict(summary.outcomes), now_us())

@@ -66,6 +66,7 @@ class LiveSettings:
     pause: PauseSettings = field(default_factory=PauseSettings)
     agent_headers: tuple[str, ...] = ()
     rules: list[dict[str, Any]] = field(default_factory=list)  # as RuleConfig writes them
+    analysis: int = 1  # processes
 
 
 class Supervisor:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Final
 
 from vittne.appliance import commands
+from vittne.appliance.analysis.ears import PATIENCE_NS, Ears
 from vittne.appliance.protocol import Channel, ParentGone, RequestFailed, Start, Status
 from vittne.appliance.recorder import OpenRecording, Recorder, UnhashedPart
 from vittne.appliance.registrar import CallClosed
@@ -44,6 +45,7 @@ from vittne.capture.ringopen import RingHandle
 from vittne.capture.ringsize import COMFORTABLE
 
 _POLL_S: Final = 0.1
+_SHORT_POLL_MS: Final = 20
 _NEVER: Final = 1 << 61
 _MERGE_WIDTH_NS: Final = 1_000_000  # signalling may come on one interface and its answer on another
 _STATUS_NS: Final = SECOND
@@ -117,6 +119,7 @@ class Worker:
             pipeline.pauses.horizon_mono = time.monotonic_ns()
         if memory is not None:
             self._go_on(memory)
+        self._ears = Ears(pipeline, start.analysis, start.hold_back_ns)
         if start.skip:
             self._skip()
 
@@ -182,11 +185,20 @@ class Worker:
         for ring in self._rings:
             poll.register(ring.fileno(), select.POLLIN)
         poll.register(self._channel.fileno(), select.POLLIN)
+        # What the rings hold of a worker that died is old already: its voices are to be heard before it is written.
+        patient_ns = time.monotonic_ns() + PATIENCE_NS
         next_ns = time.monotonic_ns() + self._start.commit_ns
         while not self._channel.stopping:
             asked = time.monotonic_ns()
             read = self._read(asked)
             now = time.monotonic_ns()
+            self._ears.turn(now)
+            if self._ears.is_level and not read:
+                patient_ns = 0
+            if now < patient_ns:
+                if not read and self._channel.fileno() in dict(poll.poll(_SHORT_POLL_MS)):
+                    break
+                continue
             # Caught up first: a commit must not run ahead of what was read. But two periods late at most.
             if now >= next_ns and (not read or now >= next_ns + 2 * self._start.commit_ns):
                 due = asked - self._start.hold_back_ns
@@ -205,7 +217,10 @@ class Worker:
                     break
         if self._channel.is_gone and not self._channel.stopping:
             raise ParentGone
-        self._finish()
+        try:
+            self._finish()
+        finally:
+            self._ears.close()
 
     def _bounded(self, horizon: int) -> int:
         """Return a time up to which no more packets wait than one commit may take: its columns cost memory."""
@@ -337,6 +352,9 @@ class Worker:
         card = {name: number for name, number in self._lost_by_cards().items() if number}
         if card:
             drops["network card"] = card
+        self._ears.alarm(time.monotonic_ns())
+        self._messages += self._ears.messages
+        self._ears.messages.clear()
         self._messages += [f"fault: {fault}" for fault in pipeline.faults]
         pipeline.faults.clear()
         status = Status(
@@ -367,6 +385,7 @@ class Worker:
         for piece in self._merge.flush():
             self._feed(piece.source, piece.block, piece.token, piece.first_row)
         self._pipeline.note_stop()
+        self._ears.finish(time.monotonic_ns())
         self._commit(_NEVER, final=True)
         for _ in range(_LAST_TRIES):
             if not self._recorder.closing:

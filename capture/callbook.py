@@ -12,7 +12,7 @@ from vittne.capture.calls import CERTAIN, Call, new_call, overlap, relayed_by
 from vittne.capture.columns import SECOND
 from vittne.capture.errors import Malformed
 from vittne.capture.links import Linker
-from vittne.capture.media import FOREVER, Expected, MediaTable, Place
+from vittne.capture.media import FOREVER, Expected, Match, MediaTable, Place
 from vittne.capture.pause import Pause
 from vittne.capture.sip.mask import masked
 from vittne.capture.sip.sdp import Media
@@ -310,6 +310,14 @@ class CallBook:
                 if same_hop:
                     break
         return best.media if best is not None else None
+
+    def described(self, match: Match) -> tuple[Media, Media | None]:
+        """Return what the receiver and the sender of a voice said of it."""
+        if match.towards is not None:
+            return match.towards.media, self.media_of(match.session, match.sender, match.towards)
+        assert match.source is not None
+        sender = match.source.media
+        return self.media_of(match.session, 1 - match.sender, match.source) or sender, sender
 
     def entries(self, session: Session) -> list[Expected]:
         """Return what a session expects, and some of what it expected."""

@@ -16,7 +16,7 @@ from typing import Any, Final
 from vittne.capture import record
 from vittne.capture.columns import SECOND
 from vittne.capture.media import Expected
-from vittne.capture.pause import MediaClock, PauseNote
+from vittne.capture.pause import MediaClock, PausedStream, PauseNote
 from vittne.capture.sip.sdp import Media
 from vittne.capture.sip.session import CALLEE, CALLER, SIDE_NAMES, Session
 from vittne.codecs.formats import STATIC, Format
@@ -29,7 +29,10 @@ SIGNAL_BYTES_KEPT: Final = 8 << 20
 ANSWER_TOGETHER_NS: Final = 2 * SECOND
 _DIGITS: Final = frozenset({"TELEPHONE-EVENT", "TONE"})  # RFC 4733
 _REPAIR: Final = frozenset({"RTX", "ULPFEC", "FLEXFEC", "PARITYFEC", "1D-INTERLEAVED-PARITYFEC", "RAPTORFEC"})
+_SILENT: Final = _DIGITS | {"CN"}
 STATIC_TYPES: Final = sum(1 << number for number in STATIC)
+_NOISE_TYPES: Final = sum(1 << number for number, f in STATIC.items() if f.encoding == "CN")
+PLAIN_TYPES: Final = sum(1 << n for n, f in STATIC.items() if f.encoding in ("PCMU", "PCMA")) | _NOISE_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,9 @@ class Stream:
     announced: bool = False  # its STREAM record is written, and nothing changed since
     repair_types: int = 0  # RTX (RFC 4588) and parity (RFC 5109, 8627): what was sent before, once more
     clock: MediaClock | None = None  # of a paused stream
+    plain_types: int = PLAIN_TYPES  # whose tones the worker itself looks for, or that have none; a bit each
+    unheard: int = 0  # packets that were stored although nobody looked for tones in them
+    unheard_gap: PausedStream | None = None  # packets that were not stored for that, not told yet
 
     @property
     def party(self) -> str:
@@ -278,11 +284,8 @@ def describe_stream(stream: Stream, receiver: Media, sender: Media | None) -> No
     The receiver names the payload types it wants (RFC 3264 5.1); the sender's own numbers fill in
     where senders use theirs instead. The key is the sender's (RFC 4568 section 5.1.1).
     """
-    formats = {**(sender.payloads if sender is not None else {}), **receiver.payloads}
+    formats, crypto, encrypted = agreed(receiver, sender)
     digits = digit_types([formats])
-    secure = "SAVP" in receiver.protocol.upper()
-    crypto = _agreed_key(receiver, sender)
-    encrypted = secure and not crypto
     now = (formats, crypto, receiver.kind)
     if (stream.formats, stream.crypto, stream.kind) != now:
         stream.announced = False
@@ -291,6 +294,36 @@ def describe_stream(stream: Stream, receiver: Media, sender: Media | None) -> No
     stream.redundant_types = sum(1 << n for n, f in formats.items() if f.encoding.upper() == "RED")
     stream.repair_types = sum(1 << n for n, f in formats.items() if f.encoding.upper() in _REPAIR)
     stream.known_types = STATIC_TYPES | sum(1 << n for n in formats if n not in STATIC)
+    stream.plain_types = plain_types(formats, crypto)
+
+
+def agreed(receiver: Media, sender: Media | None) -> tuple[dict[int, Format], str, bool]:
+    """Return the formats of a voice, its sender's key line, and whether it is SRTP whose key nobody told."""
+    formats = {**(sender.payloads if sender is not None else {}), **receiver.payloads}
+    crypto = _agreed_key(receiver, sender)
+    return formats, crypto, "SAVP" in receiver.protocol.upper() and not crypto
+
+
+def plain_types(formats: dict[int, Format], crypto: str) -> int:
+    """Return the payload types, a bit each, that need no decoder to be searched for tones: G.711, and no voice at all.
+
+    Of a voice that is sealed (SRTP) only those that are no voice.
+    """
+    bits = _NOISE_TYPES if crypto else PLAIN_TYPES
+    for number, format_ in formats.items():
+        is_plain = is_silent(format_) or (is_g711(format_) and not crypto)
+        bits = bits & ~(1 << number) | is_plain << number
+    return bits
+
+
+def is_silent(format_: Format) -> bool:
+    """Whether nothing said or keyed in sounds is in such packets: comfort noise, and digits as events."""
+    return format_.encoding.upper() in _SILENT
+
+
+def is_g711(format_: Format) -> bool:
+    """Whether it is what tones.py listens to."""
+    return format_.encoding.upper() in ("PCMU", "PCMA") and format_.clock_rate == 8000
 
 
 def digit_types(announced: Iterable[dict[int, Format]]) -> int:

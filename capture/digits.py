@@ -23,6 +23,7 @@ from vittne.codecs.formats import STATIC
 BEFORE_NS: Final = 120_000_000
 AFTER_NS: Final = 600_000_000
 _MERGE_NS: Final = 2 * SECOND
+_ONE_TONE_NS: Final = 50_000_000
 _MOST_WAITING: Final = 100_000
 _CODE_PAUSE_NS: Final = 4 * SECOND  # between two digits of one feature code
 _MOST_KEYING: Final = 10_000
@@ -163,6 +164,13 @@ class DigitWatch:
         keyed.monos.append(mono_ns)
         keyed.count += 1
         return True
+
+    def note_tone(self, call: Call, mono_ns: int, last_mono: int, ssrc: int) -> None:
+        """Say that a digit was heard. After a crash it may be heard once more, by who began a little later."""
+        way = "tone", ssrc
+        keyed = call.keyed.get(way)
+        known = (m for m in keyed.marks if isinstance(m, int) and abs(m - mono_ns) < _ONE_TONE_NS) if keyed else ()
+        self.note(call, mono_ns, last_mono, way, next(iter(known), mono_ns))
 
     def take_touched(self) -> list[Call]:
         """Return the calls in which digits were keyed since the last time."""

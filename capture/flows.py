@@ -72,6 +72,10 @@ class FlowTable:
         flow[missing] = self._find(keys[missing])
         return flow, numbers[numbers >= 0]
 
+    def keys_of(self, numbers: Flow) -> U64:
+        """Return the key that each number was given for."""
+        return self._key[numbers]
+
     def find(self, keys: U64) -> Flow:
         """Return the flow number of each row; -1 where none was given yet."""
         return self._find(keys)

@@ -19,6 +19,7 @@ from vittne.capture.inbandmath import BLOCK, PCMA, PCMU, Mask, Rows, Sieve, prov
 
 _BATCH_BYTES: Final = 4096 * BLOCK  # what is laid out at once: little enough to stay in the cache
 _NO_LAW: Final = 255
+_BURST_NS: Final = 35_000_000  # marked packets nearer than this, or next to each other, are one digit
 
 Flows = npt.NDArray[np.int32] | npt.NDArray[np.intp]
 
@@ -138,6 +139,19 @@ class InbandTones:
         self._rest[flows] = _windows(self._line, BLOCK)[begin].view(np.uint8).reshape(-1, BLOCK)
         self._rest_bytes[flows] = left
         self._rest_law[flows] = laws[last]
+
+
+def bursts(marked: npt.NDArray[np.intp], mono: I64) -> list[tuple[int, int]]:
+    """Return the time of the first and the last packet of each digit.
+
+    marked: numbers, ascending and one at least, of one voice's rows that hold a piece of a digit; mono: of all rows,
+    which need not be in order of arrival.
+    """
+    monos = mono[marked]
+    apart = (np.abs(np.diff(monos)) > _BURST_NS) & (np.diff(marked) > 1)
+    starts = np.flatnonzero(np.concatenate(([True], apart)))
+    firsts, lasts = np.minimum.reduceat(monos, starts), np.maximum.reduceat(monos, starts)
+    return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
 
 
 def _by_timestamp(flow: Flows, timestamp: U32) -> Rows | None:

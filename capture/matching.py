@@ -275,15 +275,7 @@ class Matcher:
             stream.seat = call.seat(match.session, match.sender)
         callee = next((e for e in (match.towards, match.source) if e is not None and e.side == CALLEE), None)
         stream.callee_tag = callee.callee_tag if callee is not None else ""
-        if match.towards is not None:
-            receiver, sender = (
-                match.towards.media,
-                self._book.media_of(match.session, match.sender, match.towards),
-            )
-        else:
-            assert match.source is not None
-            sender = match.source.media
-            receiver = self._book.media_of(match.session, 1 - match.sender, match.source) or sender
+        receiver, sender = self._book.described(match)
         describe_stream(stream, receiver, sender)
         stream.digit_types |= self._digits_announced(match.session, mono)
         self._sources.lock(flow, stream, match, mono)

@@ -67,7 +67,9 @@ class MediaTable:
     def __init__(self) -> None:
         self._entries: dict[Place, list[Expected]] = {}
         self._control: dict[Place, list[Expected]] = {}  # where RTCP goes
-        self.changed: set[Place] = set()
+        self.changed: set[Place] = set()  # until the next commit
+        self.news: set[Place] = set()  # the same, until voices are handed over the next time
+        self.has_keys = False  # some voice may be SRTP that can be opened
 
     def __len__(self) -> int:
         return sum(map(len, self._entries.values()))
@@ -85,11 +87,12 @@ class MediaTable:
                 return False
             entries.remove(weakest)
         entries.append(entry)
+        self.has_keys |= bool(entry.media.cryptos)
         if control is not None:
             others = self._control.setdefault(control, [])
             others.append(entry)
             del others[:-ENTRIES_AT_ONE_PORT]
-        self.changed.add(entry.place)
+        self.touch(entry)
         return True
 
     def at(self, place: Place) -> list[Expected]:
@@ -99,6 +102,7 @@ class MediaTable:
     def touch(self, entry: Expected) -> None:
         """Say that an entry's times changed."""
         self.changed.add(entry.place)
+        self.news.add(entry.place)
 
     def forget(self, before_mono: int) -> None:
         """Drop entries that ended, with their grace, before a time."""

@@ -15,9 +15,12 @@ from vittne.capture.media import FOREVER
 BOTH: Final = -1
 PAUSED: Final = "paused"  # why packets are not stored
 MUTED: Final = "muted"  # around digits
+NOT_ANALYSED: Final = "not-analysed"  # nobody could look for tones in them in time
 
 AtLeaseEnd = Literal["stay", "resume"]
 DigitPolicy = Literal["mask", "mask-in-pause", "keep"]
+Unheard = Literal["keep", "drop"]
+EVERY_CODEC: Final = ("*",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,8 @@ class PauseSettings:
 
     guard_ns: added at both ends of a pause. auto_digits: so many digits within auto_within_ns are a card being keyed,
     and pause the call from auto_before_ns ahead of the first; 0: never. menu_ns: of a call's beginning in which, and
-    menu_users: called numbers with which, digits choose in a menu.
+    menu_users: called numbers with which, digits choose in a menu. listen: codecs, in capital letters, that are decoded
+    to look for tones; unheard: what becomes of voices in which nobody looked for them in time, under the policy "mask".
     """
 
     guard_ns: int = 500_000_000
@@ -38,6 +42,12 @@ class PauseSettings:
     auto_before_ns: int = 2 * SECOND
     menu_ns: int = 0
     menu_users: tuple[str, ...] = ()
+    listen: tuple[str, ...] = EVERY_CODEC
+    unheard: Unheard = "keep"
+
+    def listens_to(self, encoding: str) -> bool:
+        """Whether voices of a codec are decoded to look for tones."""
+        return self.listen == EVERY_CODEC or encoding.upper() in self.listen
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from vittne.capture.columns import SECOND, Block, Datagrams, Segments
 from vittne.capture.digits import DigitWatch
 from vittne.capture.errors import Malformed
 from vittne.capture.flows import FlowTable
+from vittne.capture.handover import Handover
 from vittne.capture.link import LinkParser
 from vittne.capture.matching import Matcher, Run
 from vittne.capture.media import GRACE_NS, Place
@@ -55,6 +56,7 @@ from vittne.capture.sip.stream import Heard, TcpSip
 from vittne.capture.storing import Quiet, store
 from vittne.capture.streams import MIRROR_WINDOW_NS, StreamStates
 from vittne.capture.tones import AHEAD_NS, Piece, ToneWatch
+from vittne.capture.unheard import end_gaps
 from vittne.capture.unsignalled import Unsignalled
 
 _Datagram = tuple[int, int, int, int, bytes]  # ends and payload
@@ -132,6 +134,7 @@ class Pipeline:
         self.pauses = PauseBook()
         self.digits = DigitWatch(self.book)
         self.tones = ToneWatch(self.digits)
+        self.handover = self._new_handover()
         self.digits.feature_codes = tuple(rule.digits for rule in self.settings.rules if rule.on == "digits")
         self.keeper = self._keeper()
         self._begin_buffers()
@@ -185,7 +188,7 @@ class Pipeline:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what waits for its commit: the next worker reads it from the ring again (refill)."""
         state = self.__dict__.copy()
-        for name in ("buffers", "pauses", "keeper", "_rtp", "_control", "_refilling"):
+        for name in ("buffers", "pauses", "keeper", "handover", "_rtp", "_control", "_refilling"):
             del state[name]
         return {**state, "_horizon": self.pauses.horizon_mono}
 
@@ -196,6 +199,7 @@ class Pipeline:
         self.pauses.horizon_mono = horizon
         self.digits.forget_waiting()
         self.keeper = self._keeper()
+        self.handover = self._new_handover()
         self._begin_buffers()
 
     def _keeper(self) -> PauseKeeper:
@@ -206,6 +210,9 @@ class Pipeline:
             self.pauses,
             self.digits,
         )
+
+    def _new_handover(self) -> Handover:
+        return Handover(self.book, self.settings.pause, self.settings.record_unsignalled)
 
     def _begin_buffers(self) -> None:
         self.buffers = Buffers()
@@ -279,6 +286,7 @@ class Pipeline:
         src, dst, sport, dport = (getattr(packets, name)[rows] for name in ("src", "dst", "sport", "dport"))
         whose = FlowRows(src, dst, sport, dport, ssrc, self.flows.keys(src, dst, sport, dport, ssrc))
         self._rtp.append((columns, whose))
+        self.handover.feed(columns, whose)
         self.digits.feed(columns, whose, head[rows, 0], head[rows, RTP_HEADER_BYTES], self.counters)
 
     def _sip(self, packets: Datagrams, rows: npt.NDArray[np.intp], heard: list[Heard]) -> None:
@@ -331,6 +339,7 @@ class Pipeline:
         for heard in self.tcp.expire(self.now_mono):  # holes are given up on a silent wire too
             self._hear(heard)
         works: dict[str, CallWork] = {}
+        self.handover.follow(self.now_mono)
         self.digits.settle(horizon_mono)
         self.keeper.follow_codes(self.now_at, self.now_mono)
         self._settle_pauses(done)
@@ -340,6 +349,7 @@ class Pipeline:
         else:
             self.matcher.apply_changes()
             self._pass_horizon(horizon_mono)
+        self.handover.forget(horizon_mono)
         for call in self.keeper.left_out():
             works.setdefault(call.id, CallWork(call)).begins = True
         self._controls(horizon_mono, works)
@@ -418,18 +428,30 @@ class Pipeline:
         keep = self.states.update(rows, grouped, self.buffers)
         self.counters["mirror duplicate"] += int(np.count_nonzero(~keep))
         self._touch(rows, runs)
-        if self.settings.pause.digit_policy != "keep":
+        policy, unheard = self.settings.pause.digit_policy, None
+        if policy != "keep":
             pieces = [Piece(run.begin, run.end, run.stream) for run in runs if run.stream is not None]
             self.tones.listen(rows, grouped, pieces, self.buffers)
             self._listen_ahead(done.horizon_mono)
+            self._note_digits()
+            unheard = self.handover.unheard(rows, runs, self.flows.keys_of(np.array([run.flow for run in runs])))
             self._settle_pauses(done)  # a number may have been keyed
         self._pass_horizon(done.horizon_mono)
-        quiet = Quiet(self.pauses, self.digits, self.settings.pause.digit_policy)
-        for call, packets in store(rows, runs, keep, self.buffers, self.counters, quiet):
+        quiet = Quiet(self.pauses, self.digits, policy, policy == "mask" and self.settings.pause.unheard == "drop")
+        for call, packets in store(rows, runs, keep, self.buffers, self.counters, quiet, unheard):
             work = works.setdefault(call.id, CallWork(call))
             work.records += self._stream_records(call, int(rows.at_ns[0]))
             work.records.append(packets)
             work.packets += len(packets)
+
+    def _note_digits(self) -> None:
+        """Tell of digits that were found in voices that others decode."""
+        for digit in self.handover.take_digits():
+            flow = int(self.flows.find(np.array([digit.key], np.uint64))[0])
+            stream = self.matcher.stream_of(flow) if flow >= 0 else None
+            call = stream.call if stream is not None else digit.call
+            if call is not None and not call.closed:
+                self.digits.note_tone(call, digit.begin_mono, digit.end_mono, digit.ssrc)
 
     def _listen_ahead(self, horizon: int) -> None:
         """Listen to packets just behind the horizon, of flows that are known."""
@@ -541,6 +563,7 @@ class Pipeline:
     def _finish(self, call: Call, works: dict[str, CallWork]) -> None:
         call.closed = True
         self.keeper.finish(call, self.now_at, self.now_mono)
+        end_gaps(call)
         report = call_report(call, self.states)
         self.outcomes[report["outcome"]] += 1
         self.dialog_outcomes.update(d["outcome"] for d in report["details"]["dialogs"] if d["answered_at"])
@@ -560,6 +583,7 @@ class Pipeline:
         self.book.retire(horizon)
         self.keeper.keep_house(horizon, self.now_at - self.now_mono)
         self._forget_flows(horizon - _FLOW_IDLE_NS, final, done)
+        self.handover.keep_house(horizon, _FLOW_IDLE_NS)
 
     def _forget_flows(self, before_mono: int, everything: bool, done: Commit) -> None:
         """Give back the numbers of flows that are nobody's and silent; list those that had a voice."""

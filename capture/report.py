@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from vittne.capture.calls import Call, Stream
-from vittne.capture.pause import MUTED, PAUSED
+from vittne.capture.pause import MUTED, NOT_ANALYSED, PAUSED
 from vittne.capture.pausenotes import pauses_report
 from vittne.capture.quality import mos
 from vittne.capture.sip.session import CALLEE, CALLER, Dialog, Session
@@ -20,9 +20,10 @@ ENCRYPTED: Final = "encrypted"
 CAPTURE_LOSS: Final = "capture-loss"
 UNANSWERED: Final = "unanswered"
 PAUSED_THROUGHOUT: Final = "paused-throughout"
+DISCARDED: Final = "discarded-by-policy"
 
 _NOT_VOICE: Final = frozenset({"TELEPHONE-EVENT", "CN"})
-_LEFT_OUT: Final = frozenset({"digits", PAUSED, MUTED})
+_LEFT_OUT: Final = frozenset({"digits", PAUSED, MUTED, NOT_ANALYSED})
 _LOSSY: Final = 0.05  # share of a voice's packets that never came, from which on it is said
 _TOGETHER_NS: Final = 2_000_000_000
 _ENDS_WITHOUT_BYE: Final = frozenset({"capture-end", "media-silence", "session-timer"})
@@ -159,6 +160,8 @@ def _judge(call: Call, streams: list[Stream], tallies: dict[int, Tally]) -> tupl
             return ENCRYPTED, []
         if any(PAUSED in s.dropped for s in streams):
             return PAUSED_THROUGHOUT, []
+        if any(NOT_ANALYSED in s.dropped for s in streams):
+            return DISCARDED, [NOT_ANALYSED]
         return (CAPTURE_LOSS if CAPTURE_LOSS in call.reasons else NO_MEDIA), []
     reasons = set(call.reasons)
     # Who sends nothing but digits, or is paused, was there all the same.
@@ -168,6 +171,8 @@ def _judge(call: Call, streams: list[Stream], tallies: dict[int, Tally]) -> tupl
         tally = tallies[stream.flow]
         if tally.lost > _LOSSY * (tally.lost + tally.packets) and not stream.copy and not stream.foreign:
             reasons.add("loss")
+    if any(NOT_ANALYSED in s.dropped for s in streams):
+        reasons.add(NOT_ANALYSED)
     if any(s.after_hole for s in call.sessions):
         reasons.add("signalling-gap")
     return (PARTIAL if reasons else RECORDED), sorted(reasons)
@@ -208,6 +213,13 @@ def call_report(call: Call, states: StreamStates) -> dict[str, Any]:
     # A call joined in the middle was up at first sight, be that of a packet.
     seen_at = min((tallies[s.flow].first_at for s in streams), default=0) if first.joined_midway else 0
     undecodable = sorted(_undecodable(call, tallies))
+    unheard = sum(stream.unheard for stream in streams)
+    flags = {
+        "not-decodable": undecodable,
+        "joined-midway": first.joined_midway,
+        "tones-not-searched": unheard,
+        NOT_ANALYSED: any(NOT_ANALYSED in stream.dropped for stream in streams),
+    }
     return {
         "id": call.id,
         "call_ids": [s.call_id for s in call.sessions if s.call_id],
@@ -233,7 +245,7 @@ def call_report(call: Call, states: StreamStates) -> dict[str, Any]:
             ],
             "related": call.related,
             "dialogs": _dialogs(call, outcome, reasons, tallies),
-            "flags": (["not-decodable"] if undecodable else []) + (["joined-midway"] if first.joined_midway else []),
+            "flags": [flag for flag, holds in flags.items() if holds],
             "not_decodable": undecodable,
             "other_media": call.other_media,
             "voices": [
@@ -243,6 +255,7 @@ def call_report(call: Call, states: StreamStates) -> dict[str, Any]:
             "gaps": call.gaps,
             "pauses": pauses_report(call),
             "digits": call.digits,
+            "tones_not_searched": unheard,
             "sip_messages": call.signals_seen,
         },
     }

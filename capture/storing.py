@@ -20,11 +20,13 @@ from vittne.capture.buffers import Buffers
 from vittne.capture.calls import Call, Stream
 from vittne.capture.columns import I64
 from vittne.capture.digits import DigitWatch
+from vittne.capture.handover import Codes
 from vittne.capture.matching import Run
 from vittne.capture.pause import DigitPolicy
 from vittne.capture.pausebook import PauseBook
 from vittne.capture.paused import quiet_rows
 from vittne.capture.rtp import RtpRows, header_bytes, padding_lengths, payload_lengths
+from vittne.capture.unheard import unheard_rows
 
 Mask = npt.NDArray[np.bool_]
 
@@ -39,6 +41,7 @@ class Quiet:
     book: PauseBook
     watch: DigitWatch
     policy: DigitPolicy
+    drops_unheard: bool = False  # what nobody could listen to is left out
 
 
 def store(
@@ -48,11 +51,12 @@ def store(
     buffers: Buffers,
     counters: Counter[str],
     quiet: Quiet,
+    unheard: Codes | None = None,
 ) -> list[tuple[Call, Packets]]:
     """Return calls with the packets to be stored of them; count what is left out.
 
     runs: cover the rows in order. keep: (n,) bool, False for a mirror's copies.
-    quiet: what must not be stored of calls now.
+    quiet: what must not be stored of calls now. unheard: (n,) why nobody looked for tones, see handover.py.
     """
     calls: list[Call] = []
     places: dict[str, int] = {}
@@ -78,6 +82,7 @@ def store(
     if digits.any():
         _tell_digits(rows, runs, digits, quiet.watch)
     wanted &= ~quiet_rows(rows, runs, wanted, quiet.book, quiet.policy, buffers)
+    wanted &= ~unheard_rows(rows, runs, wanted, unheard, quiet.drops_unheard, counters)
     starts = np.cumsum(number) - number
     stored = np.add.reduceat(wanted, starts).tolist()
     dropped = np.add.reduceat(digits, starts).tolist()

@@ -17,11 +17,10 @@ from vittne.capture.buffers import Buffers
 from vittne.capture.calls import Stream
 from vittne.capture.columns import U8
 from vittne.capture.digits import DigitWatch
-from vittne.capture.inband import InbandTones
+from vittne.capture.inband import InbandTones, bursts
 from vittne.capture.rtp import RtpRows, padding_lengths, payload_lengths
 
 AHEAD_NS: Final = 160_000_000  # the window's 120 ms, and a digit's first 20 ms that only the next rows tell
-_BURST_NS: Final = 35_000_000  # marked packets nearer than this, or next to each other, are one digit
 _NO_LAW: Final = 255
 _LAWS: Final = {"PCMU": 0, "PCMA": 1}
 
@@ -85,11 +84,7 @@ class ToneWatch:
             mine = marked[(marked >= piece.begin) & (marked < piece.end)]
             if not len(mine):
                 continue
-            monos = rows.mono_ns[mine]
-            apart = (np.diff(monos) > _BURST_NS) & (np.diff(mine) > 1)
-            starts = np.flatnonzero(np.concatenate(([True], apart)))
-            ends = np.concatenate((starts[1:], [len(monos)])) - 1
-            for begin, end in zip(monos[starts].tolist(), monos[ends].tolist(), strict=True):
+            for begin, end in bursts(mine, rows.mono_ns):
                 self._watch.note(piece.stream.call, begin, end, ("tone", piece.stream.ssrc), begin)
 
 

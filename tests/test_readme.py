@@ -247,10 +247,10 @@ def test_the_operators_guide_explains_every_outcome_and_reason() -> None:
     code = "".join(path.read_text() for path in (ROOT / "capture").glob("*.py"))
     code += "".join((ROOT / "appliance" / f"{name}.py").read_text() for name in ("recorder", "recover", "worker"))
     reasons = set(re.findall(r'reasons\.add\("([a-z-]+)"\)', code))
-    names = "RECORDED|PARTIAL|NO_MEDIA|ENCRYPTED|CAPTURE_LOSS|UNANSWERED|PAUSED_THROUGHOUT|DISK|REASON"
+    names = "RECORDED|PARTIAL|NO_MEDIA|ENCRYPTED|CAPTURE_LOSS|UNANSWERED|PAUSED_THROUGHOUT|DISCARDED|DISK|REASON"
     outcomes = set(re.findall(rf'^(?:{names}): Final = "([^"]+)"', code, re.MULTILINE))
 
-    assert len(outcomes) == 9
+    assert len(outcomes) == 10
     assert sorted(word for word in reasons | outcomes if f"`{word}`" not in OPERATOR) == []
 
 

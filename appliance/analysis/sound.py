@@ -1,0 +1,39 @@
+"""What listeners get: decoded samples of many voices, and which packet each came in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vittne.appliance.analysis.messages import Finding
+from vittne.capture.columns import I64
+from vittne.codecs.base import I16
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """n packets, all of a voice together, in the order of the voice's own time.
+
+    samples: at 8000 Hz, voice after voice; packet i holds samples[begin[i] : begin[i] + length[i]].
+    """
+
+    number: npt.NDArray[np.int32]
+    mono_ns: I64
+    begin: I64
+    length: I64
+    samples: I16
+
+
+class Listener(Protocol):
+    """Somebody who looks for something in all voices while their calls last, and keeps little of each."""
+
+    def hear(self, sound: Sound) -> list[Finding]:
+        """Return what was found. What comes next of each voice comes with the next call."""
+        ...
+
+    def forget(self, numbers: npt.NDArray[np.int32]) -> None:
+        """These numbers mean other voices from now on."""
+        ...

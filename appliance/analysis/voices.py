@@ -1,0 +1,252 @@
+"""RTP packets of many voices to samples at 8000 Hz: each voice with its decoder, its key and little memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from vittne.appliance.analysis.messages import NOT_DECODED, NOT_OPENED, Finding, Rows
+from vittne.appliance.analysis.narrow import RATE, Narrow
+from vittne.appliance.analysis.sound import Sound
+from vittne.appliance.srtp import NoSrtp, Unprotector
+from vittne.capture.columns import SECOND
+from vittne.capture.handed import Voice
+from vittne.capture.rtp import header_bytes
+from vittne.codecs.base import I16, SILENCE
+from vittne.codecs.decoder import Decoder, NotDecodable, open_decoder
+from vittne.codecs.formats import Format
+
+_PLAIN: Final = 0x80  # the first byte of a packet without padding, extension and CSRCs
+_REMEMBERED: Final = 64  # packets of a voice, to notice copies
+_AT_ONCE: Final = 25  # packets decoded together: one that is damaged makes all of them unheard
+_MOST_SOUND_S: Final = 2  # in one packet
+_IDLE_NS: Final = 60 * SECOND  # a voice that was silent for so long begins with a new decoder
+_SWEEP_NS: Final = 10 * SECOND
+
+
+@dataclass(slots=True)
+class _Decoding:
+    decoder: Decoder
+    narrow: Narrow
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One voice. decoding: by payload type; None for what cannot be decoded."""
+
+    formats: dict[int, Format]
+    opened: Unprotector | None = None
+    has_no_key: bool = False
+    decoding: dict[int, _Decoding | None] = field(default_factory=dict)
+    recent: deque[tuple[int, bytes]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    last_mono: int = 0
+
+
+@dataclass(slots=True)
+class _Packet:
+    mono_ns: int
+    payload_type: int
+    payload: bytes
+
+
+class Voices:
+    """Decodes voices. busy: is told which voice is being worked on, None when none is."""
+
+    def __init__(self, busy: Callable[[int | None], None]) -> None:
+        self._busy = busy
+        self._streams: dict[int, _Stream] = {}
+        self._swept_mono = 0
+
+    def describe(self, voices: list[Voice]) -> None:
+        """Take in what is new or changed of voices. What of a voice stays as it was keeps its decoder."""
+        for voice in voices:
+            before = None if voice.is_new else self._streams.get(voice.number)
+            stream = self._streams[voice.number] = _Stream(voice.formats)
+            if before is not None:
+                same = {n for n, f in before.formats.items() if voice.formats.get(n) == f}
+                stream.decoding = {n: d for n, d in before.decoding.items() if n in same}
+                stream.recent, stream.opened = before.recent, before.opened
+            if not voice.cryptos:
+                stream.opened = None
+                continue
+            stream.opened = stream.opened or Unprotector()
+            for line in voice.cryptos:
+                try:
+                    stream.opened.add(line)
+                except NoSrtp:
+                    stream.has_no_key = True
+
+    def decode(self, rows: Rows) -> tuple[Sound, list[Finding]]:
+        """Return the samples of a piece, and what of it could not be understood."""
+        order = np.argsort(rows.number, kind="stable")
+        numbers = rows.number[order]
+        starts = np.flatnonzero(np.concatenate(([True], numbers[1:] != numbers[:-1]))) if len(order) else order
+        findings: list[Finding] = []
+        parts = []
+        for begin, end in zip(starts.tolist(), [*starts[1:].tolist(), len(order)], strict=True):
+            number, which = int(numbers[begin]), order[begin:end]
+            try:
+                parts.append(self._voice(number, rows, which, findings))
+            except Exception:  # a fault of ours, or no memory, may cost this voice, never the next one
+                findings.append(Finding(NOT_DECODED, number, *_ends(rows, which)))
+        self._busy(None)
+        self._sweep(int(rows.mono_ns.max(initial=0)))
+        return _joined(parts), findings
+
+    def _voice(self, number: int, rows: Rows, which: npt.NDArray[np.intp], findings: list[Finding]) -> _Part:
+        stream = self._streams.get(number)
+        ends = _ends(rows, which)
+        part = _Part(number)
+        if stream is None or stream.has_no_key:
+            findings.append(Finding(NOT_DECODED if stream is None else NOT_OPENED, number, *ends))
+            return part
+        self._busy(number)
+        stream.last_mono = ends[1]
+        packets = _packets(stream, number, rows, which, findings)
+        begin = 0
+        while begin < len(packets):
+            end = begin + 1
+            last = min(len(packets), begin + _AT_ONCE)
+            while end < last and packets[end].payload_type == packets[begin].payload_type:
+                end += 1
+            some = packets[begin:end]
+            if not _decode(stream, some, part):
+                monos = [packet.mono_ns for packet in some]
+                findings.append(Finding(NOT_DECODED, number, min(monos), max(monos)))
+            begin = end
+        return part
+
+    def _sweep(self, now: int) -> None:
+        """Forget the decoders of voices that have been silent for long."""
+        if now - self._swept_mono > _SWEEP_NS:
+            self._swept_mono = now
+            for stream in self._streams.values():
+                if stream.decoding and now - stream.last_mono > _IDLE_NS:
+                    stream.decoding.clear()
+
+
+@dataclass(slots=True)
+class _Part:
+    """Decoded packets of one voice."""
+
+    number: int
+    monos: list[int] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    samples: list[I16] = field(default_factory=list)
+
+
+def _joined(parts: list[_Part]) -> Sound:
+    length = np.array([size for part in parts for size in part.lengths], np.int64)
+    return Sound(
+        np.repeat(np.array([part.number for part in parts], np.int32), [len(part.lengths) for part in parts]),
+        np.array([mono for part in parts for mono in part.monos], np.int64),
+        np.cumsum(length) - length,
+        length,
+        np.concatenate([SILENCE, *(piece for part in parts for piece in part.samples)]),
+    )
+
+
+def _ends(rows: Rows, which: npt.NDArray[np.intp]) -> tuple[int, int]:
+    """Return when the first and the last of some rows came."""
+    return int(rows.mono_ns[which].min()), int(rows.mono_ns[which].max())
+
+
+def _packets(
+    stream: _Stream,
+    number: int,
+    rows: Rows,
+    which: npt.NDArray[np.intp],
+    findings: list[Finding],
+) -> list[_Packet]:
+    """Return a voice's packets in the order of its sequence, opened, without copies."""
+    seq = rows.seq[which]
+    since = (seq - seq[0]).astype(np.int16)
+    if (since[1:] < since[:-1]).any():
+        which = which[np.argsort(since, kind="stable")]
+        seq = rows.seq[which]
+    begins, lengths = rows.begin[which].tolist(), rows.length[which].tolist()
+    monos, kinds = rows.mono_ns[which].tolist(), rows.payload_type[which].tolist()
+    data = rows.data
+    packets = []
+    for begin, length, mono, kind, sequence in zip(begins, lengths, monos, kinds, seq.tolist(), strict=True):
+        raw: bytes | None = data[begin : begin + length].tobytes()
+        if stream.opened is not None:
+            assert raw is not None
+            if (sequence, raw) in stream.recent:
+                continue
+            stream.recent.append((sequence, raw))
+            (raw,) = stream.opened.unprotect([raw])
+        payload = None if raw is None else _payload(raw)
+        if payload is None:
+            findings.append(Finding(NOT_OPENED if raw is None else NOT_DECODED, number, mono, mono))
+            continue
+        if stream.opened is None:
+            if (sequence, payload) in stream.recent:
+                continue
+            stream.recent.append((sequence, payload))
+        packets.append(_Packet(mono, *_primary(kind, payload, stream)))
+    return packets
+
+
+def _payload(packet: bytes) -> bytes | None:
+    """Return what an RTP packet carries; None when its header does not fit."""
+    if packet[0] == _PLAIN:
+        return packet[12:]
+    begin = header_bytes(packet)
+    if begin is None:
+        return None
+    end = len(packet) - (packet[-1] if packet[0] & 0x20 else 0)
+    return packet[begin:end] if end >= begin else None
+
+
+def _primary(kind: int, payload: bytes, stream: _Stream) -> tuple[int, bytes]:
+    """Return type and payload of what an RFC 2198 packet is about; its copies of earlier ones are left out."""
+    format_ = stream.formats.get(kind)
+    if format_ is None or format_.encoding.upper() != "RED":
+        return kind, payload
+    at = copies = 0
+    while at + 4 <= len(payload) and payload[at] & 0x80:
+        copies += int.from_bytes(payload[at + 2 : at + 4], "big") & 0x3FF
+        at += 4
+    if at >= len(payload):
+        return kind, b""
+    return payload[at] & 0x7F, payload[at + 1 + copies :]
+
+
+def _decode(stream: _Stream, packets: list[_Packet], part: _Part) -> bool:
+    """Add the samples of packets of one type to a part; whether all of them were understood."""
+    decoding = _decoding(stream, packets[0].payload_type)
+    if decoding is None:
+        return False
+    decoder = decoding.decoder
+    payloads = [packet.payload for packet in packets]
+    counts = np.array([decoder.samples_in(payload) for payload in payloads], np.int64)
+    if int(counts.max()) > _MOST_SOUND_S * decoder.sample_rate:
+        return False
+    damaged = decoder.damaged
+    samples = decoding.narrow.feed(decoder.decode(payloads))
+    ends = np.minimum((np.cumsum(counts) * RATE + decoder.sample_rate // 2) // decoder.sample_rate, len(samples))
+    ends[-1] = len(samples)
+    part.samples.append(samples)
+    part.lengths += np.diff(ends, prepend=0).tolist()
+    part.monos += [packet.mono_ns for packet in packets]
+    return decoder.damaged == damaged
+
+
+def _decoding(stream: _Stream, kind: int) -> _Decoding | None:
+    if kind not in stream.decoding:
+        format_ = stream.formats.get(kind)
+        found = None
+        if format_ is not None:
+            try:
+                decoder = open_decoder(format_)
+                found = _Decoding(decoder, Narrow(decoder.sample_rate))
+            except NotDecodable:
+                pass
+        stream.decoding[kind] = found
+    return stream.decoding[kind]
