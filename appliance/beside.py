@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from vittne.appliance.api.consent import ROUTES as CONSENT_ROUTES
 from vittne.appliance.api.pauses import DESK
 from vittne.appliance.api.pauses import ROUTES as PAUSE_ROUTES
 from vittne.appliance.api.routes import Route
@@ -68,7 +69,7 @@ def beside(config: Config, registrar: Registrar, desk: PauseDesk, test_call: boo
 
 
 def _routes(config: Config) -> list[Route]:
-    return [*PAUSE_ROUTES, *(WITNESS_ROUTES if config.ledger.witness_of else ())]
+    return [*PAUSE_ROUTES, *CONSENT_ROUTES, *(WITNESS_ROUTES if config.ledger.witness_of else ())]
 
 
 def _filler(config: Config, desk: PauseDesk) -> Callable[[web.Application], None]:

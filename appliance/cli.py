@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     _add_token(commands.add_parser("token", help=words, description=words, allow_abbrev=False), where)
     words = "what the ledger says, and proofs of it"
     _add_ledger(commands.add_parser("ledger", help=words, description=words, allow_abbrev=False), where)
-    rules = add("rules", _rules, "show the rules that pause calls, or try them on captures")
+    rules = add("rules", _rules, "show the rules on recording, pausing and keeping calls, or try them on captures")
     rules.add_argument("--try", nargs="+", default=[], dest="captures", metavar="FILE", help="capture files")
     rules.add_argument("--json", action="store_true", help="one array")
     words = "time stamps of third parties over the ledger"

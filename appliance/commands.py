@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vittne.appliance.protocol import Command
-from vittne.capture import pausing
+from vittne.capture import gating, pausing
 from vittne.capture.pausing import Answer
 from vittne.capture.pipeline import Pipeline
 from vittne.capture.selecting import select_calls
@@ -18,6 +18,9 @@ def do(pipeline: Pipeline, command: Command) -> list[Answer]:
     if command.what == "find":
         calls = select_calls(pipeline.book, command.select, pipeline.addresses)
         return [Answer(pausing.FOUND, calls=[pausing.describe_call(call) for call in calls])]
+    if command.what == "gate":
+        assert command.decision is not None
+        return [gating.gate(pipeline, command.select, command.decision, "api", command.by, at, mono)]
     if command.what == "resume" and not command.pause_id:
         pauses = pausing.pauses_on(pipeline, command.select)
         return [pausing.resume(pipeline, one.id, at, mono, command.by) for one in pauses]

@@ -23,6 +23,7 @@ from vittne.appliance.api.settings import ApiSettings
 from vittne.appliance.clock.settings import ClockConfig
 from vittne.appliance.datadir import DATA_VARIABLE, DEFAULT_DATA, ConfigError, config_file, read_toml
 from vittne.appliance.pauseconfig import DigitsConfig, PauseConfig
+from vittne.appliance.recordconfig import KeepingConfig
 from vittne.appliance.ruleconfig import RuleConfig
 from vittne.appliance.scrub.settings import ScrubSettings
 from vittne.appliance.stamps.settings import StampsConfig
@@ -48,7 +49,7 @@ class AnalysisConfig(_Section):
     processes: int = Field(default=1, ge=0, le=64)
 
 
-class Config(_Section):
+class Config(KeepingConfig):
     """Everything that can be set. Times in the unit their names end with."""
 
     data: Path = Field(default=DEFAULT_DATA, strict=False)

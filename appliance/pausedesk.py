@@ -11,18 +11,20 @@ import asyncio
 import contextlib
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import structlog
 
 from vittne.appliance.pauseconfig import PauseConfig
-from vittne.appliance.protocol import Command, Done
+from vittne.appliance.protocol import Command, Done, What
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.seal import events
-from vittne.capture import pausing
+from vittne.capture import gating, pausing
 from vittne.capture.columns import SECOND
+from vittne.capture.gates import Decision
 from vittne.capture.media import FOREVER
 from vittne.capture.pause import Pause
 from vittne.capture.pausing import Answer, PauseOrder
@@ -30,7 +32,8 @@ from vittne.capture.pausing import Answer, PauseOrder
 log = structlog.get_logger()
 
 _CONFIRM_S: Final = 5.0  # a worker that died has a successor by then
-_TOLD_AGAIN_NS: Final = 600 * SECOND  # pauses that ended so lately are told to a new worker
+_TOLD_AGAIN_NS: Final = 600 * SECOND  # pauses that ended, and gates decided, so lately are told to a new worker
+_DECISIONS_KEPT: Final = 10_000
 
 Sender = Callable[[Command], None]
 
@@ -52,12 +55,17 @@ class PauseDesk:
         self._up = asyncio.Event()
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Done]] = {}
+        self._decided: deque[Command] = deque(maxlen=_DECISIONS_KEPT)
 
     # The worker's side
 
     def attach(self, send: Sender) -> None:
         """A worker listens: send gives it a command."""
         self._send = send
+        since = time.monotonic_ns() - _TOLD_AGAIN_NS
+        for command in self._decided:  # the last snapshot may not know them
+            if command.asked_mono > since:
+                send(replace(command, number=next(self._numbers)))
         self._up.set()
 
     def detach(self) -> None:
@@ -132,6 +140,16 @@ class PauseDesk:
         (answer,) = await self._ask("find", select=self._by_call_id(select)[0])
         return answer.calls
 
+    async def gate(self, recording: str, decision: Decision, by: str, at: tuple[int, int]) -> Answer:
+        """Decide a call's gate. at: when it was decided, UTC and monotonic ns. Raises Unconfirmed, StoreError."""
+        (answer,) = await self._ask("gate", at=at, select={"recording": recording}, decision=decision, by=by)
+        if answer.state == gating.DECIDED:
+            (call,) = answer.calls
+            for call_id in call["sip_call_ids"][:1]:  # a worker that begins anew gives the call another id
+                self._decided.append(Command(0, "gate", *at, select={"sip_call_id": call_id}, decision=decision, by=by))
+            self._registrar.note_gate(recording, decision, by, at[0], erased=call["erased"])
+        return answer
+
     def _by_call_id(self, select: dict[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
         """Return a selection with a PBX's channel as its SIP Call-ID, and the call's further ones."""
         channel = select.get("channel")
@@ -157,7 +175,7 @@ class PauseDesk:
 
     async def _ask(
         self,
-        what: Literal["pause", "resume", "extend", "status", "find"],
+        what: What,
         at: tuple[int, int] | None = None,
         **more: Any,
     ) -> list[Answer]:

@@ -18,10 +18,12 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
+from vittne.appliance.recordconfig import KeepingConfig
 from vittne.appliance.registrar import CallClosed, PartOpened
 from vittne.appliance.ruleconfig import RuleConfig
 from vittne.appliance.seal.capsule import KeyTaken
 from vittne.appliance.store.errors import StoreError
+from vittne.capture.gates import Decision
 from vittne.capture.pause import Pause, PauseSettings
 from vittne.capture.pausing import Answer, PauseOrder
 
@@ -61,6 +63,9 @@ class Status:
     position: list[list[int]]  # ring by ring, what is committed: block, packet
     messages: list[str] = field(default_factory=list)  # for the log
     unsignalled: list[dict[str, Any]] = field(default_factory=list)
+    gate_calls: int = 0  # whose audio waits in locked memory now
+    gate_bytes: int = 0  # that it takes now
+    gate_most_bytes: int = 0  # that it took at most since the worker began
     kind: Literal["status"] = "status"
 
 
@@ -105,10 +110,13 @@ class Start:
     analysis: int = 1  # processes
     agent_headers: tuple[str, ...] = ()
     rules: list[RuleConfig] = field(default_factory=list)
+    keeping: KeepingConfig = field(default_factory=KeepingConfig)
+    sampling_key: str = ""  # hex
     kind: Literal["start"] = "start"
 
 
 _START: Final = TypeAdapter(Start)
+What = Literal["pause", "resume", "extend", "status", "find", "gate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +124,7 @@ class Command:
     """What the parent wants done at once. *_at ns UTC, *_mono ns monotonic, of the moment it was asked."""
 
     number: int
-    what: Literal["pause", "resume", "extend", "status", "find"]
+    what: What
     asked_at: int
     asked_mono: int
     order: PauseOrder | None = None
@@ -124,6 +132,7 @@ class Command:
     select: dict[str, str] = field(default_factory=dict)
     lease_ns: int = 0
     by: str = ""
+    decision: Decision | None = None
     kind: Literal["command"] = "command"
 
 

@@ -40,20 +40,27 @@ class RecordError(StoreError):
 
 def run(options: RecordOptions) -> int:
     """Record until the files end or somebody stops us; return the exit status."""
-    from vittne.appliance.recover import recover  # noqa: PLC0415 - only what this command needs is loaded
+    from vittne.appliance.policy.decide import policy_rules  # noqa: PLC0415 - only what this command needs is loaded
+    from vittne.appliance.recover import recover  # noqa: PLC0415
     from vittne.appliance.registrar import Registrar  # noqa: PLC0415
     from vittne.appliance.store.files import Store  # noqa: PLC0415
     from vittne.appliance.store.lock import DataLock  # noqa: PLC0415
-    from vittne.appliance.worker import allow_many_files, keep_memory, keep_to_ourselves  # noqa: PLC0415
+    from vittne.appliance.worker import (  # noqa: PLC0415
+        allow_many_files,
+        keep_memory,
+        keep_to_ourselves,
+        lock_much_memory,
+    )
 
     if bool(options.interfaces) == bool(options.pcaps):
         raise RecordError("nothing to record from", "record", "give --interface or --pcap, one of the two")
     allow_many_files()
     keep_memory()
     keep_to_ourselves()
+    lock_much_memory()
     Store(options.config.data).close()  # makes the directory
     with DataLock(options.config.data, "recording"):
-        registrar = Registrar(options.config.data)
+        registrar = Registrar(options.config.data, policy_rules(options.config))
         try:
             finished = recover(registrar)
             if finished:
@@ -66,13 +73,14 @@ def run(options: RecordOptions) -> int:
 def _files(options: RecordOptions, registrar: Any) -> int:
     from vittne.appliance.capturesettings import capture_settings  # noqa: PLC0415
     from vittne.appliance.replay import FileRun, capture_files  # noqa: PLC0415
+    from vittne.appliance.samplingkey import sampling_key  # noqa: PLC0415
     from vittne.capture.pcapfile import CaptureFileError  # noqa: PLC0415
 
     config = options.config
     # Calls are found garbage seldom and in great numbers: looking for it at every allocation costs a tenth.
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
-    settings = capture_settings(config)
+    settings = capture_settings(config, sampling_key(config.data))
     paths = list(options.pcaps)
     run = FileRun(registrar, settings, int(config.part_minutes * 60 * NS), processes=config.analysis.processes)
     try:
@@ -111,6 +119,8 @@ def _live(options: RecordOptions, registrar: Any) -> int:
     from vittne.appliance import log as logging  # noqa: PLC0415
     from vittne.appliance.beside import beside  # noqa: PLC0415
     from vittne.appliance.pausedesk import PauseDesk  # noqa: PLC0415
+    from vittne.appliance.recordconfig import keeping_json  # noqa: PLC0415
+    from vittne.appliance.samplingkey import sampling_key  # noqa: PLC0415
     from vittne.appliance.store.times import now_us  # noqa: PLC0415
     from vittne.appliance.supervisor import LiveSettings, Supervisor  # noqa: PLC0415
     from vittne.capture.offloads import offload_warning  # noqa: PLC0415
@@ -145,6 +155,8 @@ def _live(options: RecordOptions, registrar: Any) -> int:
         config.pause.agent_headers,
         [rule.model_dump(mode="json", exclude_defaults=True) for rule in config.rules],
         config.analysis.processes,
+        keeping_json(config),
+        sampling_key(config.data).hex(),
     )
     desk = PauseDesk(registrar, config.pause)
     supervisor = Supervisor(registrar, rings, settings, desk)

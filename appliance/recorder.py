@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from vittne.appliance.policy.decide import NO_RULES, PolicyRules, decide
 from vittne.appliance.registrar import CallClosed, PartClosed, PartOpened
 from vittne.appliance.seal.capsule import KeyTaken
 from vittne.appliance.seal.keys import ArchivePublic, make_capsule
@@ -24,7 +25,7 @@ from vittne.capture.calls import Call
 from vittne.capture.columns import SECOND
 from vittne.capture.pause import Pause
 from vittne.capture.pipeline import CallWork, Commit, Pipeline
-from vittne.capture.report import PARTIAL, RECORDED, call_report
+from vittne.capture.report import PARTIAL, RECORDED
 
 PART_NS: Final = 15 * 60 * SECOND  # a new part this often, so that hashes of long calls are kept early
 DISK: Final = "disk"
@@ -96,6 +97,7 @@ class Recorder:
         register: Register,
         gather_bytes: int = 0,
         part_ns: int = PART_NS,
+        policy: PolicyRules = NO_RULES,
     ) -> None:
         self.pipeline = pipeline
         self.open: dict[str, OpenRecording] = {}  # by recording id
@@ -108,6 +110,7 @@ class Recorder:
         self._register = register
         self._gather_bytes = gather_bytes
         self._part_ns = part_ns
+        self._policy = policy
         self._waiting: dict[str, _Waiting] = {}
         self._waiting_bytes = 0
         self._writers: dict[str, PartWriter] = {}
@@ -262,6 +265,8 @@ class Recorder:
 
     def _take(self, work: CallWork) -> None:
         call = work.call
+        if work.erase:
+            self._erase(work)
         state = self.open.get(call.id)
         if state is not None and not state.failed and work.records:
             state.last_at = max(call.last_media_at, state.last_at)
@@ -276,6 +281,21 @@ class Recorder:
         if work.closed:
             self._write(call.id)
             self._close(work, state)
+
+    def _erase(self, work: CallWork) -> None:
+        """Give up a recording while its call goes on: its keys are destroyed at once, and its files."""
+        recording_id = work.call.id
+        waiting = self._waiting.pop(recording_id, None)
+        if waiting is not None:
+            self._waiting_bytes -= waiting.size
+        state = self.open.pop(recording_id, None)
+        if state is None or work.report is None:
+            return
+        writer = self._writers.pop(recording_id, None)
+        if writer is not None:
+            writer.abandon()
+        self._noted.pop(recording_id, None)
+        self.closing.append(CallClosed(work.report, state.folder, keep=False))
 
     def _write(self, recording_id: str) -> None:
         """Append what waits for a recording."""
@@ -328,6 +348,7 @@ class Recorder:
         if state.failed and report["outcome"] == RECORDED:
             report = {**report, "outcome": PARTIAL, "outcome_reasons": [DISK]}
         if writer is not None:
+            report = {**report, **decide(report, self._policy).members()}
             meta = meta_body({**report, "state": "finished", "folder": "", "size_bytes": 0})
             at_ns = work.call.ended_at
             try:
@@ -377,7 +398,7 @@ class Recorder:
             if answered == call.answered and now - noted_mono < _LIVE_NOTE_NS:
                 continue
             self._noted[recording_id] = call.answered, now
-            report = call_report(call, self.pipeline.states)
+            report = self.pipeline.report_of(call)
             reports.append({**report, "outcome": "", "outcome_reasons": [], "folder": f"recordings/{state.folder}"})
         for begin in range(0, len(reports), _TOLD_LIVE):
             self._register.note_live(reports[begin : begin + _TOLD_LIVE])

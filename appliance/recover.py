@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vittne.appliance.cut import settle_cuts
+from vittne.appliance.policy.decide import decide
 from vittne.appliance.recorder import part_closed
 from vittne.appliance.registrar import CallClosed, Registrar
 from vittne.appliance.seal import events
@@ -26,7 +27,8 @@ REASON: Final = "restart"
 def recover(registrar: Registrar) -> list[str]:
     """Finish every recording that no run finished; return their ids. Call it before recording begins.
 
-    A recording without a whole group is dropped with its key: nothing of it was ever acknowledged.
+    A recording without a whole group is dropped with its key: nothing of it was ever acknowledged. So is one
+    without any key: somebody objected to it right before everything died.
     """
     settle_cuts(registrar)
     registrar.audit.settle()
@@ -58,6 +60,7 @@ def _settle_rows(registrar: Registrar) -> None:
         if folder is None:
             rows.append(replace(ended, outcome=PARTIAL, outcome_reasons=(REASON,), folder="", size_bytes=0))
             continue
+        policy = decide(ended.as_json(), registrar.policy)
         try:
             manifest, _ = read_manifest(folder, registrar.ledger.key.verifier)
         except BadManifest:
@@ -69,6 +72,10 @@ def _settle_rows(registrar: Registrar) -> None:
                 outcome_reasons=manifest.outcome_reasons,
                 folder=str(folder.relative_to(registrar.data_dir)),
                 size_bytes=sum(part.size_bytes for part in manifest.parts),
+                retention_class=policy.class_,
+                locked_until_us=policy.lock_until,
+                expires_us=policy.delete_after,
+                basis=policy.basis,
             )
         )
     registrar.catalogue.upsert_calls(rows)
@@ -86,7 +93,7 @@ def _close(registrar: Registrar, folder: Path) -> CallClosed | None:
         number = int(path.stem.removeprefix("part-"))
         modified = path.stat().st_mtime_ns
         parts.append(part_closed(summarise(path, number, size), modified, modified))
-    if not parts:
+    if not parts or not registrar.keys.parts(recording_id):  # or who was recorded objected, and its key is gone
         registrar.keys.erase(recording_id)
         registrar.ledger.record({"t": events.DISCARDED, "rec": recording_id, "reason": REASON})
         for path in folder.iterdir():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vittne.appliance.audit import Audit
+from vittne.appliance.policy.decide import NO_RULES, Policy, PolicyRules, decide
 from vittne.appliance.seal import events
 from vittne.appliance.seal.canonical import Json
 from vittne.appliance.seal.finish import finish_recordings
@@ -73,8 +74,9 @@ class CallClosed:
 class Registrar:
     """Catalogue, ledger and keys of a data directory; the caller holds its lock."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, policy: PolicyRules = NO_RULES) -> None:
         self.data_dir = data_dir
+        self.policy = policy
         self.store = Store(data_dir)
         self.public = self._archive_key()
         self.ledger: Ledger = open_ledger(data_dir)
@@ -148,6 +150,14 @@ class Registrar:
         while len(self._pauses) > _PAUSES_KNOWN:
             self._pauses.pop(next(iter(self._pauses)))
 
+    def note_gate(self, recording_id: str, decision: str, by: str, at_ns: int, erased: bool) -> None:
+        """Enter who decided a call's gate. erased: nothing of it may be read any more, whatever happens next."""
+        at = rfc3339(at_ns // 1000)
+        self.ledger.record({"t": events.GATE, "rec": recording_id, "decision": decision, "by": by, "at": at})
+        self.ledger.flush()
+        if erased:
+            self.keys.erase(recording_id)
+
     def note_live(self, reports: Sequence[dict[str, Any]]) -> None:
         """Show calls that are being recorded in the catalogue."""
         self.catalogue.upsert_calls([call_row(report, RECORDING) for report in reports])
@@ -157,6 +167,7 @@ class Registrar:
         clock = dict(self.clock())
         calls = [replace(call, clock=clock) if clock and not call.clock else call for call in calls]
         self._discard([call for call in calls if call.folder and not call.keep])
+        calls = [replace(call, report=self._with_policy(call)) for call in calls]
         kept = [call for call in calls if call.folder and call.keep]
         ready = [(self._hidden(call), manifest_of(call)) for call in kept]
         ready = [(folder, manifest) for folder, manifest in ready if folder.exists()]  # not what was sealed before
@@ -173,6 +184,11 @@ class Registrar:
                 )
             )
         self.catalogue.upsert_calls(rows)
+
+    def _with_policy(self, call: CallClosed) -> dict[str, Any]:
+        """Return a call's report with what the rules say of it, whatever it said; nothing when nothing is kept."""
+        policy = decide(call.report, self.policy) if call.folder and call.keep else Policy()
+        return {**call.report, **policy.members()}
 
     def _hidden(self, call: CallClosed) -> Path:
         """Return a call's hidden folder. Who asks reads packets from anybody: no other path is ever touched."""
@@ -254,7 +270,18 @@ def manifest_of(call: CallClosed) -> Manifest:
         ),
         clock=call.clock,
         meta_sha256=call.meta_sha256,
+        policy={name: text for name, text in _named(report) if text},
     )
+
+
+def _named(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what a manifest says of rules: names of ours, and nobody's."""
+    ruled = report.get("details", {}).get("recording_rule") or {}
+    return [
+        ("rule", str(ruled.get("rule", ""))),
+        ("class", str(report.get("retention_class", ""))),
+        ("site", str(report.get("site", ""))),
+    ]
 
 
 __all__ = ["CallClosed", "PartClosed", "PartOpened", "Registrar", "StoreError", "call_row", "final_name", "manifest_of"]

@@ -64,7 +64,15 @@ class FileRun:
         self._registrar = registrar
         registrar.clock = lambda: {"source": CAPTURE_FILE}
         self._pipeline = Pipeline(settings)
-        self._recorder = Recorder(self._pipeline, registrar.store, registrar.public, registrar, GATHER_BYTES, part_ns)
+        self._recorder = Recorder(
+            self._pipeline,
+            registrar.store,
+            registrar.public,
+            registrar,
+            GATHER_BYTES,
+            part_ns,
+            registrar.policy,
+        )
         self._ears = Ears(self._pipeline, processes, settings.hold_back_ns, waits=True)
         self._held: deque[Block] = deque()
         self._since_commit = 0

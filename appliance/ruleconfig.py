@@ -28,14 +28,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from vittne.capture.rules import Network, On, Rule
+from vittne.capture.rules import DECISIONS, Network, On, Rule, Then
 
 _DIGITS: Final = re.compile(r"[0-9*#A-D]{2,12}")
-_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "request": ("header", "body"),
     "number": ("numbers", "hosts"),
@@ -73,7 +73,7 @@ class RuleConfig(BaseModel):
 
     name: Text
     on: On
-    then: Literal["pause", "resume"] = "pause"
+    then: Then = "pause"
     method: str = ""
     header: str = ""
     value: Text = "*"
@@ -93,11 +93,13 @@ class RuleConfig(BaseModel):
         strange = sorted(self.model_fields_set - _OF_ALL - _BELONGS[self.on])
         if strange:
             raise ValueError(f'{strange[0]} means nothing with on = "{self.on}"')
+        if self.then in DECISIONS and self.on in ("sdp", "siprec"):
+            raise ValueError(f'on = "{self.on}" pauses and resumes; it decides no gate')
         if self.on == "digits" and not _DIGITS.fullmatch(self.digits):
             raise ValueError("digits are 2 to 12 of 0 to 9, *, #, A to D")
         if self.on == "digits" and not (self.users or self.networks):
             raise ValueError("digits need users or networks: whom you record must not be able to stop the recording")
-        if self.header and not _HEADER.fullmatch(self.header):
+        if self.header and not HEADER.fullmatch(self.header):
             raise ValueError("this is no name of a SIP header")
         if self.method and not self.method.isupper():
             raise ValueError("a method is written in capitals, such as INFO")

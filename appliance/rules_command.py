@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from vittne.appliance.capturesettings import capture_settings
 from vittne.appliance.config import Config
+from vittne.appliance.keeping_command import keeping_lines, keeping_shown, key_for_trying, tried, tried_line
+from vittne.appliance.policy.decide import PolicyRules, policy_rules
 from vittne.appliance.ruleconfig import RuleConfig
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.terminal import clean
@@ -17,22 +19,34 @@ from vittne.capture.columns import Block
 from vittne.capture.pausing import describe_call
 from vittne.capture.pcapfile import CaptureFile, CaptureFileError
 from vittne.capture.pipeline import Commit, Pipeline, Settings
+from vittne.capture.rules import Then
 from vittne.capture.slab import SlabRing
 from vittne.capture.times import rfc3339
 
 _SLAB_BYTES: Final = 64 << 20
 _NEVER: Final = 1 << 61
+_THEN: Final[dict[Then, str]] = {
+    "pause": "pauses",
+    "resume": "resumes",
+    "agree": "is a yes to recording",
+    "refuse": "is a no to recording",
+    "keep": "keeps",
+    "announced": "is the announcement in",
+}
 
 
 def show(config: Config, as_json: bool) -> int:
     """Print the rules in force; return the exit status."""
     if as_json:
-        print(json.dumps([one.model_dump(mode="json", exclude_defaults=True) for one in config.rules], indent=2))
+        rules = [one.model_dump(mode="json", exclude_defaults=True) for one in config.rules]
+        print(json.dumps([*rules, *keeping_shown(config)], indent=2))
         return 0
     if not config.rules:
         print("no rules: calls are paused over the API, and by digits alone")
     for one in config.rules:
         print(_line(one))
+    for line in keeping_lines(config):
+        print(clean(line))
     return 0
 
 
@@ -47,30 +61,37 @@ def _line(one: RuleConfig) -> str:
         "digits": f"{one.digits} keyed",
     }[one.on]
     who = [*(f"user {user}" for user in one.users), *(f"network {network}" for network in one.networks)]
-    then = "pauses or resumes" if one.on in ("sdp", "siprec") else "pauses" if one.then == "pause" else "resumes"
+    then = "pauses or resumes" if one.on in ("sdp", "siprec") else _THEN[one.then]
     until = ", until they are left" if one.resume_on_leave else ""
     return clean(f"{one.name}: {what}{' by ' + ', '.join(who) if who else ''} {then} the call{until}")
 
 
 def dry_run(config: Config, paths: list[str], as_json: bool) -> int:
     """Print what rules and digits would have paused in capture files; nothing is stored. Raises StoreError."""
-    settings = capture_settings(config)
+    key, is_ours = key_for_trying(config)
+    settings, policy = capture_settings(config, key), policy_rules(config)
     found: list[dict[str, Any]] = []
     for path in paths:
-        found += _fired(path, settings)
+        found += _fired(path, settings, policy)
     if as_json:
         print(json.dumps(found, indent=2))
         return 0
+    if not is_ours and any(rule.then == "percent" for rule in config.record):
+        print("percent: this data directory chose no calls yet; those below are chosen at random")
     for one in found:
+        if one["what"] == "call":
+            print(clean(tried_line(one)))
+            continue
         print(
             clean(f"{one['at']}  {one['what']:8} {one['by']}  {one['caller']} > {one['callee']}  {one['sip_call_id']}")
         )
-    print(f"{len(found)} times" if found else "no rule would have fired")
+    times = sum(one["what"] != "call" for one in found)
+    print(f"{times} times" if times else "no rule would have fired")
     return 0
 
 
-def _fired(path: str, settings: Settings) -> list[dict[str, Any]]:
-    """Play a capture through a pipeline that writes nothing; return what was paused and resumed."""
+def _fired(path: str, settings: Settings, policy: PolicyRules) -> list[dict[str, Any]]:
+    """Play a capture through a pipeline that writes nothing; return what was paused and resumed, and the calls."""
     pipeline = Pipeline(settings)
     capture = CaptureFile(Path(path), SlabRing(_SLAB_BYTES))
     held: deque[Block] = deque()
@@ -82,6 +103,7 @@ def _fired(path: str, settings: Settings) -> list[dict[str, Any]]:
         done = pipeline.commit(horizon, final)
         calls.update(pipeline.book.calls)
         found.extend(_told(done, calls))
+        found.extend(tried(work.report, policy) for work in done.works if work.closed and work.report is not None)
         pipeline.all_written()
         while held and int(held[0].mono_ns[-1]) <= horizon:
             capture.slab.release(held.popleft())

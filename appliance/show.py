@@ -76,6 +76,8 @@ def show_lines(row: CallRow, width: int | None = None) -> list[str]:
         ("outcome", _outcome(row)),
         ("call-id", " ".join(row.call_ids)),
         ("flags", ", ".join(str(flag) for flag in row.details.get("flags", ()))),
+        ("rule", str((row.details.get("recording_rule") or {}).get("rule", ""))),
+        ("class", row.retention_class),
         ("folder", row.folder or "nothing is kept"),
         ("size", f"{row.size_bytes:,} bytes" if row.size_bytes else ""),
     ]

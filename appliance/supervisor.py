@@ -67,6 +67,8 @@ class LiveSettings:
     agent_headers: tuple[str, ...] = ()
     rules: list[dict[str, Any]] = field(default_factory=list)  # as RuleConfig writes them
     analysis: int = 1  # processes
+    keeping: dict[str, Any] = field(default_factory=dict)  # as KeepingConfig writes it
+    sampling_key: str = ""  # hex
 
 
 class Supervisor:
@@ -255,6 +257,7 @@ class Supervisor:
             ring_most_full=round(self.ring_most_full, 3),
             loop_delay_p99_ms=self.loop_delay.quantile_ms(0.99),
             loop_delay_max_ms=self.loop_delay.quantile_ms(1.0),
+            gate_most_bytes=self.status.gate_most_bytes if self.status is not None else 0,
         )
         try:
             if self.status is not None:

@@ -28,7 +28,9 @@ from typing import Final
 
 from vittne.appliance import commands
 from vittne.appliance.analysis.ears import PATIENCE_NS, Ears
+from vittne.appliance.policy.decide import policy_rules
 from vittne.appliance.protocol import Channel, ParentGone, RequestFailed, Start, Status
+from vittne.appliance.recordconfig import recording_rules
 from vittne.appliance.recorder import OpenRecording, Recorder, UnhashedPart
 from vittne.appliance.registrar import CallClosed
 from vittne.appliance.replay import drops_of
@@ -106,11 +108,13 @@ class Worker:
             pause=start.pause,
             agent_headers=start.agent_headers,
             rules=rules(tuple(start.rules)),
+            recording=recording_rules(start.keeping, bytes.fromhex(start.sampling_key)),
         )
         memory = self._remember()
         pipeline = memory.pipeline if memory is not None else Pipeline(settings)
         public = ArchiveKey.load_public(self._store.data_dir)
-        self._recorder = Recorder(pipeline, self._store, public, channel, part_ns=start.part_ns)
+        policy = policy_rules(start.keeping)
+        self._recorder = Recorder(pipeline, self._store, public, channel, part_ns=start.part_ns, policy=policy)
         self._pipeline = pipeline
         pipeline.pauses.lock = threading.RLock()
         for pause in start.pauses:  # shut before a packet is looked at
@@ -122,6 +126,16 @@ class Worker:
         self._ears = Ears(pipeline, start.analysis, start.hold_back_ns)
         if start.skip:
             self._skip()
+        if start.keeping.record:
+            self._warn_of_memory(start.keeping.gate.total_mib << 20)
+
+    def _warn_of_memory(self, wanted_bytes: int) -> None:
+        """Say when less memory can be locked than gates may take. The superuser has no such limit."""
+        limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
+        if os.geteuid() and limit != resource.RLIM_INFINITY and limit < wanted_bytes:
+            self._messages.append(
+                f"gates can hold {limit >> 20} MiB only, not {wanted_bytes >> 20}: raise LimitMEMLOCK, or `ulimit -l`"
+            )
 
     # Going on after a crash
 
@@ -367,6 +381,9 @@ class Worker:
             position=[list(position) for position in self._committed],
             messages=self._messages[:64],
             unsignalled=self._recorder.unsignalled if self._recorder.unsignalled_changed else [],
+            gate_calls=len(pipeline.recording.buffer),
+            gate_bytes=pipeline.recording.buffer.used_bytes,
+            gate_most_bytes=pipeline.recording.buffer.most_bytes,
         )
         try:
             self._channel.ask(status)
@@ -422,6 +439,12 @@ def allow_many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def lock_much_memory() -> None:
+    """Raise the limit of locked memory as far as it goes: what waits for a gate is in no other."""
+    most = resource.getrlimit(resource.RLIMIT_MEMLOCK)[1]
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (most, most))
+
+
 def main(fd: int) -> int:
     """Run a worker whose parent is at the other end of a socket."""
     follow_parent()
@@ -430,6 +453,7 @@ def main(fd: int) -> int:
     gc.freeze()
     gc.set_threshold(100_000, 50, 1000)
     keep_to_ourselves()
+    lock_much_memory()
     sys.setswitchinterval(_SWITCH_S)
     channel = Channel(socket.socket(fileno=fd))
     try:

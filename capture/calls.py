@@ -15,10 +15,12 @@ from typing import Any, Final
 
 from vittne.capture import record
 from vittne.capture.columns import SECOND
+from vittne.capture.gates import Keeping
 from vittne.capture.media import Expected
 from vittne.capture.pause import MediaClock, PausedStream, PauseNote
 from vittne.capture.sip.sdp import Media
 from vittne.capture.sip.session import CALLEE, CALLER, SIDE_NAMES, Session
+from vittne.capture.times import rfc3339
 from vittne.codecs.formats import STATIC, Format
 
 CERTAIN: Final = "certain"
@@ -71,6 +73,7 @@ class Stream:
     early: bool = False
     callee_tag: str = ""  # which dialog of a forked session; "" when not known
     stored: int = 0
+    held: int = 0  # packets that wait for a gate
     dropped: dict[str, int] = field(default_factory=dict)
     announced: bool = False  # its STREAM record is written, and nothing changed since
     repair_types: int = 0  # RTX (RFC 4588) and parity (RFC 5109, 8627): what was sent before, once more
@@ -134,6 +137,7 @@ class Call:
     mutes: list[tuple[int, int]] = field(default_factory=list)  # monotonic, begin and end: around digits
     keyed: dict[tuple[object, ...], Keyed] = field(default_factory=dict)  # digits, by the way they came
     holds: set[tuple[str, int, int]] = field(default_factory=set)  # Call-ID, side, m= line that is held now
+    keeping: Keeping = field(default_factory=Keeping)  # what rules say of it, and whether its gate is open
 
     @property
     def first(self) -> Session:
@@ -211,6 +215,12 @@ class Call:
         line = record.encode_json(record.EVENT, at_ns, {"event": what, **more})
         self.signals.append((mono_ns, line))
 
+    def gap(self, from_ns: int, to_ns: int, reason: str) -> None:
+        """Keep a GAP record of all parties for the recording, and say so in the report. Times: ns UTC."""
+        self.gaps.append({"from": rfc3339(from_ns), "to": rfc3339(to_ns), "reason": reason})
+        line = record.encode_json(record.GAP, from_ns, {"reason": reason, "from_ns": from_ns, "to_ns": to_ns})
+        self.signals.append((self.last_media_mono, line))
+
     @property
     def digits(self) -> int:
         """How many digits were keyed. Each leg of a call shows them again."""
@@ -252,9 +262,11 @@ def merge(kept: Call, other: Call, link: Link) -> None:
     kept.sessions += other.sessions
     kept.sessions.sort(key=lambda s: s.first_mono)
     kept.links += [*other.links, link]
+    numbers: dict[int, int] = {}
     for flow, stream in other.streams.items():
         stream.call = kept
         kept.numbers_given += 1
+        numbers[stream.number] = kept.numbers_given
         stream.number = kept.numbers_given
         stream.announced = False
         kept.streams[flow] = stream
@@ -271,6 +283,7 @@ def merge(kept: Call, other: Call, link: Link) -> None:
     for pause_id, note in other.pauses.items():
         kept.pauses.setdefault(pause_id, note)
     kept.holds |= other.holds
+    kept.keeping.take(other.keeping, other.id, numbers)
     for kind, number in other.other_media.items():
         kept.other_media[kind] = kept.other_media.get(kind, 0) + number
     other.merged_into = kept

@@ -66,6 +66,7 @@ class FeatureCode:
     source: int  # address key
     user: str  # of who keyed it
     at_mono: int
+    seat: int = -1  # where who keyed it sits
 
 
 class DigitWatch:
@@ -121,20 +122,21 @@ class DigitWatch:
         """Give digits to their calls; one whose call is not known by the time its packets are written is nobody's."""
         waiting, self._waiting = self._waiting, []
         for seen in waiting:
-            call, is_digit, user = _owner(self._book, seen)
+            call, is_digit, user, seat = _owner(self._book, seen)
             if call is None and seen.mono_ns > horizon_mono:
                 self._waiting.append(seen)
             elif call is not None and is_digit:
                 is_new = self.note(call, seen.mono_ns, seen.last_mono, ("rtp", seen.ssrc), seen.timestamp)
                 if is_new and self.feature_codes and seen.event < len(_SYMBOLS):
-                    self.press(call, _SYMBOLS[seen.event], seen.src[0], user, seen.mono_ns)
+                    self.press(call, _SYMBOLS[seen.event], seen.src[0], user, seen.mono_ns, seat)
 
-    def press(self, call: Call, symbol: str, source: int, user: str, mono_ns: int) -> None:
+    def press(self, call: Call, symbol: str, source: int, user: str, mono_ns: int, seat: int = -1) -> None:
         """Look whether a digit completes a feature code of who keyed it. Few are remembered, and in memory only."""
         who = call.id, source, user
         before, last = self._keys.get(who, ("", 0))
         keys = (before if mono_ns - last < _CODE_PAUSE_NS else "") + symbol
-        self._codes += [FeatureCode(call, c, source, user, mono_ns) for c in self.feature_codes if keys.endswith(c)]
+        codes = [code for code in self.feature_codes if keys.endswith(code)]
+        self._codes += [FeatureCode(call, code, source, user, mono_ns, seat) for code in codes]
         longest = max(map(len, self.feature_codes))
         self._keys[who] = keys[-longest:], mono_ns
         while len(self._keys) > _MOST_KEYING:
@@ -189,19 +191,20 @@ def _ends_of_each(
     return first, last
 
 
-def _owner(book: CallBook, seen: _Seen) -> tuple[Call | None, bool, str]:
-    """Return the call of a packet, whether it is a digit there (announced as one, or of no known type), and whose."""
+def _owner(book: CallBook, seen: _Seen) -> tuple[Call | None, bool, str, int]:
+    """Return a packet's call, whether it is a digit there (announced as one, or of no known type), whose, and seat."""
     for match in book.table.find(seen.src, seen.dst, seen.mono_ns, seen.payload_type, None):
         call = book.call_of(match.session)
         if call is None or call.closed:
             continue
         user = (match.session.caller, match.session.callee)[match.sender].user
+        seat = call.seat(match.session, match.sender)
         announced = [e.media.payloads for e in book.entries(match.session) if e.covers(seen.mono_ns)]
         if digit_types(announced) >> seen.payload_type & 1:
-            return call, True, user
+            return call, True, user, seat
         known = seen.payload_type in STATIC or any(seen.payload_type in payloads for payloads in announced)
-        return call, not known, user
-    return None, False, ""
+        return call, not known, user, seat
+    return None, False, "", -1
 
 
 def burst(call: Call, least: int, within_ns: int, not_before_mono: int) -> Burst | None:

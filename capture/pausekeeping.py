@@ -5,7 +5,7 @@ It keeps no state of its own: calls know their notes, the book the pauses, the w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,11 +14,13 @@ from vittne.capture.callbook import CallBook
 from vittne.capture.calls import Call
 from vittne.capture.columns import SECOND
 from vittne.capture.digits import DigitWatch
+from vittne.capture.gates import Decided
+from vittne.capture.keeping import RecordKeeper
 from vittne.capture.pause import Pause, PauseSettings
 from vittne.capture.pausebook import PauseBook
 from vittne.capture.paused import REACH_NS
 from vittne.capture.pausenotes import begin_note, end_notes, keyed_card, tell_mutes
-from vittne.capture.rules import Fired, Rule, do_rules, fired_by, left, may, resume_call
+from vittne.capture.rules import DECISIONS, Fired, Rule, do_rules, fired_by, left, may, resume_call
 from vittne.capture.selecting import matches
 from vittne.capture.sip.mask import has_digits, signals
 from vittne.capture.sip.message import Message
@@ -50,6 +52,7 @@ class PauseKeeper:
         self.addresses = addresses
         self.pauses = pauses
         self.digits = digits
+        self.gates: RecordKeeper | None = None
 
     def hear(self, found: tuple[Call, Session] | None, heard: Heard) -> None:
         """Take in a message. found: whose it is."""
@@ -70,9 +73,10 @@ class PauseKeeper:
         if message.is_request and has_digits(message.raw):
             mark = message.method, message.cseq
             if self.digits.note(call, heard.mono_ns, heard.mono_ns, ("sip", session.call_id), mark):
-                user = (session.caller, session.callee)[session.side_of(message)].user
+                side = session.side_of(message)
+                user, seat = (session.caller, session.callee)[side].user, call.seat(session, side)
                 for symbol in signals(message.body) if self.digits.feature_codes else ():
-                    self.digits.press(call, symbol, heard.src, user, heard.mono_ns)
+                    self.digits.press(call, symbol, heard.src, user, heard.mono_ns, seat)
         if self.settings.rules:
             self._follow_rules(call, session, heard, message)
         if not len(self.pauses):
@@ -85,6 +89,7 @@ class PauseKeeper:
     def _follow_rules(self, call: Call, session: Session, heard: Heard, message: Message) -> None:
         rules, settings = self.settings.rules, self.settings.pause
         fired = fired_by(rules, message, self.addresses.text(heard.src), session)
+        self.open_gates(fired, call, heard.at_ns, heard.mono_ns)
         do_rules(fired, call, self.pauses, settings, heard.at_ns, heard.mono_ns)
         self._follow_siprec(session, heard, message)
         if not session.is_live:
@@ -107,10 +112,20 @@ class PauseKeeper:
                 if call is not None and (then == "pause" or any(p.actor == rule.name for p in self.pauses.of(call))):
                     do_rules([fired], call, self.pauses, self.settings.pause, heard.at_ns, heard.mono_ns)
 
+    def open_gates(self, fired: Sequence[Fired], call: Call, at_ns: int, mono_ns: int) -> None:
+        """Tell the gates' keeper what rules decide."""
+        for one in fired:
+            decision = DECISIONS.get(one.then)
+            if decision is not None and self.gates is not None:
+                self.gates.decide(call, Decided(decision, "rule", one.rule.name, at_ns, mono_ns))
+
     def follow_codes(self, now_at: int, now_mono: int) -> None:
         """Do what feature codes ask for, if who keyed them may."""
         offset = now_at - now_mono
-        for code in self.digits.take_codes():
+        codes = self.digits.take_codes()
+        if self.gates is not None:
+            self.gates.press(codes, offset)
+        for code in codes:
             source = self.addresses.text(code.source)
             fired = [
                 Fired(rule, rule.then, f"{code.call.id} {code.at_mono}")
@@ -118,6 +133,7 @@ class PauseKeeper:
                 if rule.on == "digits" and rule.digits == code.digits and may(rule, source, code.user)
             ]
             at_ns = code.at_mono + offset
+            self.open_gates(fired, code.call, at_ns, code.at_mono)
             do_rules(fired, code.call, self.pauses, self.settings.pause, at_ns, code.at_mono)
 
     def settle(self, now_at: int, now_mono: int) -> list[Pause]:
@@ -142,7 +158,7 @@ class PauseKeeper:
     def left_out(self) -> Iterator[Call]:
         """Yield calls that pauses kept from having a recording: their signalling and the pauses are evidence."""
         for call in self.book.calls.values():
-            if not call.opened and any(note.streams for note in call.pauses.values()):
+            if not call.opened and any(n.streams for n in call.pauses.values()) and call.keeping.may_store:
                 yield call
 
     def end_gaps(self, horizon: int) -> None:

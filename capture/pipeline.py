@@ -27,12 +27,14 @@ from vittne.capture.digits import DigitWatch
 from vittne.capture.errors import Malformed
 from vittne.capture.flows import FlowTable
 from vittne.capture.handover import Handover
+from vittne.capture.keeping import RecordKeeper
 from vittne.capture.link import LinkParser
 from vittne.capture.matching import Matcher, Run
 from vittne.capture.media import GRACE_NS, Place
 from vittne.capture.pause import Pause, PauseSettings
 from vittne.capture.pausebook import PauseBook
 from vittne.capture.pausekeeping import PauseKeeper, PauseRules
+from vittne.capture.recordrules import RecordRules
 from vittne.capture.report import call_report, stream_report
 from vittne.capture.rtp import (
     DTLS,
@@ -89,6 +91,7 @@ class Settings:
     pause: PauseSettings = field(default_factory=PauseSettings)
     agent_headers: tuple[str, ...] = ()  # of SIP, that name who works on a call
     rules: tuple[Rule, ...] = ()
+    recording: RecordRules = field(default_factory=RecordRules)
 
 
 @dataclass(slots=True)
@@ -102,6 +105,7 @@ class CallWork:
     report: dict[str, Any] | None = None  # of a closed call: `show --json` without what only the store knows
     keep: bool = True  # False: what was stored of it goes (nobody answered)
     begins: bool = False  # it has a recording even if no packet is stored: all of it was paused so far
+    erase: bool = False  # what was stored of it so far goes now, by policy; report says how it stands
 
 
 @dataclass(slots=True)
@@ -135,14 +139,14 @@ class Pipeline:
         self.digits = DigitWatch(self.book)
         self.tones = ToneWatch(self.digits)
         self.handover = self._new_handover()
-        self.digits.feature_codes = tuple(rule.digits for rule in self.settings.rules if rule.on == "digits")
+        self.digits.feature_codes = self._feature_codes()
+        self.counters: Counter[str] = Counter()
         self.keeper = self._keeper()
         self._begin_buffers()
         self.flows = FlowTable()
         self.states = StreamStates()
         unsignalled = Unsignalled(self.book) if self.settings.record_unsignalled else None
         self.matcher = Matcher(self.book, self.states, self.addresses, self.flows, unsignalled)
-        self.counters: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()  # of calls
         self.dialog_outcomes: Counter[str] = Counter()  # of answered dialogs
         self.faults: deque[str] = deque(maxlen=_FAULTS_KEPT)
@@ -188,7 +192,7 @@ class Pipeline:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what waits for its commit: the next worker reads it from the ring again (refill)."""
         state = self.__dict__.copy()
-        for name in ("buffers", "pauses", "keeper", "handover", "_rtp", "_control", "_refilling"):
+        for name in ("buffers", "pauses", "keeper", "handover", "recording", "_rtp", "_control", "_refilling"):
             del state[name]
         return {**state, "_horizon": self.pauses.horizon_mono}
 
@@ -200,16 +204,26 @@ class Pipeline:
         self.digits.forget_waiting()
         self.keeper = self._keeper()
         self.handover = self._new_handover()
+        self.recording.revive()
         self._begin_buffers()
 
+    def _feature_codes(self) -> tuple[str, ...]:
+        settings = self.settings
+        keys = {key for rule in settings.recording.rules for key in (rule.keys.consent, rule.keys.refuse) if key}
+        return (*(rule.digits for rule in settings.rules if rule.on == "digits"), *sorted(keys))
+
     def _keeper(self) -> PauseKeeper:
-        return PauseKeeper(
+        """Make who keeps pauses, and who keeps gates."""
+        self.recording = RecordKeeper(self.settings.recording, self.book, self.addresses, self.counters)
+        keeper = PauseKeeper(
             PauseRules(self.settings.pause, self.settings.agent_headers, self.settings.rules),
             self.book,
             self.addresses,
             self.pauses,
             self.digits,
         )
+        keeper.gates = self.recording
+        return keeper
 
     def _new_handover(self) -> Handover:
         return Handover(self.book, self.settings.pause, self.settings.record_unsignalled)
@@ -255,6 +269,8 @@ class Pipeline:
         try:
             found = self.book.feed(heard)
             self.keeper.hear(found, heard)
+            if found is not None:
+                self.recording.hear(found[0], heard)
         except Exception as error:  # a fault of ours may cost this message, never the next one
             self._fault(error)
 
@@ -343,6 +359,7 @@ class Pipeline:
         self.digits.settle(horizon_mono)
         self.keeper.follow_codes(self.now_at, self.now_mono)
         self._settle_pauses(done)
+        self._settle_gates(works)
         rows, flows = self._due(horizon_mono)
         if rows is not None and flows is not None:
             self._media(rows, flows, works, done)
@@ -354,6 +371,7 @@ class Pipeline:
             works.setdefault(call.id, CallWork(call)).begins = True
         self._controls(horizon_mono, works)
         self.keeper.end_gaps(horizon_mono)
+        self._settle_gates(works)
         self._close(horizon_mono, final, works)
         self._settle_pauses(done)
         for call in list(self.book.calls.values()):
@@ -368,6 +386,30 @@ class Pipeline:
         """Say that packets up to a time are written from now on: a pause that begins before it comes too late."""
         with self.pauses.lock:
             self.pauses.horizon_mono = max(self.pauses.horizon_mono, min(horizon, self.now_mono))
+
+    def _settle_gates(self, works: dict[str, CallWork]) -> None:
+        """Write what waited for a gate that is open now; have erased what was written of a call that is refused."""
+        for call in self.recording.take_decided():
+            if self.recording.erase(call):
+                work = works.setdefault(call.id, CallWork(call))
+                work.erase, work.report = True, self.report_of(call)
+                work.records, work.packets, call.opened = [], 0, False
+                for stream in call.streams.values():
+                    stream.announced = False
+            self._write_released(call, works)
+
+    def _write_released(self, call: Call, works: dict[str, CallWork]) -> None:
+        pieces, packets = self.recording.released(call)
+        if packets:
+            work = works.setdefault(call.id, CallWork(call))
+            work.records += pieces
+            work.packets += packets
+
+    def report_of(self, call: Call) -> dict[str, Any]:
+        """Return all that is told of a call as it stands."""
+        report = call_report(call, self.states)
+        site, tags, details = self.recording.report(call)
+        return {**report, "site": site, "tags": tags, "details": {**report["details"], **details}}
 
     def _settle_pauses(self, done: Commit) -> None:
         done.pauses += self.keeper.settle(self.now_at, self.now_mono)
@@ -437,12 +479,24 @@ class Pipeline:
             unheard = self.handover.unheard(rows, runs, self.flows.keys_of(np.array([run.flow for run in runs])))
             self._settle_pauses(done)  # a number may have been keyed
         self._pass_horizon(done.horizon_mono)
-        quiet = Quiet(self.pauses, self.digits, policy, policy == "mask" and self.settings.pause.unheard == "drop")
+        quiet = Quiet(
+            self.pauses,
+            self.digits,
+            policy,
+            self.recording,
+            policy == "mask" and self.settings.pause.unheard == "drop",
+        )
         for call, packets in store(rows, runs, keep, self.buffers, self.counters, quiet, unheard):
             work = works.setdefault(call.id, CallWork(call))
             work.records += self._stream_records(call, int(rows.at_ns[0]))
             work.records.append(packets)
             work.packets += len(packets)
+        for call, packets in self.recording.take_waiting():
+            described = self._stream_records(call, int(rows.at_ns[0]))
+            if self.recording.hold(call, described, packets, self.buffers, (self.now_at, self.now_mono)):
+                self._write_released(call, works)
+                work = works.setdefault(call.id, CallWork(call))
+                work.records += [*described, packets]
 
     def _note_digits(self) -> None:
         """Tell of digits that were found in voices that others decode."""
@@ -564,12 +618,14 @@ class Pipeline:
         call.closed = True
         self.keeper.finish(call, self.now_at, self.now_mono)
         end_gaps(call)
-        report = call_report(call, self.states)
+        self._write_released(call, works)  # of a call that became part of an open one
+        may_stay = self.recording.finish(call)
+        report = self.report_of(call)
         self.outcomes[report["outcome"]] += 1
         self.dialog_outcomes.update(d["outcome"] for d in report["details"]["dialogs"] if d["answered_at"])
         work = works.setdefault(call.id, CallWork(call))
         work.closed, work.report = True, report
-        work.keep = call.answered
+        work.keep = call.answered and may_stay
         if call.opened or work.packets or work.begins:
             work.records += self._stream_records(call, call.last_media_at)  # which are copies is known only now
             self._sign(call, 1 << 62, works)

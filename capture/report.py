@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from vittne.capture.calls import Call, Stream
+from vittne.capture.gates import BEFORE_GATE, DISCARDED, EXCLUDED, GATE_LOST, NOT_OPENED
 from vittne.capture.pause import MUTED, NOT_ANALYSED, PAUSED
 from vittne.capture.pausenotes import pauses_report
 from vittne.capture.quality import mos
@@ -20,10 +21,10 @@ ENCRYPTED: Final = "encrypted"
 CAPTURE_LOSS: Final = "capture-loss"
 UNANSWERED: Final = "unanswered"
 PAUSED_THROUGHOUT: Final = "paused-throughout"
-DISCARDED: Final = "discarded-by-policy"
 
 _NOT_VOICE: Final = frozenset({"TELEPHONE-EVENT", "CN"})
-_LEFT_OUT: Final = frozenset({"digits", PAUSED, MUTED, NOT_ANALYSED})
+_BY_POLICY: Final = frozenset({DISCARDED, BEFORE_GATE, GATE_LOST})
+_LEFT_OUT: Final = frozenset({"digits", PAUSED, MUTED, NOT_ANALYSED, EXCLUDED, *_BY_POLICY})
 _LOSSY: Final = 0.05  # share of a voice's packets that never came, from which on it is said
 _TOGETHER_NS: Final = 2_000_000_000
 _ENDS_WITHOUT_BYE: Final = frozenset({"capture-end", "media-silence", "session-timer"})
@@ -152,9 +153,32 @@ def mark_copies(call: Call) -> None:
             stream.copy, stream.announced = copy, False
 
 
+def _judge_policy(call: Call, streams: list[Stream]) -> tuple[str, list[str]] | None:
+    """Return the outcome of what rules or a gate kept from being stored, and the rule's name or the reason."""
+    keeping = call.keeping
+    dropped = {reason for stream in streams for reason in stream.dropped}
+    if keeping.is_excluded or (EXCLUDED in dropped and not dropped & _BY_POLICY):
+        return EXCLUDED, sorted({ruling.rule.name for ruling in keeping.rulings if ruling.excluded})
+    if dropped & _BY_POLICY:
+        return DISCARDED, [keeping.shut_by or (GATE_LOST if keeping.lost else NOT_OPENED)]
+    return None
+
+
+def _policy_reasons(call: Call, streams: list[Stream]) -> set[str]:
+    """Return why a part of what was said is missing although the rest is stored."""
+    dropped = {reason for stream in streams for reason in stream.dropped}
+    reasons = {EXCLUDED} & dropped
+    if DISCARDED in dropped and call.keeping.shut_by:
+        reasons.add(call.keeping.shut_by)
+    return reasons | ({GATE_LOST} if call.keeping.lost else set())
+
+
 def _judge(call: Call, streams: list[Stream], tallies: dict[int, Tally]) -> tuple[str, list[str]]:
     """Return the one outcome of an answered call, or of the dialog that these streams are of, and its reasons."""
     stored = [s for s in streams if s.stored]
+    by_policy = _judge_policy(call, streams)
+    if by_policy is not None and not stored:
+        return by_policy
     if not stored:
         if any(s.encrypted for s in streams):
             return ENCRYPTED, []
@@ -163,7 +187,7 @@ def _judge(call: Call, streams: list[Stream], tallies: dict[int, Tally]) -> tupl
         if any(NOT_ANALYSED in s.dropped for s in streams):
             return DISCARDED, [NOT_ANALYSED]
         return (CAPTURE_LOSS if CAPTURE_LOSS in call.reasons else NO_MEDIA), []
-    reasons = set(call.reasons)
+    reasons = set(call.reasons) | _policy_reasons(call, streams)
     # Who sends nothing but digits, or is paused, was there all the same.
     if len({s.seat for s in streams if not s.foreign and (s.stored or _LEFT_OUT & s.dropped.keys())}) == 1:
         reasons.add("one-way")

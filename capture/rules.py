@@ -17,15 +17,22 @@ from fnmatch import fnmatchcase
 from typing import Final, Literal
 
 from vittne.capture.calls import Call
+from vittne.capture.numbers import same_number
 from vittne.capture.pause import Pause, PauseSettings
 from vittne.capture.pausebook import PauseBook
-from vittne.capture.selecting import same_number
 from vittne.capture.sip.message import Message
 from vittne.capture.sip.session import Session
 
 On = Literal["request", "number", "sdp", "digits", "siprec"]
+Then = Literal["pause", "resume", "agree", "refuse", "keep", "announced"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+DECISIONS: Final[dict[Then, str]] = {  # about a gate, see gates.py
+    "agree": "agreed",
+    "refuse": "refused",
+    "keep": "keep",
+    "announced": "announced",
+}
 _NAMES: Final = uuid.UUID("8e0d3f6e-55a1-4d0e-8d7b-2b1d6b7c9f21")
 _RECORD_LINE: Final = re.compile(r"(?im)^a=(record|recordpref):[ \t]*(\S+)")
 _SHUT: Final = frozenset({"paused", "pause", "off"})  # RFC 7866 6.2 and 7.1
@@ -43,7 +50,7 @@ class Rule:
 
     name: str
     on: On
-    then: Literal["pause", "resume"]
+    then: Then
     method: str = ""
     header: str = ""
     value: str = "*"
@@ -61,7 +68,7 @@ class Fired:
     """A rule that a message, or digits, met."""
 
     rule: Rule
-    then: Literal["pause", "resume"]
+    then: Then
     mark: str  # tells one occasion from the next
 
 
@@ -77,7 +84,7 @@ def fired_by(rules: Sequence[Rule], message: Message, source: str, session: Sess
     return found
 
 
-def _then(rule: Rule, message: Message, session: Session) -> Literal["pause", "resume"] | None:
+def _then(rule: Rule, message: Message, session: Session) -> Then | None:
     """Return what a message asks for by a rule; None when it does not meet it."""
     if rule.on == "sdp":  # an answer says as much as an offer
         negotiates = message.method in ("INVITE", "UPDATE", "ACK", "PRACK") and message.status < 300
@@ -145,7 +152,7 @@ def do_rules(
     for one in fired:
         if one.then == "pause":
             _pause(one, call, book, settings, at_ns, mono_ns)
-        else:
+        elif one.then == "resume":
             only = one.rule.name if one.rule.on in ("sdp", "siprec") else None
             resume_call(one.rule.name, call, book, settings, at_ns, mono_ns, only)
 

@@ -6,19 +6,16 @@ four digits must be the same, or an extension would be found in every number tha
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
 from vittne.capture.addresses import AddressBook
 from vittne.capture.callbook import CallBook
 from vittne.capture.calls import Call
+from vittne.capture.numbers import same_number
 from vittne.capture.sip.session import Session
 
 SELECTORS: Final = ("recording", "sip_call_id", "extension", "number", "agent", "peer_ip")
-_LEAST_TAIL: Final = 7
-_NO_DIGIT: Final = re.compile(r"\D")
-_PREFIX: Final = re.compile(r"^00")
 _SHORTEST_ID: Final = 8
 
 
@@ -70,18 +67,3 @@ def _session_matches(session: Session, name: str, value: str, addresses: Address
 
 def _uri_user(uri: str) -> str:
     return uri.partition(":")[2].partition("@")[0] if "@" in uri else ""
-
-
-def same_number(left: str, right: str) -> bool:
-    """Whether two ways of writing a number mean the same line.
-
-    >>> same_number("+49301234567", "030 1234567"), same_number("+49301234567", "4567")
-    (True, False)
-    """
-    one, other = (_PREFIX.sub("", _NO_DIGIT.sub("", text)) for text in (left, right))
-    if not one or not other:
-        return left == right
-    if one == other:
-        return True
-    tail = min(len(one.lstrip("0")), len(other.lstrip("0")))
-    return tail >= _LEAST_TAIL and one[-tail:] == other[-tail:]

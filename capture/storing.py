@@ -21,6 +21,7 @@ from vittne.capture.calls import Call, Stream
 from vittne.capture.columns import I64
 from vittne.capture.digits import DigitWatch
 from vittne.capture.handover import Codes
+from vittne.capture.keeping import RecordKeeper
 from vittne.capture.matching import Run
 from vittne.capture.pause import DigitPolicy
 from vittne.capture.pausebook import PauseBook
@@ -41,6 +42,7 @@ class Quiet:
     book: PauseBook
     watch: DigitWatch
     policy: DigitPolicy
+    gates: RecordKeeper
     drops_unheard: bool = False  # what nobody could listen to is left out
 
 
@@ -83,6 +85,7 @@ def store(
         _tell_digits(rows, runs, digits, quiet.watch)
     wanted &= ~quiet_rows(rows, runs, wanted, quiet.book, quiet.policy, buffers)
     wanted &= ~unheard_rows(rows, runs, wanted, unheard, quiet.drops_unheard, counters)
+    wanted, hold = quiet.gates.sift(rows, runs, wanted)
     starts = np.cumsum(number) - number
     stored = np.add.reduceat(wanted, starts).tolist()
     dropped = np.add.reduceat(digits, starts).tolist()
@@ -90,6 +93,8 @@ def store(
         stream.stored += stored[place]
         if dropped[place]:
             stream.drop("digits", dropped[place])
+    if hold is not None:
+        quiet.gates.wait(_records(rows, runs, number, hold, call_of, calls, buffers))
     return _records(rows, runs, number, wanted, call_of, calls, buffers)
 
 

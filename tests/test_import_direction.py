@@ -36,8 +36,10 @@ MAY_IMPORT: Final = {
 }
 OTHERS: Final = {"vittne.capture": {"numpy"}, "vittne.codecs": {"numpy", "av", "pylibsrtp"}}
 
-# Who waits, reads a file or asks the time. slab maps plain memory.
-EDGES: Final = {f"vittne.capture.{name}" for name in ("interfaces", "offloads", "pcapfile", "ring", "ringopen", "slab")}
+# Who waits, reads a file or asks the time. slab and lockedmemory map plain memory.
+EDGES: Final = {f"vittne.capture.{name}" for name in ("interfaces", "offloads", "pcapfile", "ring", "ringopen")} | {
+    f"vittne.capture.{name}" for name in ("lockedmemory", "slab")
+}
 WORLD: Final = {
     *("asyncio", "concurrent", "fcntl", "glob", "logging", "mmap", "multiprocessing", "os", "pathlib", "selectors"),
     *("select", "shutil", "signal", "socket", "ssl", "structlog", "subprocess", "tempfile", "threading", "time"),

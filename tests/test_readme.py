@@ -14,19 +14,26 @@ import pytest
 from building.playing import play
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from scenarios import network, transfers
+from scenarios import digits, network, transfers
 
+from vittne.appliance.api import consent as consent_routes
 from vittne.appliance.api import pauses as pause_routes
 from vittne.appliance.cli import FORMATS, parser
-from vittne.appliance.config import Config
+from vittne.appliance.config import Config, checked
+from vittne.appliance.policy.classes import PRESETS
+from vittne.appliance.policy.config import BasisConfig, ClassConfig, RetentionConfig
+from vittne.appliance.policy.decide import decide, policy_rules
+from vittne.appliance.recordconfig import RecordConfig
 from vittne.appliance.ruleconfig import RuleConfig
 from vittne.appliance.seal import events
 from vittne.appliance.stamps.settings import AuthoritySettings
 from vittne.appliance.store.rows import CallRow, StreamRow
 from vittne.appliance.triggers.settings import AmiSettings, EslSettings
 from vittne.appliance.witness.settings import DirectorySettings, MailSettings, SyslogSettings, WitnessSettings
+from vittne.capture import gates
 from vittne.capture.layers import Fate
 from vittne.capture.pipeline import Settings
+from vittne.capture.recordrules import Keys, RecordRule, RecordRules
 from vittne.capture.rules import Rule
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -45,11 +52,13 @@ README: Final = (ROOT / "README.md").read_text()
 SETTINGS: Final = (ROOT / "docs/settings.md").read_text()
 API: Final = (ROOT / "docs/api.md").read_text()
 AUDITOR: Final = (ROOT / "docs/auditor.md").read_text()
+RULES: Final = (ROOT / "docs/recording-rules.md").read_text()
 OPERATOR: Final = (ROOT / "docs/operator.md").read_text()
 INTEGRATOR: Final = (ROOT / "docs/integrator.md").read_text()
 
 TABLES: Final[list[type[BaseModel]]] = [
     *(RuleConfig, AmiSettings, EslSettings, AuthoritySettings),
+    *(RecordConfig, ClassConfig, RetentionConfig, BasisConfig),
     *(SyslogSettings, MailSettings, DirectorySettings, WitnessSettings),
 ]
 
@@ -125,11 +134,15 @@ def test_the_readme_leads_to_the_settings() -> None:
 
 @pytest.mark.parametrize("model", TABLES, ids=lambda model: model.__name__)
 def test_every_key_of_a_table_is_described(model: type[BaseModel]) -> None:
-    assert sorted(name for name in model.model_fields if f"`{name}`" not in SETTINGS) == []
+    assert sorted(name for name in keys_of(model) if f"`{name}`" not in SETTINGS) == []
+
+
+def keys_of(model: type[BaseModel]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}
 
 
 def tables() -> set[str]:
-    return {name for model in TABLES for name in model.model_fields}
+    return {name for model in TABLES for name in keys_of(model)}
 
 
 @every_page
@@ -281,6 +294,32 @@ def test_every_member_of_a_pause_is_described() -> None:
     assert sorted(name for name in names if f"`{name}`" not in INTEGRATOR) == []
 
 
+def test_every_member_of_what_rules_decide_is_described() -> None:
+    asked = RecordRules((RecordRule("ask", gate="after-consent", keys=Keys("9", "", "either")),))
+    grounds = [{"name": "b", "lawful_basis": "consent", "purpose": "p", "proof": "consent"}]
+    ground = policy_rules(checked({"basis": grounds}, "a test"))
+    (report,) = play(digits.in_sip(), Settings(recording=asked)).reports
+    ruled = report["details"]["recording_rule"]
+    names = {
+        name for part in (ruled, *ruled["decisions"], *ruled["rulings"], report["details"]["facts"]) for name in part
+    }
+    names |= set(decide(report, ground).basis)
+
+    assert len(names) > 25
+    assert sorted(name for name in names if f"`{name}`" not in INTEGRATOR) == []
+
+
+def test_every_outcome_and_reason_of_rules_and_gates_is_explained() -> None:
+    words = {gates.EXCLUDED, gates.DISCARDED, gates.REFUSED, gates.LIMIT, gates.NOT_OPENED, gates.GATE_LOST}
+
+    for page in (OPERATOR, RULES):
+        assert sorted(word for word in words if f"`{word}`" not in page) == []
+
+
+def test_every_preset_of_retention_is_listed() -> None:
+    assert sorted(name for name in PRESETS if f"`{name}`" not in RULES) == []
+
+
 def test_every_event_of_the_ledger_is_explained() -> None:
     unused = {events.GAP, events.ERASED}
 
@@ -288,10 +327,10 @@ def test_every_event_of_the_ledger_is_explained() -> None:
 
 
 def test_every_route_and_problem_of_pauses_is_described() -> None:
-    problems = set(re.findall(r'"/problems/([a-z-]+)"', Path(pause_routes.__file__).read_text()))
-
-    assert sorted(name for name in problems if f"`{name}`" not in API) == []
-    assert sorted(f"{r.method} {r.path}" for r in pause_routes.ROUTES if f"`{r.method} {r.path}" not in API) == []
+    for module, page in ((pause_routes, API), (consent_routes, RULES)):
+        problems = set(re.findall(r'"/problems/([a-z-]+)"', Path(str(module.__file__)).read_text()))
+        assert sorted(name for name in problems if f"`{name}`" not in page) == []
+        assert sorted(f"{r.method} {r.path}" for r in module.ROUTES if f"`{r.method} {r.path}" not in API) == []
 
 
 # Links

@@ -10,9 +10,11 @@ from typing import Final
 PAUSE: Final = "pause"
 READ: Final = "read"
 ADMIN: Final = "admin"
+CONSENT: Final = "consent"
 
 SCOPES: Final = {
     PAUSE: "stop and go on with storing a call",
+    CONSENT: "say what a caller agreed to, or refused",
     READ: "see calls, their state and that of the recorder",
     ADMIN: "change what the recorder does and who may use it",
 }

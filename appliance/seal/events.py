@@ -24,6 +24,7 @@ PAUSE_CHANGED: Final = "pause.change"
 RESUMED: Final = "resume"
 PAUSE_REFUSED: Final = "pause.refuse"
 STAMP: Final = "stamp"
+GATE: Final = "gate"
 PLAYED: Final = "play"
 DAMAGED: Final = "damage"
 SCRUBBED: Final = "scrub"
@@ -64,6 +65,8 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     PAUSE_REFUSED: frozenset({"by", "reason"}),
     # a third party's token over the checkpoint with so many entries; token is its SHA-256, in hex
     STAMP: frozenset({"authority", "size", "token"}),
+    # somebody said over the API whether a call may be recorded: agreed, refused, announced or keep
+    GATE: frozenset({"rec", "decision", "by", "at"}),
     # a recording is not as it was sealed, or is gone; without "rec": the ledger itself
     DAMAGED: frozenset({"rec"}),
     # the archive was read through

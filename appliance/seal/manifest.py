@@ -137,6 +137,9 @@ class Manifest:
     streams: tuple[SealedStream, ...] = ()
     clock: Mapping[str, Json] = field(default_factory=dict)  # where times come from, how far off they may be
     meta_sha256: str = ""  # hex, over the body of the META record; "" when there is none
+    policy: Mapping[str, str] = field(
+        default_factory=dict
+    )  # rule that recorded it, class, site; without those not given
     cut: SealedCut | None = None  # None: as it was recorded
 
     @property
@@ -159,6 +162,7 @@ class Manifest:
                 "streams": [stream.as_json() for stream in self.streams],
                 "clock": dict(self.clock),
                 "meta_sha256": self.meta_sha256,
+                **({"policy": dict(self.policy)} if self.policy else {}),
                 **({} if self.cut is None else {"cut": self.cut.as_json()}),
             }
         )
@@ -234,6 +238,7 @@ def _manifest(value: Mapping[str, Any], text: bytes) -> Manifest:
         streams=tuple(_stream(_mapping(stream)) for stream in _typed(value["streams"], list)),
         clock=_mapping(value["clock"]),
         meta_sha256=_typed(value["meta_sha256"], str),
+        policy={name: _typed(text, str) for name, text in _mapping(value.get("policy", {})).items()},
         cut=_cut(_mapping(value["cut"])) if "cut" in value else None,
     )
     if not is_id(found.rec) or found.state not in (SEALED, CRASH):

@@ -291,6 +291,7 @@ def _with_children(connection: Connection, rows: Sequence[Row[Any]]) -> Iterator
         values["streams"] = tuple(streams_of.get(row.id, ()))
         values["parties"] = tuple(row.parties)
         values["outcome_reasons"] = tuple(row.outcome_reasons)
+        values["tags"] = tuple(row.tags)
         yield CallRow(**values)
 
 
@@ -315,6 +316,7 @@ def _call_values(row: CallRow) -> dict[str, Any]:
     values = {name: getattr(row, name) for name in _CALL}
     values["parties"] = list(row.parties)
     values["outcome_reasons"] = list(row.outcome_reasons)
+    values["tags"] = list(row.tags)
     return values
 
 

@@ -15,6 +15,26 @@ from vittne.appliance.store.times import from_rfc3339, rfc3339
 RECORDING: Final = "recording"
 FINISHED: Final = "finished"
 
+_TIMES: Final = {  # member of the JSON: column
+    "started_at": "started_us",
+    "answered_at": "answered_us",
+    "ended_at": "ended_us",
+    "locked_until": "locked_until_us",
+    "expires_at": "expires_us",
+    "restricted_at": "restricted_us",
+    "erased_at": "erased_us",
+}
+_SINCE_0004: Final[Mapping[str, Any]] = {
+    "site": "",
+    "retention_class": "",
+    "locked_until": None,
+    "expires_at": None,
+    "restricted_at": None,
+    "erased_at": None,
+    "basis": {},
+    "tags": (),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class StreamRow:
@@ -94,6 +114,14 @@ class CallRow:
     size_bytes: int = 0
     streams: tuple[StreamRow, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)  # what only `show` tells: links, counts
+    site: str = ""
+    retention_class: str = ""  # "" when none was given: recorded before there were any, or nothing is kept
+    locked_until_us: int | None = None  # not erased before
+    expires_us: int | None = None  # erased then; None: never by itself
+    restricted_us: int | None = None  # since when it is kept but not used (GDPR Art. 18)
+    erased_us: int | None = None
+    basis: Mapping[str, Any] = field(default_factory=dict)  # on what ground it was recorded
+    tags: tuple[str, ...] = ()
 
     @property
     def duration_s(self) -> float | None:
@@ -122,20 +150,30 @@ class CallRow:
             "size_bytes": self.size_bytes,
             "streams": [stream.as_json() for stream in self.streams],
             "details": dict(self.details),
+            "site": self.site,
+            "retention_class": self.retention_class,
+            "locked_until": _shown(self.locked_until_us),
+            "expires_at": _shown(self.expires_us),
+            "restricted_at": _shown(self.restricted_us),
+            "erased_at": _shown(self.erased_us),
+            "basis": dict(self.basis),
+            "tags": list(self.tags),
         }
 
     @classmethod
     def from_json(cls, shown: Mapping[str, Any]) -> CallRow:
         """Return the call that as_json() showed; further members are passed over.
 
+        Those of _SINCE_0004 may be missing: recordings made before know nothing of them.
+
         This is how a lost catalogue is written again from what is sealed in the recordings.
         KeyError, ValueError for anything else.
         """
-        values = dict(shown)
-        for name in ("started", "answered", "ended"):
-            at = values[f"{name}_at"]
-            values[f"{name}_us"] = None if at is None else from_rfc3339(at)
-        for name in ("call_ids", "parties", "outcome_reasons"):
+        values = {**_SINCE_0004, **shown}
+        for name, column in _TIMES.items():
+            at = values[name]
+            values[column] = None if at is None else from_rfc3339(at)
+        for name in ("call_ids", "parties", "outcome_reasons", "tags"):
             values[name] = tuple(values[name])
         values["streams"] = tuple(StreamRow.from_json(stream) for stream in values["streams"])
         return cls(**{name: values[name] for name in cls.__slots__})

@@ -75,10 +75,20 @@ calls: Final = Table(
     Column("folder", Text, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("details", JSON, nullable=False),
+    Column("site", Text, nullable=False, server_default=""),
+    Column("retention_class", Text, nullable=False, server_default=""),
+    Column("locked_until_us", BigInteger),
+    Column("expires_us", BigInteger),
+    Column("restricted_us", BigInteger),
+    Column("erased_us", BigInteger),
+    Column("basis", JSON, nullable=False, server_default="{}"),
+    Column("tags", JSON, nullable=False, server_default="[]"),
     Index(None, "started_us"),
     Index(None, "caller"),
     Index(None, "callee"),
     Index(None, "outcome"),
+    Index(None, "expires_us"),
+    Index(None, "site", "started_us"),
 )
 
 dialogs: Final = Table(

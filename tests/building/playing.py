@@ -38,6 +38,7 @@ class Result:
     records: dict[str, list[Record]] = field(default_factory=dict)
     kept: dict[str, bool] = field(default_factory=dict)
     unsignalled: list[dict[str, Any]] = field(default_factory=list)
+    erased: list[str] = field(default_factory=list)  # calls whose recording went while they were up
 
     def report(self, call_id: str) -> dict[str, Any]:
         """The only report that names a Call-ID."""
@@ -145,9 +146,12 @@ def _take(result: Result, commit: Commit) -> None:
     """Do with a commit what the recorder does: open a recording at its first packets, write, close."""
     for work in commit.works:
         call = work.call
+        if work.erase:
+            result.erased.append(call.id)
+            del result.records[call.id]
         if work.packets or work.begins:
             call.opened = True
-        if call.opened or work.closed:
+        if call.opened:
             pieces = (encode(p, result.pipeline.buffers) if isinstance(p, Packets) else [p] for p in work.records)
             data = b"".join(view for piece in pieces for view in piece)
             result.records.setdefault(call.id, []).extend(parse_records(data))

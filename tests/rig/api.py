@@ -34,7 +34,9 @@ class Api:
 
 def api_of(room: Room, data: Path) -> Api:
     """Make a token, and wait until the API answers."""
-    made = vittne("token", "create", "test", "--scope", "pause", "--scope", "read", "--data", str(data))
+    made = vittne(
+        "token", "create", "test", "--scope", "pause", "--scope", "read", "--scope", "consent", "--data", str(data)
+    )
     assert made.returncode == 0, made.stderr
     token = next(word for word in made.stdout.split() if word.startswith("vtn_"))
     api = Api(room, data, token)

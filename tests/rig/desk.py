@@ -18,7 +18,7 @@ from vittne.appliance.protocol import Command, Done
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.store.times import now_us
 from vittne.capture.columns import SECOND
-from vittne.capture.pipeline import Pipeline
+from vittne.capture.pipeline import Pipeline, Settings
 
 STANDARD = PauseConfig()
 TALKED_S = 4.0  # how long the calls have been up
@@ -37,9 +37,9 @@ def two_calls() -> Scenario:
     return scenario
 
 
-def pipeline_of(scenario: Scenario) -> Pipeline:
+def pipeline_of(scenario: Scenario, settings: Settings | None = None) -> Pipeline:
     """A pipeline that heard the first seconds of a scenario, the last of them just now."""
-    pipeline = Pipeline()
+    pipeline = Pipeline(settings)
     blocks = blocks_of(scenario.frames(), SECOND // 10)
     now_at, now_mono = time.time_ns(), time.monotonic_ns()
     begin_at, begin_mono = int(blocks[0].at_ns[0]), int(blocks[0].mono_ns[0])

@@ -58,6 +58,14 @@ CALLS = st.builds(
     outcome_reasons=st.lists(WORDS, max_size=2).map(tuple),
     streams=st.lists(STREAMS, max_size=3).map(tuple),
     details=st.dictionaries(WORDS, WORDS, max_size=2),
+    site=WORDS,
+    retention_class=WORDS,
+    locked_until_us=st.none() | TIMES,
+    expires_us=st.none() | TIMES,
+    restricted_us=st.none() | TIMES,
+    erased_us=st.none() | TIMES,
+    basis=st.dictionaries(WORDS, WORDS, max_size=2),
+    tags=st.lists(WORDS, max_size=2).map(tuple),
 )
 
 

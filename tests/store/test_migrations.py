@@ -6,15 +6,18 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
 
 from vittne.appliance.store import migrations
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.database import open_database
 from vittne.appliance.store.errors import StoreError
+from vittne.appliance.store.rows import CallRow
 from vittne.appliance.store.tables import HEAD, metadata
 
 
@@ -36,6 +39,28 @@ def test_the_steps_give_the_tables(tmp_path: Path) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+
+
+def test_calls_of_an_older_catalogue_are_kept_and_have_no_class(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.db"
+    older = Config()
+    older.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        older.attributes["connection"] = connection
+        command.upgrade(older, "0003")
+        connection.execute(
+            text(
+                "INSERT INTO calls"
+                " VALUES ('c', 'finished', 'a', 'b', 1, 2, 3, '[]', 'bye', 'recorded', '[]', '', 0, '{}')"
+            )
+        )
+        connection.execute(text("INSERT INTO dialogs VALUES ('c', 0, '1@a')"))
+
+    with Catalogue(path) as catalogue:
+        assert catalogue.get("c") == CallRow(
+            "c", "finished", ("1@a",), "a", "b", 1, 2, 3, end_reason="bye", outcome="recorded"
+        )
 
 
 def test_a_catalogue_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:

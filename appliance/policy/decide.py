@@ -1,0 +1,137 @@
+"""What a recording's report comes to under the rules in force when it is sealed. Pure: values in, values out.
+
+Asked twice with the same report and rules the answer is the same: by the worker, which seals it into the recording,
+and by the registrar, which believes nothing that a worker says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from vittne.appliance.policy.classes import RetentionClass, read_age
+from vittne.appliance.policy.config import BasisConfig, classes
+from vittne.appliance.recordconfig import KeepingConfig, version
+from vittne.appliance.store.times import from_rfc3339, rfc3339
+from vittne.capture.conditions import Condition, Facts
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionRule:
+    """Calls that meet when get a class."""
+
+    name: str
+    when: Condition
+    class_: RetentionClass
+
+
+@dataclass(frozen=True, slots=True)
+class BasisRule:
+    """Calls that meet when were recorded on a ground."""
+
+    when: Condition
+    says: BasisConfig
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRules:
+    """All rules that are asked at sealing, in their order; the first that fits decides."""
+
+    retention: tuple[RetentionRule, ...] = ()
+    basis: tuple[BasisRule, ...] = ()
+    version: str = ""
+
+
+NO_RULES: Final = PolicyRules()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What was decided. Times are microseconds UTC. class_ "" and no times: no rule fits."""
+
+    class_: str = ""
+    lock_until: int | None = None
+    delete_after: int | None = None
+    basis: Mapping[str, Any] = field(default_factory=dict)
+    purpose: str = ""
+    rule: str = ""  # of [[retention]]
+    version: str = ""
+
+    def members(self) -> dict[str, Any]:
+        """Return the members of a call's report that it sets."""
+        return {
+            "retention_class": self.class_,
+            "locked_until": None if self.lock_until is None else rfc3339(self.lock_until),
+            "expires_at": None if self.delete_after is None else rfc3339(self.delete_after),
+            "basis": dict(self.basis),
+        }
+
+
+def policy_rules(config: KeepingConfig) -> PolicyRules:
+    """Return a configuration's rules."""
+    zone, known = config.site.timezone, classes(config.classes)
+    return PolicyRules(
+        tuple(RetentionRule(one.name, one.condition(zone), known[one.class_]) for one in config.retention),
+        tuple(BasisRule(one.condition(zone), one) for one in config.basis),
+        version(config, (*config.retention, *config.basis)) if config.retention or config.basis else "",
+    )
+
+
+def decide(report: Mapping[str, Any], rules: PolicyRules) -> Policy:
+    """Return what a report comes to. Ages count from the call's end."""
+    facts = facts_of_report(report)
+    made_us = from_rfc3339(report["ended_at"] or report["started_at"])
+    kept = next((rule for rule in rules.retention if rule.when.meets(facts)), None)
+    basis = next((rule for rule in rules.basis if rule.when.meets(facts)), None)
+    if kept is None and basis is None:
+        return Policy(version=rules.version)
+    least, greatest = (None, None) if kept is None else (kept.class_.least, kept.class_.greatest)
+    return Policy(
+        class_="" if kept is None else kept.class_.name,
+        lock_until=None if least is None else least.after(made_us),
+        delete_after=None if greatest is None else greatest.after(made_us),
+        basis={} if basis is None else _basis(basis.says, report, made_us, rules.version),
+        purpose="" if basis is None else basis.says.purpose,
+        rule="" if kept is None else kept.name,
+        version=rules.version,
+    )
+
+
+def facts_of_report(report: Mapping[str, Any]) -> Facts:
+    """Return the facts of a call that ended. One that was recorded before facts were kept shows few."""
+    told = report.get("details", {}).get("facts", {})
+    names = ("callers", "callees", "agents", "addresses", "headers", "domains")
+    return Facts(
+        **{name: tuple(map(str, told.get(name, ()))) for name in names},
+        codecs=tuple(dict.fromkeys(str(stream["codec"]) for stream in report["streams"])),
+        direction=str(told.get("direction", "")),
+        site=str(report.get("site", "")),
+        at_ns=from_rfc3339(report["started_at"]) * 1000,
+        tags=tuple(map(str, report.get("tags", ()))),
+        announced=_decision(report, "announced") is not None,
+    )
+
+
+def _basis(says: BasisConfig, report: Mapping[str, Any], made_us: int, version: str) -> dict[str, Any]:
+    wanted = {"consent": "agreed", "announcement": "announced"}.get(says.proof, "")
+    decision = _decision(report, wanted) if wanted else None
+    return {
+        "lawful_basis": says.lawful_basis,
+        "purpose": says.purpose,
+        "proof": says.proof,
+        "reference": says.reference,
+        "proven": decision is not None if wanted else says.proof != "none",
+        "proven_at": None if decision is None else decision["at"],
+        "proven_by": "" if decision is None else f"{decision['trigger']} {decision['by']}",
+        "expires_at": None if says.expires is None else rfc3339(read_age(says.expires).after(made_us)),
+        "rule": says.name,
+        "version": version,
+    }
+
+
+def _decision(report: Mapping[str, Any], word: str) -> Mapping[str, Any] | None:
+    """Return the first decision of a kind on a call's gate."""
+    ruled = report.get("details", {}).get("recording_rule") or {}
+    found: list[Mapping[str, Any]] = [one for one in ruled.get("decisions", ()) if one["decision"] == word]
+    return found[0] if found else None
