@@ -6,12 +6,14 @@ The supervisor logs and outlives whatever ends here with an error.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
 from aiohttp import web
 
+from vittne.appliance.api.auth import HEARD
 from vittne.appliance.api.consent import ROUTES as CONSENT_ROUTES
 from vittne.appliance.api.pauses import DESK
 from vittne.appliance.api.pauses import ROUTES as PAUSE_ROUTES
@@ -19,11 +21,13 @@ from vittne.appliance.api.routes import Route
 from vittne.appliance.api.server import start_api
 from vittne.appliance.api.witness import ROUTES as WITNESS_ROUTES
 from vittne.appliance.api.witness import WITNESS
+from vittne.appliance.channelwatch import ChannelWatch, is_up
 from vittne.appliance.clock.watch import ClockWatch
 from vittne.appliance.config import Config
 from vittne.appliance.control.server import ControlServer, Operator
 from vittne.appliance.log import fault
 from vittne.appliance.operations import OPERATIONS
+from vittne.appliance.pausealarms import PauseAlarms
 from vittne.appliance.pausedesk import PauseDesk
 from vittne.appliance.pbxlinks import PbxLinks
 from vittne.appliance.registrar import Registrar
@@ -40,13 +44,24 @@ def beside(config: Config, registrar: Registrar, desk: PauseDesk, test_call: boo
     """Return what the supervisor runs once a worker is up, until it is cancelled."""
 
     async def run() -> None:
-        operator = Operator(registrar, OPERATIONS)
+        operator = Operator(registrar, OPERATIONS, desk.books.do)
         watch = ClockWatch(registrar, config.clock)
         registrar.clock = watch.for_manifest
         apart_us = int(config.clock.max_error_ms * 1000)
+        links = PbxLinks(desk, config.triggers.ami, config.triggers.esl)
+        heard: dict[str, float] = {}  # when each token was last used
+
+        def fill(app: web.Application) -> None:
+            nonlocal heard
+            app[DESK], heard = desk, app[HEARD]
+            if config.ledger.witness_of:
+                app[WITNESS] = Witness(config.data, config.ledger.witnessed())
+
         tasks = [
             Scrubber(registrar, config.scrub).run(),
-            PbxLinks(desk, config.triggers.ami, config.triggers.esl).run(),
+            links.run(),
+            ChannelWatch(desk, lambda one: is_up(one, links, heard, time.monotonic())).run(),
+            PauseAlarms(config.data, config.pause).run(),
             CheckpointPublisher(registrar.ledger, config.ledger).run(),
             watch.run(),
             Stamper(registrar, config.stamps, clocks_apart_us=apart_us).run(),
@@ -54,7 +69,7 @@ def beside(config: Config, registrar: Registrar, desk: PauseDesk, test_call: boo
         ]
         control = ControlServer(config.data, operator)
         await control.start()
-        server = await start_api(config.data, config.api, _routes(config), _filler(config, desk))
+        server = await start_api(config.data, config.api, _routes(config), fill)
         try:
             async with asyncio.TaskGroup() as group:
                 for task in tasks:
@@ -70,17 +85,6 @@ def beside(config: Config, registrar: Registrar, desk: PauseDesk, test_call: boo
 
 def _routes(config: Config) -> list[Route]:
     return [*PAUSE_ROUTES, *CONSENT_ROUTES, *(WITNESS_ROUTES if config.ledger.witness_of else ())]
-
-
-def _filler(config: Config, desk: PauseDesk) -> Callable[[web.Application], None]:
-    """Return what puts into the application what its handlers need."""
-
-    def fill(app: web.Application) -> None:
-        app[DESK] = desk
-        if config.ledger.witness_of:
-            app[WITNESS] = Witness(config.data, config.ledger.witnessed())
-
-    return fill
 
 
 async def _place(data: Path) -> None:

@@ -69,6 +69,8 @@ def parser() -> argparse.ArgumentParser:
     words = "what the ledger says, and proofs of it"
     _add_ledger(commands.add_parser("ledger", help=words, description=words, allow_abbrev=False), where)
     rules = add("rules", _rules, "show the rules on recording, pausing and keeping calls, or try them on captures")
+    _add_pauses(add("pauses", _pauses, "list the pauses that were asked for, or report on who asked"))
+    rules = add("rules", _rules, "show the rules that pause calls, or try them on captures")
     rules.add_argument("--try", nargs="+", default=[], dest="captures", metavar="FILE", help="capture files")
     rules.add_argument("--json", action="store_true", help="one array")
     words = "time stamps of third parties over the ledger"
@@ -102,6 +104,14 @@ def _add_list(command: argparse.ArgumentParser) -> None:
     command.add_argument("--call-id", default="", metavar="CALL-ID", help="a SIP Call-ID")
     command.add_argument("--codec", default="", metavar="NAME", help="used in the call")
     command.add_argument("--limit", type=_count, metavar="N", help="the newest N")
+
+
+def _add_pauses(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="one array")
+    command.add_argument("--report", action="store_true", help="by agent, by who asked and by trigger")
+    command.add_argument("--since", type=_time, metavar="TIME", help="asked for then or later: 2026-01-31[T12:00], UTC")
+    command.add_argument("--until", type=_time, metavar="TIME", help="asked for before")
+    command.add_argument("--agent", default="", metavar="NAME", help="of this agent or extension only")
 
 
 def _add_audio(command: argparse.ArgumentParser) -> None:
@@ -423,6 +433,15 @@ def _ledger_check(options: argparse.Namespace) -> int:
     from vittne.appliance import ledger_command  # noqa: PLC0415
 
     return ledger_command.check(_data(options))
+
+
+def _pauses(options: argparse.Namespace) -> int:
+    from vittne.appliance import pauses_command  # noqa: PLC0415
+    from vittne.appliance.config import load  # noqa: PLC0415
+
+    names = ("since", "until", "agent", "report", "json")
+    wanted = pauses_command.PausesOptions(**{name: getattr(options, name) for name in names})
+    return pauses_command.run(_data(options), load(config_file(options.config)).pause, wanted)
 
 
 def _rules(options: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ def do(pipeline: Pipeline, command: Command) -> list[Answer]:
         assert command.decision is not None
         return [gating.gate(pipeline, command.select, command.decision, "api", command.by, at, mono)]
     if command.what == "resume" and not command.pause_id:
-        pauses = pausing.pauses_on(pipeline, command.select)
+        pauses = pausing.pauses_on(pipeline, command.select, command.only)
         return [pausing.resume(pipeline, one.id, at, mono, command.by) for one in pauses]
     if command.what == "resume":
         return [pausing.resume(pipeline, command.pause_id, at, mono, command.by)]

@@ -15,9 +15,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from vittne.appliance.api.settings import ApiSettings
 from vittne.appliance.clock.settings import ClockConfig
@@ -77,6 +77,16 @@ class Config(KeepingConfig):
         if len({rule.name for rule in rules}) < len(rules):
             raise ValueError("two rules have one name")
         return rules
+
+    @model_validator(mode="after")
+    def _channels(self) -> Self:
+        known = {f"ami:{one.name}" for one in self.triggers.ami} | {f"esl:{one.name}" for one in self.triggers.esl}
+        for one in self.pause.depends:
+            if one.on == "api" and not self.api.enabled:
+                raise ValueError('pause.depends: on = "api" needs the API, and api.enabled is false')
+            if one.on != "api" and one.on not in known:
+                raise ValueError(f"pause.depends: {one.on} is no PBX that [[triggers]] names")
+        return self
 
     @field_validator("interfaces")
     @classmethod

@@ -2,7 +2,8 @@
 
 A pause is answered when the worker has shut the gate and the pause is kept on disk, in this order; so a
 crash of either side leaves it shut. What the worker does not confirm in time is no success. The desk knows
-every pause that lives, and tells each new worker before it looks at a packet.
+every pause that lives, and tells each new worker before it looks at a packet. Where the profile says so, what was
+not confirmed is shut by force: the worker is ended, and its successor has the pause in its first words.
 """
 
 from __future__ import annotations
@@ -11,18 +12,21 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 import structlog
 
+from vittne.appliance.pausebooks import PauseBooks
 from vittne.appliance.pauseconfig import PauseConfig
+from vittne.appliance.pausenews import tell
 from vittne.appliance.protocol import Command, Done, What
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.seal import events
-from vittne.capture import gating, pausing
+from vittne.appliance.store.errors import StoreError
+from vittne.capture import forcing, gating, pausing
 from vittne.capture.columns import SECOND
 from vittne.capture.gates import Decision
 from vittne.capture.media import FOREVER
@@ -39,7 +43,22 @@ Sender = Callable[[Command], None]
 
 
 class Unconfirmed(Exception):
-    """The worker did not say in time that it did what was asked: treat it as not done."""
+    """The worker did not say in time that it did what was asked: treat it as not done.
+
+    pause_id: of the pause that is forced on the next worker, "" when none is.
+    """
+
+    def __init__(self, pause_id: str = "") -> None:
+        super().__init__(pause_id)
+        self.pause_id = pause_id
+
+
+class NotYours(Exception):
+    """Somebody may end only the pauses that they asked for themselves, and this is another's."""
+
+
+class HoldsTooMany(Exception):
+    """Who asks has so many pauses live already that there would be none left for others."""
 
 
 class PauseDesk:
@@ -47,11 +66,15 @@ class PauseDesk:
 
     def __init__(self, registrar: Registrar, config: PauseConfig) -> None:
         self.config = config
-        self._registrar = registrar
-        self._known: dict[str, Pause] = {p.id: p for p in map(_as_of_now, registrar.catalogue.live_pauses())}
+        self.books = PauseBooks(registrar)
         self.channels: Callable[[str], tuple[str, ...]] = lambda _: ()  # a PBX's channel -> SIP Call-IDs
-        self._unkept: dict[str, Pause] = {}  # that could not be written yet
+        self._registrar = registrar
+        self._known: dict[str, Pause] = {}
+        self._held: defaultdict[str, set[str]] = defaultdict(set)  # by who asked, the pauses that live
+        self._learn(map(_as_of_now, registrar.catalogue.live_pauses()), is_news=False)
         self._send: Sender | None = None
+        self._end: Callable[[], None] = lambda: None
+        self._attached_s = 0.0
         self._up = asyncio.Event()
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Done]] = {}
@@ -59,9 +82,10 @@ class PauseDesk:
 
     # The worker's side
 
-    def attach(self, send: Sender) -> None:
-        """A worker listens: send gives it a command."""
-        self._send = send
+    def attach(self, send: Sender, end: Callable[[], None] = lambda: None) -> None:
+        """A worker listens: send gives it a command, end makes it write nothing any more."""
+        self._send, self._end = send, end
+        self._attached_s = time.monotonic()
         since = time.monotonic_ns() - _TOLD_AGAIN_NS
         for command in self._decided:  # the last snapshot may not know them
             if command.asked_mono > since:
@@ -70,7 +94,7 @@ class PauseDesk:
 
     def detach(self) -> None:
         """The worker is gone; what waits for it is asked of the next one."""
-        self._send = None
+        self._send, self._end = None, lambda: None
         self._up.clear()
         for waiting in self._waiting.values():
             if not waiting.done():
@@ -82,22 +106,33 @@ class PauseDesk:
         waiting = self._waiting.pop(done.number, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(done)
+            return
+        for pause in (answer.pause for answer in done.answers):
+            if pause is not None and (known := self._known.get(pause.id)) and known.unconfirmed:
+                self._learn([pause])  # too late for who asked, and good to know
+                self.books.add([pause])
 
     def for_start(self) -> list[Pause]:
         """Return what a new worker has to know before it looks at a packet."""
         since = time.monotonic_ns() - _TOLD_AGAIN_NS
         self._known = {i: p for i, p in self._known.items() if p.is_live or p.to_mono > since}
+        for holder in [name for name, held in self._held.items() if not held]:
+            del self._held[holder]
         return list(self._known.values())
 
-    def note(self, pauses: Sequence[Pause]) -> None:
+    async def note(self, pauses: Sequence[Pause]) -> None:
         """Keep pauses that changed, say of what needs somebody's eye. Raises StoreError."""
-        for pause in pauses:  # known first: the next worker is told of it even if it cannot be written
+        self._learn(pauses)  # first: the next worker is told of them even if they cannot be written
+        await self.books.keep(pauses)
+
+    def _learn(self, pauses: Iterable[Pause], is_news: bool = True) -> None:
+        for pause in pauses:
             before = self._known.get(pause.id)
             self._known[pause.id] = pause
-            self._unkept[pause.id] = pause
-            _alarm(before, pause)
-        self._registrar.note_pauses(list(self._unkept.values()))
-        self._unkept.clear()
+            held = self._held[pause.actor]
+            held.add(pause.id) if pause.is_live else held.discard(pause.id)
+            if is_news:
+                tell(before, pause)
 
     # Those who ask
 
@@ -107,23 +142,57 @@ class PauseDesk:
             order = replace(order, several=True)
         select, also = self._by_call_id(order.select)
         order = replace(order, select=select, also=(*order.also, *also), several=order.several or bool(also))
-        (answer,) = await self._ask("pause", order=order, at=(order.asked_at, order.asked_mono))
+        if order.trigger == pausing.API and len(self._held[order.actor]) >= self.config.most_live_per_actor:
+            await self._refused(order, "too many of one actor")
+            raise HoldsTooMany
+        try:
+            (answer,) = await self._ask("pause", order=order, at=(order.asked_at, order.asked_mono))
+        except Unconfirmed:
+            if not self.config.shuts_unconfirmed:
+                raise
+            await self._force(order)
+            raise Unconfirmed(order.id) from None
         if answer.pause is not None and answer.state in (pausing.PAUSED, pausing.ARMED, pausing.ALREADY):
-            self.note([answer.pause])
+            await self.note([answer.pause])
         else:
-            self._registrar.ledger.record({"t": events.PAUSE_REFUSED, "by": order.actor, "reason": answer.state})
-            self._registrar.ledger.flush()
-            log.warning("a pause was asked for and nothing was paused", by=order.actor, why=answer.state)
+            await self._refused(order, answer.state)
         return answer
 
-    async def resume(self, by: str, pause_id: str = "", select: dict[str, str] | None = None) -> list[Answer]:
-        """End a pause, or every one on the calls that are selected. Raises Unconfirmed, StoreError."""
+    async def _refused(self, order: PauseOrder, why: str) -> None:
+        log.warning("a pause was asked for and nothing was paused", by=order.actor, why=why)
+        await self.books.keep([], [{"t": events.PAUSE_REFUSED, "by": order.actor, "reason": why}])
+
+    async def _force(self, order: PauseOrder) -> None:
+        """End the worker, which may be writing what must not be written; the next one begins with the pause."""
+        pause = forcing.unconfirmed(order, self.config.guard_ns)
+        self._learn([pause])
+        log.error("alarm: a pause was not confirmed; what it is about is not recorded", pause=pause.id, by=order.actor)
+        if time.monotonic() - self._attached_s >= _CONFIRM_S:  # one that came since has the order before it
+            self._end()
+        try:
+            await self.books.keep([pause])
+        except StoreError as error:
+            log.error("alarm: a pause that was not confirmed could not be written down", reason=str(error))
+
+    async def resume(
+        self, by: str, pause_id: str = "", select: dict[str, str] | None = None, may_any: bool = False
+    ) -> list[Answer]:
+        """End a pause, or every one on the calls that are selected.
+
+        may_any: also those that others asked for, whatever is configured. Raises NotYours, Unconfirmed, StoreError.
+        """
+        only = "" if may_any or not self.config.resumes_own else by
+        known = self._known.get(pause_id)
+        if known is None and pause_id and (body := self._registrar.catalogue.get_pause(pause_id)) is not None:
+            known = Pause.from_json(body)
+        if known is not None and known.actor != by and (only or known.trigger == pausing.CHANNEL_DOWN):
+            raise NotYours
         chosen, _ = self._by_call_id(select or {})
-        return self._kept(await self._ask("resume", pause_id=pause_id, select=chosen, by=by))
+        return await self._kept(await self._ask("resume", pause_id=pause_id, select=chosen, by=by, only=only))
 
     async def extend(self, pause_id: str, lease_ns: int) -> list[Answer]:
         """Give a pause a lease that ends so much from now. Raises Unconfirmed, StoreError."""
-        return self._kept(await self._ask("extend", pause_id=pause_id, lease_ns=lease_ns))
+        return await self._kept(await self._ask("extend", pause_id=pause_id, lease_ns=lease_ns))
 
     async def status(self, pause_id: str) -> Answer:
         """Return how a pause stands now, from the books when the worker forgot it. Raises Unconfirmed."""
@@ -147,7 +216,7 @@ class PauseDesk:
             (call,) = answer.calls
             for call_id in call["sip_call_ids"][:1]:  # a worker that begins anew gives the call another id
                 self._decided.append(Command(0, "gate", *at, select={"sip_call_id": call_id}, decision=decision, by=by))
-            self._registrar.note_gate(recording, decision, by, at[0], erased=call["erased"])
+            await self.books.do(self._registrar.note_gate, recording, decision, by, at[0], erased=call["erased"])
         return answer
 
     def _by_call_id(self, select: dict[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -165,12 +234,16 @@ class PauseDesk:
         wanted = trigger, actor, external_id
         return [p for p in self._known.values() if p.is_live and (p.trigger, p.actor, p.external_id) == wanted]
 
+    def live_by(self, trigger: str) -> list[Pause]:
+        """Return the pauses that live and came of one kind of trigger."""
+        return [pause for pause in self._known.values() if pause.is_live and pause.trigger == trigger]
+
     def listed(self, live: bool, limit: int) -> list[Pause]:
         """Return pauses from the books, the newest so many, oldest first."""
         return [Pause.from_json(body) for body in self._registrar.catalogue.list_pauses(live, limit)]
 
-    def _kept(self, answers: list[Answer]) -> list[Answer]:
-        self.note([answer.pause for answer in answers if answer.pause is not None])
+    async def _kept(self, answers: list[Answer]) -> list[Answer]:
+        await self.note([answer.pause for answer in answers if answer.pause is not None])
         return answers
 
     async def _ask(
@@ -219,20 +292,3 @@ def _as_of_now(body: dict[str, Any]) -> Pause:
         to_mono=pause.to_at - offset if pause.ended_by else FOREVER,
         armed_until_mono=pause.armed_until_at - offset if pause.armed_until_at else pause.armed_until_mono,
     )
-
-
-def _alarm(before: Pause | None, pause: Pause) -> None:
-    """Say of what somebody should look at."""
-    about = {"pause": pause.id, "by": pause.actor, "calls": len(pause.calls)}
-    if before is None and pause.trigger == "digits":
-        log.error("alarm: a number is being keyed in a call that nobody paused; it is paused now", **about)
-    if pause.incomplete_at and not (before is not None and before.incomplete_at):
-        log.error("alarm: a pause came too late; what was written before it is still there", **about)
-    if pause.ended_by == "too many pauses":
-        log.error("alarm: too many pauses live; one was refused, and its call is not paused", **about)
-    if pause.ended_by == "no call appeared" and not (before is not None and before.ended_by):
-        log.error("alarm: a pause waited for a call that did not appear; nothing was paused", **about)
-    if pause.overdue and not (before is not None and before.overdue):
-        log.error("alarm: a pause outlived its lease; the call stays paused", **about)
-    if pause.ended_by.startswith("lease ran out") and not (before is not None and before.ended_by):
-        log.error("alarm: a pause ended with its lease; nobody resumed the call", **about)

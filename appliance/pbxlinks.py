@@ -30,8 +30,9 @@ class PbxLinks:
 
     def __init__(self, desk: PauseDesk, ami: Sequence[AmiSettings], esl: Sequence[EslSettings]) -> None:
         self._desk = desk
-        self.links: list[Link] = [ami_link(one, self.tell) for one in ami]
-        self.links += [esl_link(one, self.tell) for one in esl]
+        self._by_name: dict[str, Link] = {f"ami:{one.name}": ami_link(one, self.tell) for one in ami}
+        self._by_name |= {f"esl:{one.name}": esl_link(one, self.tell) for one in esl}
+        self.links = list(self._by_name.values())
         desk.channels = self.call_ids
 
     async def run(self) -> None:
@@ -39,6 +40,11 @@ class PbxLinks:
         async with asyncio.TaskGroup() as tasks:
             for link in self.links:
                 tasks.create_task(link.run())
+
+    def is_up(self, name: str) -> bool:
+        """Whether a PBX is followed now; name: ami:NAME or esl:NAME."""
+        link = self._by_name.get(name)
+        return link is not None and link.state.connected
 
     def call_ids(self, channel: str) -> tuple[str, ...]:
         """Return the SIP Call-IDs of the call that a PBX's channel is part of; none when no PBX knows it."""

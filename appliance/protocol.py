@@ -87,8 +87,8 @@ class Done:
     kind: Literal["done"] = "done"
 
 
-Request = Annotated[OpenParts | NoteLive | CloseCalls | Status | NotePauses | Done, Field(discriminator="kind")]
-_REQUEST: Final[TypeAdapter[Any]] = TypeAdapter(Request)
+Request = OpenParts | NoteLive | CloseCalls | Status | NotePauses | Done
+_REQUEST: Final[TypeAdapter[Any]] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,7 @@ class Command:
     lease_ns: int = 0
     by: str = ""
     decision: Decision | None = None
+    only: str = ""  # resume no pause but those that this one asked for
     kind: Literal["command"] = "command"
 
 
@@ -145,9 +146,9 @@ def pack(message: Any) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
-def parse_request(body: bytes) -> OpenParts | NoteLive | CloseCalls | Status | NotePauses | Done:
+def parse_request(body: bytes) -> Request:
     """Return what the worker asks; pydantic's ValidationError (a ValueError) when it is nothing we know."""
-    request: OpenParts | NoteLive | CloseCalls | Status | NotePauses | Done = _REQUEST.validate_json(body)
+    request: Request = _REQUEST.validate_json(body)
     return request
 
 

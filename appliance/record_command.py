@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vittne.appliance.config import Config
 from vittne.appliance.pauseconfig import settings as pause_settings
+from vittne.appliance.ruleconfig import refuse_anybody
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.version import VERSION
 
@@ -54,6 +55,7 @@ def run(options: RecordOptions) -> int:
 
     if bool(options.interfaces) == bool(options.pcaps):
         raise RecordError("nothing to record from", "record", "give --interface or --pcap, one of the two")
+    refuse_anybody(options.config.rules)
     allow_many_files()
     keep_memory()
     keep_to_ourselves()

@@ -86,7 +86,8 @@ class Registrar:
         self.run: RunRow | None = None
         # what a recording that ends now says of the clock; nothing while nobody watches it
         self.clock: Callable[[], Mapping[str, Json]] = dict
-        self._pauses: dict[str, Pause] = {}  # as they were written last
+        self._pauses: dict[str, Pause] = {}  # as they were entered last
+        self._unkept: dict[str, Pause] = {}  # entered, and not in the catalogue yet
 
     def _archive_key(self) -> ArchivePublic:
         if (
@@ -134,21 +135,27 @@ class Registrar:
             self.ledger.record({"t": events.OPENED, "rec": part.recording_id, "part": part.part_no, "capsule": digest})
         self.ledger.flush()
 
-    def note_pauses(self, pauses: Sequence[Pause]) -> None:
-        """Make pauses last as they stand now, and enter what is new about them in the ledger."""
-        pauses = [pause for pause in pauses if self._pauses.get(pause.id) != pause]
-        if not pauses:
-            return
+    def note_pauses(self, pauses: Sequence[Pause], entries: Sequence[dict[str, Json]] = ()) -> None:
+        """Make pauses last as they stand now, one after the other, and enter what is new about them in the ledger.
+
+        entries: of the ledger, that go with them. After a StoreError nothing is forgotten: the next call tries again.
+        """
         for pause in pauses:
             before = self._pauses.get(pause.id)
+            if before == pause:
+                continue
             self.ledger.record(_pause_entry(before, pause))
             if before is None and pause.ended_by:
                 self.ledger.record(_pause_entry(pause, pause))
-        self.catalogue.put_pauses([pause.to_json() for pause in {pause.id: pause for pause in pauses}.values()])
-        self.ledger.flush()
-        self._pauses |= {pause.id: pause for pause in pauses}
+            self._pauses[pause.id] = self._unkept[pause.id] = pause
+        for entry in entries:
+            self.ledger.record(entry)
         while len(self._pauses) > _PAUSES_KNOWN:
             self._pauses.pop(next(iter(self._pauses)))
+        if self._unkept:
+            self.catalogue.put_pauses([pause.to_json() for pause in self._unkept.values()])
+            self._unkept.clear()
+        self.ledger.flush()
 
     def note_gate(self, recording_id: str, decision: str, by: str, at_ns: int, erased: bool) -> None:
         """Enter who decided a call's gate. erased: nothing of it may be read any more, whatever happens next."""
@@ -223,13 +230,14 @@ def _pause_entry(before: Pause | None, pause: Pause) -> dict[str, Any]:
     if before is None:
         entry |= {"t": events.PAUSED, "trigger": pause.trigger, "by": pause.actor}
         entry |= {name: rfc3339(at // 1000) for name, at in _pause_times(pause) if at}
-        return entry
+        return entry | ({"unconfirmed": True} if pause.unconfirmed else {})
     if pause.ended_by:
         return entry | {"t": events.RESUMED, "by": pause.ended_by, "to": rfc3339(pause.to_at // 1000)}
     return entry | {
         "t": events.PAUSE_CHANGED,
         "lease": rfc3339(pause.lease_at // 1000),
         "overdue": pause.overdue,
+        **({"incomplete": rfc3339(pause.incomplete_at // 1000)} if pause.incomplete_at else {}),
     }
 
 

@@ -32,6 +32,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from vittne.appliance.datadir import ConfigError
 from vittne.capture.rules import DECISIONS, Network, On, Rule, Then
 
 _DIGITS: Final = re.compile(r"[0-9*#A-D]{2,12}")
@@ -43,7 +44,7 @@ _NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "sdp": (),
     "siprec": (),
 }
-_OF_ALL: Final = frozenset({"name", "on", "then", "networks", "users"})
+_OF_ALL: Final = frozenset({"name", "on", "then", "networks", "users", "anyone"})
 _BELONGS: Final[dict[str, frozenset[str]]] = {
     "request": frozenset({"method", "header", "value", "body"}),
     "number": frozenset({"numbers", "hosts", "resume_on_leave"}),
@@ -51,6 +52,8 @@ _BELONGS: Final[dict[str, frozenset[str]]] = {
     "sdp": frozenset(),
     "siprec": frozenset(),
 }
+_EITHER_WAY: Final = frozenset({"digits", "sdp", "siprec"})  # what pauses by these resumes by them as well
+_NOT_CAPTURES: Final = frozenset({"networks", "anyone"})
 
 
 def _network(text: str) -> str:
@@ -84,6 +87,7 @@ class RuleConfig(BaseModel):
     digits: str = ""
     networks: Networks = ()
     users: Texts = ()
+    anyone: bool = False  # said on purpose: the outside party may have it fire
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -97,7 +101,9 @@ class RuleConfig(BaseModel):
             raise ValueError(f'on = "{self.on}" pauses and resumes; it decides no gate')
         if self.on == "digits" and not _DIGITS.fullmatch(self.digits):
             raise ValueError("digits are 2 to 12 of 0 to 9, *, #, A to D")
-        if self.on == "digits" and not (self.users or self.networks):
+        if self.anyone and (self.users or self.networks):
+            raise ValueError("anyone = true and networks or users contradict each other: leave one out")
+        if self.on == "digits" and self.obeys_anybody:
             raise ValueError("digits need users or networks: whom you record must not be able to stop the recording")
         if self.header and not HEADER.fullmatch(self.header):
             raise ValueError("this is no name of a SIP header")
@@ -105,11 +111,25 @@ class RuleConfig(BaseModel):
             raise ValueError("a method is written in capitals, such as INFO")
         return self
 
+    @property
+    def obeys_anybody(self) -> bool:
+        """Whether whoever is in the call can resume by it, or pause by keys, and nobody said that this is meant."""
+        is_meant = self.anyone or self.networks or self.users
+        return not is_meant and (self.then == "resume" or self.on in _EITHER_WAY)
+
     def rule(self) -> Rule:
         """Return it as the capture side takes it."""
         networks: tuple[Network, ...] = tuple(ipaddress.ip_network(text) for text in self.networks)
-        values = {name: getattr(self, name) for name in RuleConfig.model_fields if name != "networks"}
+        values = {name: getattr(self, name) for name in RuleConfig.model_fields if name not in _NOT_CAPTURES}
         return Rule(**values, networks=networks)
+
+
+def refuse_anybody(configured: tuple[RuleConfig, ...]) -> None:
+    """Raise ConfigError for rules by which the outside party could have itself recorded again, or not at all."""
+    open_ = [one.name for one in configured if one.obeys_anybody]
+    if open_:
+        what = f"these rules obey anybody in a call, the outside party too: {', '.join(open_)[:500]}"
+        raise ConfigError(what, "rules", "give each networks or users, or write anyone = true if that is meant")
 
 
 def rules(configured: tuple[RuleConfig, ...]) -> tuple[Rule, ...]:

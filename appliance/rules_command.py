@@ -61,9 +61,11 @@ def _line(one: RuleConfig) -> str:
         "digits": f"{one.digits} keyed",
     }[one.on]
     who = [*(f"user {user}" for user in one.users), *(f"network {network}" for network in one.networks)]
+    who += ["anyone"] if one.anyone else []
     then = "pauses or resumes" if one.on in ("sdp", "siprec") else _THEN[one.then]
     until = ", until they are left" if one.resume_on_leave else ""
-    return clean(f"{one.name}: {what}{' by ' + ', '.join(who) if who else ''} {then} the call{until}")
+    warning = "; anybody may, so recording does not start with it" if one.obeys_anybody else ""
+    return clean(f"{one.name}: {what}{' by ' + ', '.join(who) if who else ''} {then} the call{until}{warning}")
 
 
 def dry_run(config: Config, paths: list[str], as_json: bool) -> int:

@@ -29,6 +29,7 @@ from vittne.appliance.protocol import (
     NoteLive,
     NotePauses,
     OpenParts,
+    Request,
     Start,
     Status,
     body_length,
@@ -114,14 +115,14 @@ class Supervisor:
                     if code:
                         log.error("the worker did not end well", code=code)
                     break
-                self._died(code)
+                await self._died(code)
                 pause = _PAUSE_S[min(self._deaths - 1, len(_PAUSE_S) - 1)]
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), pause or 0.001)
             for task in meanwhile:
                 task.cancel()
 
-    def _died(self, code: int) -> None:
+    async def _died(self, code: int) -> None:
         self._deaths += 1
         log.error("the worker died; the next one goes on", code=code, times=self._deaths)
         if self._deaths == _FORGET_AFTER:
@@ -132,7 +133,8 @@ class Supervisor:
         run = self._registrar.run
         assert run is not None
         live = self.status.live_calls if self.status is not None else 0
-        self._registrar.ledger.record({"t": events.CRASH, "run": run.id, "cut": 0, "recordings": live})
+        entry = {"t": events.CRASH, "run": run.id, "cut": 0, "recordings": live}
+        await self._desk.books.do(self._registrar.ledger.record, entry)
 
     async def _one_worker(self) -> int:
         ours, theirs = socket.socketpair()
@@ -165,7 +167,7 @@ class Supervisor:
             **{f.name: getattr(self._settings, f.name) for f in fields(LiveSettings)},
         )
         writer.write(pack(start))
-        self._desk.attach(lambda command: writer.write(pack(command)))
+        self._desk.attach(lambda command: writer.write(pack(command)), lambda: _end(process))
         serving = asyncio.create_task(self._serve(reader, writer))
         stopping = asyncio.create_task(self._stop.wait())
         ending = asyncio.create_task(process.wait())
@@ -192,48 +194,40 @@ class Supervisor:
         return code
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            try:
-                head = await asyncio.wait_for(reader.readexactly(HEAD_BYTES), _SILENT_S)
-                body = await reader.readexactly(body_length(head))
-            except TimeoutError:
-                log.error("the worker has said nothing for long; it is ended, and the next one goes on", s=_SILENT_S)
-                return
-            except (asyncio.IncompleteReadError, ConnectionError):
-                return
-            except ValueError as error:
-                log.error("the worker is not understood any more", reason=str(error))
-                return
-            answer: dict[str, object] = {"error": ""}
-            try:
-                request = parse_request(body)
-            except ValueError as error:  # an answer to it could be taken for another's
-                log.error("the worker is not understood any more", reason=type(error).__name__)
-                return
-            if isinstance(request, Done):
-                self._desk.done(request)
-                continue
-            try:
-                self._do(request)
-            except KeyTaken as error:
-                answer = {"error": str(error), "taken": True}
-            except StoreError as error:
-                answer["error"] = str(error)
-                log.error("the worker's request failed", reason=str(error))
-            except Exception as error:  # a fault of ours: the worker waits for an answer, and must get one
-                answer["error"] = f"a fault in the registrar ({type(error).__name__})"
-                log.error("the worker's request failed", reason=fault(error))
-            text = json.dumps(answer).encode()
-            writer.write(len(text).to_bytes(4, "little") + text)
+        answering: asyncio.Task[None] | None = None
+        async with asyncio.TaskGroup() as tasks:
+            while (request := await _heard(reader)) is not None:
+                if isinstance(request, Done):  # heard also while something is written for the worker
+                    self._desk.done(request)
+                    continue
+                if answering is not None:
+                    await answering  # it asks for one thing at a time
+                answering = tasks.create_task(self._answer(request, writer))
 
-    def _do(self, request: OpenParts | NoteLive | CloseCalls | Status | NotePauses) -> None:
+    async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        answer: dict[str, object] = {"error": ""}
+        try:
+            if isinstance(request, NotePauses):
+                await self._desk.note(request.pauses)
+            else:
+                await self._desk.books.do(self._do, request)
+        except KeyTaken as error:
+            answer = {"error": str(error), "taken": True}
+        except StoreError as error:
+            answer["error"] = str(error)
+            log.error("the worker's request failed", reason=str(error))
+        except Exception as error:  # a fault of ours: the worker waits for an answer, and must get one
+            answer["error"] = f"a fault in the registrar ({type(error).__name__})"
+            log.error("the worker's request failed", reason=fault(error))
+        text = json.dumps(answer).encode()
+        writer.write(len(text).to_bytes(4, "little") + text)
+
+    def _do(self, request: Request) -> None:
         match request:
             case OpenParts():
                 self._registrar.open_parts(request.parts)
             case NoteLive():
                 self._registrar.note_live(request.reports)
-            case NotePauses():
-                self._desk.note(request.pauses)
             case CloseCalls():
                 self._registrar.close_calls(request.calls)
             case Status():
@@ -251,6 +245,7 @@ class Supervisor:
 
     def close(self) -> None:
         """End the run in catalogue and ledger, give the rings back."""
+        self._desk.books.close()
         log.info(
             "how it went",
             workers=self.workers,
@@ -275,6 +270,31 @@ def pack_stop() -> bytes:
     """Return the only thing the parent says unasked."""
     text = b'{"kind":"stop"}'
     return len(text).to_bytes(4, "little") + text
+
+
+async def _heard(reader: asyncio.StreamReader) -> Request | None:
+    """Return what a worker says next; None when it can be followed no longer."""
+    try:
+        head = await asyncio.wait_for(reader.readexactly(HEAD_BYTES), _SILENT_S)
+        body = await reader.readexactly(body_length(head))
+    except TimeoutError:
+        log.error("the worker has said nothing for long; it is ended, and the next one goes on", s=_SILENT_S)
+        return None
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+    except ValueError as error:
+        log.error("the worker is not understood any more", reason=str(error))
+        return None
+    try:
+        return parse_request(body)
+    except ValueError as error:  # an answer to it could be taken for another's
+        log.error("the worker is not understood any more", reason=type(error).__name__)
+        return None
+
+
+def _end(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
 
 
 async def _run(beside: Callable[[], Awaitable[None]]) -> None:

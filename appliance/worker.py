@@ -38,6 +38,7 @@ from vittne.appliance.ruleconfig import rules
 from vittne.appliance.seal.keys import ArchiveKey
 from vittne.appliance.snapshot import Freezer, Snapshots
 from vittne.appliance.store.files import Store
+from vittne.capture import forcing
 from vittne.capture.columns import SECOND, Block
 from vittne.capture.interfaces import look_up
 from vittne.capture.merge import Merge, rows_of
@@ -117,10 +118,9 @@ class Worker:
         self._recorder = Recorder(pipeline, self._store, public, channel, part_ns=start.part_ns, policy=policy)
         self._pipeline = pipeline
         pipeline.pauses.lock = threading.RLock()
-        for pause in start.pauses:  # shut before a packet is looked at
-            pipeline.pauses.restore(pause)
         if memory is None:  # what was before us may have been written by an earlier run
             pipeline.pauses.horizon_mono = time.monotonic_ns()
+        forcing.take_up(pipeline, start.pauses)  # shut before a packet is looked at
         if memory is not None:
             self._go_on(memory)
         self._ears = Ears(pipeline, start.analysis, start.hold_back_ns)

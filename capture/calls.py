@@ -17,7 +17,8 @@ from vittne.capture import record
 from vittne.capture.columns import SECOND
 from vittne.capture.gates import Keeping
 from vittne.capture.media import Expected
-from vittne.capture.pause import MediaClock, PausedStream, PauseNote
+from vittne.capture.pause import BOTH, MediaClock, Pause, PausedStream, PauseNote
+from vittne.capture.persons import Party, Persons, key, party_of
 from vittne.capture.sip.sdp import Media
 from vittne.capture.sip.session import CALLEE, CALLER, SIDE_NAMES, Session
 from vittne.capture.times import rfc3339
@@ -117,6 +118,7 @@ class Call:
     id: str
     sessions: list[Session]
     seats: dict[str, tuple[int, int]]  # Call-ID -> seat of its caller, seat of its callee
+    persons: Persons = field(default_factory=Persons)  # shared with related calls
     links: list[Link] = field(default_factory=list)
     streams: dict[int, Stream] = field(default_factory=dict)  # by flow
     signals: deque[tuple[int, bytes]] = field(default_factory=deque)  # monotonic time, record
@@ -201,6 +203,27 @@ class Call:
         }
         return seats.pop() if len(seats) == 1 else None
 
+    def parties(self, seat: int, user: str = "") -> list[str]:
+        """Return the parties that sit in a seat now, as a pause names them; user: only who is known by this name."""
+        sitting = [
+            (session, side)
+            for session in list(self.sessions)
+            for side, party in ((CALLER, session.caller), (CALLEE, session.callee))
+            if self.seat(session, side) & 1 == seat and user in ("", party.user)
+        ]
+        present = [(session, side) for session, side in sitting if session.is_live]
+        return [key((session.call_id, side)) for session, side in present or sitting]
+
+    def knows(self, party: str) -> bool:
+        """Whether a party, as a pause names it, is of one of this call's sessions."""
+        return party_of(party)[0] in self.seats
+
+    def is_paused_by(self, pause: Pause, party: Party, seat: int) -> bool:
+        """Whether a pause that is on this call is on the voice of a party, whose seat this is."""
+        if pause.seat == BOTH:
+            return True
+        return self.persons.is_one_of(party, pause.parties) if pause.parties else pause.seat == seat & 1
+
     def note(self, at_ns: int, mono_ns: int, kind: int, body: bytes) -> None:
         """Keep a record for the recording, to be written when its time has passed the hold-back."""
         self.signals_seen += 1
@@ -259,6 +282,7 @@ def reseat(call: Call, seats: tuple[int, int]) -> None:
 def merge(kept: Call, other: Call, link: Link) -> None:
     """Put another call, that has no recording, into the one that is kept. Seats stay as they are."""
     kept.seats |= other.seats
+    kept.persons.take(other.persons)
     kept.sessions += other.sessions
     kept.sessions.sort(key=lambda s: s.first_mono)
     kept.links += [*other.links, link]

@@ -7,6 +7,7 @@ through one host that name the same person and are answered together, when no th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from vittne.capture.calls import (
@@ -22,6 +23,7 @@ from vittne.capture.calls import (
     users,
 )
 from vittne.capture.columns import SECOND
+from vittne.capture.persons import Party, party_of
 from vittne.capture.sip.session import CALLEE, CALLER, Refer, Session
 from vittne.capture.sip.siprec import Recorded
 from vittne.capture.sip.tracker import SessionTracker
@@ -97,16 +99,22 @@ class Linker:
         evidence: str,
         confidence: str,
         seats: tuple[int, int] | None = None,
+        persons: Sequence[tuple[Party, Party]] | None = None,
     ) -> None:
         """Make the calls of two sessions one; recordings that both exist already are only related.
 
         seats: where those that sit as caller and callee in the second session's call sit in the first one's.
+        persons: parties of both that are one person; without it who sits in the same seats.
         """
         kept, other = self._call_of.get(first.call_id), self._call_of.get(second.call_id)
         if kept is None or other is None:
             return  # nobody signalled it, or it was given up
         if kept is other or kept.closed or other.closed:
             return
+        kept.persons.take(other.persons)
+        for one, same in _seated_alike(kept, first, other, second) if persons is None else persons:
+            kept.persons.join(one, same)
+        other.persons = kept.persons
         if kept.opened and other.opened:
             if other.id not in kept.related:
                 kept.related.append(other.id)
@@ -152,24 +160,32 @@ class Linker:
         other = self._tracker.get(refer.replaced)
         if other is not None and other is not session and other.call_id in self._call_of:
             seat = self._call_of[session.call_id].seat(session, refer.side)
-            self.link(session, other, "refer with replaces", LIKELY, (seat, seat))
+            asks = session.call_id, refer.side
+            name = (session.caller, session.callee)[refer.side].user
+            side = CALLEE if name and name == other.callee.user else CALLER
+            self.link(session, other, "refer with replaces", LIKELY, (seat, seat), [(asks, (other.call_id, side))])
 
     def _link_replacing(self, session: Session, replaces: tuple[str, str, str]) -> None:
         """Replaces names the dialog whose party the new session's caller becomes (RFC 3891)."""
         old = self._tracker.get(replaces[0])
         if old is None or old is session or old.call_id not in self._call_of:
             return
+        # RFC 3891 section 3: to-tag is the local tag of whoever gets the INVITE; that party stays.
+        stays = CALLER if replaces[1] in old.caller_tags else CALLEE
+        persons = [((old.call_id, stays), (session.call_id, CALLEE))]
         for other, refer in list(self._refers.get(old.call_id, ())):
             if other is not old and other.call_id in self._call_of:
                 # Whoever is asked in a consultation sits with who asked.
                 seat = self._call_of[other.call_id].seat(other, refer.side)
-                self.link(other, old, "refer with replaces", CERTAIN, (seat, seat))
+                asks = [((other.call_id, refer.side), (old.call_id, 1 - stays))]
+                self.link(other, old, "refer with replaces", CERTAIN, (seat, seat), asks)
+                persons.append(((other.call_id, 1 - refer.side), (session.call_id, CALLER)))
         call = self._call_of[old.call_id]
-        # RFC 3891 section 3: to-tag is the local tag of whoever gets the INVITE; that party stays.
-        stays = CALLER if replaces[1] in old.caller_tags else CALLEE
         taken = call.seat_of_user(session.caller.user)
+        if taken is not None and len(persons) == 1:
+            persons += [(party_of(one), (session.call_id, CALLER)) for one in call.parties(taken, session.caller.user)]
         seats = (call.seat(old, 1 - stays) if taken is None else taken, call.seat(old, stays))
-        self.link(old, session, "replaces", CERTAIN, seats)
+        self.link(old, session, "replaces", CERTAIN, seats, persons)
 
     def _link_referred(self, session: Session) -> None:
         for user in users(session):
@@ -179,7 +195,8 @@ class Linker:
                 if call is None or late or other is session or not _plays(other, 1 - refer.side, session):
                     continue
                 seats = (call.seat(other, 1 - refer.side), call.seat(other, refer.side))
-                self.link(other, session, "refer", LIKELY, seats)
+                moved = [((other.call_id, 1 - refer.side), (session.call_id, CALLER))]
+                self.link(other, session, "refer", LIKELY, seats, moved)
                 return
 
     # Legs through one host
@@ -214,6 +231,16 @@ class Linker:
         taken = [s for s in self._call_of[near.call_id].sessions if s is not near and s.hop[0] == near.hop[2]]
         taken += [s for s in self._call_of[far.call_id].sessions if s is not far and s.hop[2] == far.hop[0]]
         return not taken  # else that leg has its other one already
+
+
+def _seated_alike(kept: Call, first: Session, other: Call, second: Session) -> list[tuple[Party, Party]]:
+    """Return who of two legs of one call is one person: who sits in the same seat."""
+    return [
+        ((first.call_id, one), (second.call_id, same))
+        for one in (CALLER, CALLEE)
+        for same in (CALLER, CALLEE)
+        if kept.seat(first, one) == other.seat(second, same)
+    ]
 
 
 def _plays(old: Session, side: int, new: Session) -> bool:

@@ -69,7 +69,8 @@ class Pause:
     reason: str = ""
     external_id: str = ""
     scope: str = "call"  # or party, agent
-    seat: int = BOTH  # or one party's
+    seat: int = BOTH  # or one party's, when the pause began
+    parties: tuple[str, ...] = ()  # whose voice, see persons.py; the pause goes where they go
     calls: tuple[str, ...] = ()  # recording ids
     call_ids: tuple[str, ...] = ()  # SIP Call-IDs: it holds for them after a restart as well
     select: dict[str, str] = field(default_factory=dict)
@@ -81,6 +82,7 @@ class Pause:
     to_mono: int = FOREVER
     ended_by: str = ""
     overdue: bool = False  # the lease ran out, and it stays
+    unconfirmed: bool = False  # no worker has said yet that it holds
 
     @property
     def is_live(self) -> bool:
@@ -101,7 +103,8 @@ class Pause:
         """Return what to_json() wrote."""
         known = {f.name for f in fields(cls)}
         given = {name: value for name, value in values.items() if name in known}
-        return cls(**{**given, "calls": tuple(given["calls"]), "call_ids": tuple(given["call_ids"])})
+        lists = {name: tuple(given.get(name, ())) for name in ("calls", "call_ids", "parties")}
+        return cls(**{**given, **lists})
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from vittne.capture.calls import Call
-from vittne.capture.pause import Pause
+from vittne.capture.pause import BOTH, Pause
 
 MOST_PAUSES: Final = 20_000
 
@@ -91,6 +91,10 @@ class PauseBook:
             own = [name for name in dict.fromkeys([*own, *call_ids]) if name not in pause.call_ids]
             if not more and not own:
                 return pause
+            if pause.seat != BOTH:
+                unknown = [call for call in more if not any(call.knows(name) for name in pause.parties)]
+                parties = [one for call in unknown for one in call.parties(pause.seat)]
+                pause = replace(pause, parties=(*pause.parties, *parties))
             pause = replace(pause, calls=(*pause.calls, *(c.id for c in more)), call_ids=(*pause.call_ids, *own))
             self._set(pause, told=False)
             return pause

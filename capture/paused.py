@@ -17,7 +17,7 @@ from vittne.capture.buffers import Buffers
 from vittne.capture.calls import Call, Stream
 from vittne.capture.columns import SECOND
 from vittne.capture.matching import Run
-from vittne.capture.pause import BOTH, MUTED, PAUSED, DigitPolicy, MediaClock, Pause, PausedStream, PauseNote
+from vittne.capture.pause import MUTED, PAUSED, DigitPolicy, MediaClock, Pause, PausedStream, PauseNote
 from vittne.capture.pausebook import PauseBook
 from vittne.capture.rtp import RtpRows, header_bytes
 
@@ -41,7 +41,8 @@ def quiet_rows(
         stream = run.stream
         if stream is None:
             continue
-        pauses = [pause for pause in book.of(stream.call) if pause.seat in (BOTH, stream.seat)]
+        call, party = stream.call, (stream.session.call_id, stream.sender)
+        pauses = [pause for pause in book.of(call) if call.is_paused_by(pause, party, stream.seat)]
         mutes = _mutes(stream.call, policy, pauses) if stream.call.mutes else []
         if not pauses and not mutes:
             continue

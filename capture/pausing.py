@@ -37,6 +37,9 @@ RESUMED: Final = "resumed"
 EXTENDED: Final = "extended"
 FOUND: Final = "found"
 
+API: Final = "api"  # triggers
+CHANNEL_DOWN: Final = "channel-down"
+
 _LISTED: Final = 20  # calls in an answer
 _LOOK_ROWS: Final = 4096
 _LOOK_NS: Final = 2 * SECOND  # within which a voice that is up sends something
@@ -99,11 +102,11 @@ def pause(pipeline: Pipeline, order: PauseOrder) -> Answer:
         return Answer(SEVERAL, calls=[describe_call(c) for c in calls[:_LISTED]], more_calls=len(calls[_LISTED:]))
     if not calls and not order.wait_ns and not standing:
         return Answer(NO_CALL)
-    seat = _seat(calls, order)
-    if seat is None:
+    meant = _parties(calls, order)
+    if meant is None:
         return Answer(NO_PARTY, calls=[describe_call(call) for call in calls[:_LISTED]])
     with book.lock:
-        same = _same(pipeline, order, calls, seat)
+        same = _same(pipeline, order, calls, meant[0])
         if same is not None:
             same = book.attach(same, calls, order.also)
             if same.lease_mono < order.asked_mono + order.lease_ns:
@@ -111,7 +114,7 @@ def pause(pipeline: Pipeline, order: PauseOrder) -> Answer:
                 same = book.extend(same, *ends)
     if same is not None:
         return _answer(pipeline, ALREADY, same)
-    done = book.put(_made(pipeline, order, calls, seat, standing), told=True)
+    done = book.put(_made(pipeline, order, calls, meant, standing), told=True)
     if not done.is_live:
         return Answer(REFUSED, done)
     if not calls:  # one may have appeared meanwhile
@@ -129,7 +132,9 @@ def _selected(pipeline: Pipeline, order: PauseOrder) -> list[Call]:
     return calls
 
 
-def _made(pipeline: Pipeline, order: PauseOrder, calls: Sequence[Call], seat: int, standing: bool) -> Pause:
+def _made(
+    pipeline: Pipeline, order: PauseOrder, calls: Sequence[Call], meant: tuple[int, list[str]], standing: bool
+) -> Pause:
     back = order.asked_at - order.effective_at if order.effective_at else 0
     back += pipeline.settings.pause.guard_ns
     waits = FOREVER if standing else order.asked_mono + order.wait_ns
@@ -146,7 +151,8 @@ def _made(pipeline: Pipeline, order: PauseOrder, calls: Sequence[Call], seat: in
         order.reason,
         order.external_id,
         order.scope,
-        seat,
+        meant[0],
+        tuple(meant[1]),
         tuple(call.id for call in calls),
         tuple(dict.fromkeys([*(s.call_id for call in calls for s in call.sessions if s.call_id), *order.also])),
         dict(order.select),
@@ -156,15 +162,17 @@ def _made(pipeline: Pipeline, order: PauseOrder, calls: Sequence[Call], seat: in
     )
 
 
-def _seat(calls: Sequence[Call], order: PauseOrder) -> int | None:
-    """Return the seat that is to be paused; None when it cannot be told."""
+def _parties(calls: Sequence[Call], order: PauseOrder) -> tuple[int, list[str]] | None:
+    """Return the seat that is to be paused, and who sits there; None when it cannot be told."""
     if order.scope != "party":
-        return BOTH
+        return BOTH, []
     if order.party in SIDE_NAMES:
-        return SIDE_NAMES.index(order.party)
+        seat = SIDE_NAMES.index(order.party)
+        return seat, [one for call in calls for one in call.parties(seat)]
     user = order.select.get("extension") or order.select.get("number") or ""
     seats = {call.seat_of_user(user) for call in calls}
-    return seats.pop() if len(seats) == 1 else None
+    found = seats.pop() if len(seats) == 1 else None
+    return None if found is None else (found & 1, [one for call in calls for one in call.parties(found & 1, user)])
 
 
 def _same(pipeline: Pipeline, order: PauseOrder, calls: Sequence[Call], seat: int) -> Pause | None:
@@ -207,12 +215,15 @@ def extend(pipeline: Pipeline, pause_id: str, asked_at: int, asked_mono: int, le
     return _answer(pipeline, EXTENDED, pipeline.pauses.extend(known, asked_at + lease_ns, asked_mono + lease_ns))
 
 
-def pauses_on(pipeline: Pipeline, select: dict[str, str]) -> list[Pause]:
-    """Return the pauses that live on the calls that are selected, or that wait with this very selection."""
+def pauses_on(pipeline: Pipeline, select: dict[str, str], only: str = "") -> list[Pause]:
+    """Return the pauses that live on the calls that are selected, or that wait with this very selection.
+
+    only: those that this one asked for. Left out are those that end when a control channel is back.
+    """
     calls = select_calls(pipeline.book, select, pipeline.addresses)
     found = {one.id: one for call in calls for one in pipeline.pauses.of(call) if one.is_live}
     found |= {one.id: one for one in pipeline.pauses.live() if one.armed_until_mono and one.select == select}
-    return list(found.values())
+    return [one for one in found.values() if only in ("", one.actor) and one.trigger != CHANNEL_DOWN]
 
 
 def status(pipeline: Pipeline, pause_id: str) -> Answer:
@@ -253,7 +264,7 @@ def _streams(pipeline: Pipeline, call: Call, done: Pause) -> list[dict[str, Any]
     noted = call.pauses.get(done.id)
     found: dict[tuple[int, str], dict[str, Any]] = {}
     for stream in list(call.streams.values()):
-        if done.seat not in (BOTH, stream.seat):
+        if not call.is_paused_by(done, (stream.session.call_id, stream.sender), stream.seat):
             continue
         entry = found.setdefault((stream.ssrc, stream.party), _stream(stream.party, stream.ssrc))
         left_out = noted.streams.get(stream.number) if noted is not None else None
@@ -261,8 +272,8 @@ def _streams(pipeline: Pipeline, call: Call, done: Pause) -> list[dict[str, Any]
             rate = stream.clock.rate if stream.clock is not None else 8000
             entry["first_dropped"] = _first(left_out.first_at, left_out.first_seq, origin, rate)
     for rows, whose, row in _first_rows(pipeline, call, done):
-        told = _party(pipeline, call, rows, whose, row)
-        if told is None or (done.seat != BOTH and SIDE_NAMES[done.seat] != told[0]):
+        told = _party(pipeline, call, done, rows, whose, row)
+        if told is None:
             continue
         ssrc = int(whose.ssrc[row])
         entry = found.setdefault((ssrc, told[0]), _stream(told[0], ssrc))
@@ -285,15 +296,19 @@ def _first(at_ns: int, sequence: int, origin: int, rate: int) -> dict[str, Any]:
     }
 
 
-def _party(pipeline: Pipeline, call: Call, rows: RtpRows, whose: FlowRows, row: int) -> tuple[str, int] | None:
-    """Return whose voice a packet in hand is in a call, and its clock rate; None when it is of another call."""
+def _party(
+    pipeline: Pipeline, call: Call, done: Pause, rows: RtpRows, whose: FlowRows, row: int
+) -> tuple[str, int] | None:
+    """Return whose voice a packet in hand is in a call, and its clock rate; None when no pause of it is on that."""
     src, dst = (int(whose.src[row]), int(whose.sport[row])), (int(whose.dst[row]), int(whose.dport[row]))
     payload_type = int(rows.payload_type[row])
     for match in pipeline.book.table.find(src, dst, int(rows.mono_ns[row]), payload_type, None):
         if pipeline.book.call_of(match.session) is call:
             format_ = match.media.payloads.get(payload_type)
             rate = format_.clock_rate if format_ is not None else 8000
-            return SIDE_NAMES[call.seat(match.session, match.sender) & 1], rate
+            seat = call.seat(match.session, match.sender)
+            is_paused = call.is_paused_by(done, (match.session.call_id, match.sender), seat)
+            return (SIDE_NAMES[seat & 1], rate) if is_paused else None
     return None
 
 

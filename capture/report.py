@@ -67,9 +67,12 @@ def stream_report(stream: Stream, tally: Tally | None) -> dict[str, Any]:
                 str(n): [f.encoding, f.clock_rate, f.channels, f.fmtp] for n, f in sorted(stream.formats.items())
             },
         }
+    counts = _counts(tally, stream.formats)
+    if not stream.stored:  # a score of what nobody can listen to would be taken for one of a recording
+        counts["mos"] = None
     return {
         **base,
-        **_counts(tally, stream.formats),
+        **counts,
         "stored": stream.stored,
         "dropped": dict(stream.dropped),
     }
@@ -278,6 +281,7 @@ def call_report(call: Call, states: StreamStates) -> dict[str, Any]:
             ],
             "gaps": call.gaps,
             "pauses": pauses_report(call),
+            "agent": next((s.agent for s in call.sessions if s.agent), ""),
             "digits": call.digits,
             "tones_not_searched": unheard,
             "sip_messages": call.signals_seen,

@@ -7,6 +7,7 @@ four digits must be the same, or an extension would be found in every number tha
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Final
 
 from vittne.capture.addresses import AddressBook
@@ -15,7 +16,7 @@ from vittne.capture.calls import Call
 from vittne.capture.numbers import same_number
 from vittne.capture.sip.session import Session
 
-SELECTORS: Final = ("recording", "sip_call_id", "extension", "number", "agent", "peer_ip")
+SELECTORS: Final = ("recording", "sip_call_id", "extension", "number", "agent", "peer_ip", "called")
 _SHORTEST_ID: Final = 8
 
 
@@ -57,7 +58,10 @@ def _session_matches(session: Session, name: str, value: str, addresses: Address
     if name == "peer_ip":
         key = addresses.key(value)
         return key is not None and key in (session.hop[0], session.hop[2])
-    users = {session.caller.user, session.callee.user, _uri_user(session.request_uri)} - {""}
+    called = {session.callee.user, _uri_user(session.request_uri)} - {""}
+    if name == "called":
+        return any(same_number(user, value) or fnmatchcase(user, value) for user in called)
+    users = called | {session.caller.user} - {""}
     if name == "extension":
         return value in users
     if name == "number":

@@ -16,7 +16,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from vittne.appliance.api.auth import IS_REFUSED, TOKEN, Gate, guard, token_of
+from vittne.appliance.api.auth import HEARD, IS_REFUSED, TOKEN, Gate, guard, token_of
 from vittne.appliance.api.bodies import ApiModel, answer
 from vittne.appliance.api.database import ApiDatabase
 from vittne.appliance.api.idempotency import ANSWERS, Answers
@@ -69,6 +69,7 @@ def build_app(services: Services, routes: Iterable[Route] = ()) -> web.Applicati
         middlewares=[_observe, problems, guard(gate, access_of)],
         client_max_size=services.settings.body_limit_bytes,
     )
+    app[HEARD] = gate.heard
     app[ANSWERS] = Answers(services.database, clock.now_us)
     for route in (*ROUTES, *routes):
         assert route.path.startswith(f"{PREFIX}/")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import math
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -26,6 +27,7 @@ log = structlog.get_logger()
 
 TOKEN: Final = web.RequestKey("vittne.token", Token)
 IS_REFUSED: Final = web.RequestKey("vittne.is_refused", bool)  # in back-off: not worth a line in the log
+HEARD: Final = web.AppKey("vittne.heard", dict[str, float])  # a token's name -> when it last succeeded, monotonic s
 _REALM: Final = 'Bearer realm="vittne"'
 
 
@@ -38,6 +40,7 @@ class Gate:
         self.mono_s = mono_s
         self.rate = TokenRate(limits)
         self.backoff = FailureBackoff(limits)
+        self.heard: dict[str, float] = {}  # no longer than the table of tokens
 
 
 def guard(gate: Gate, access_of: Mapping[web.AbstractRoute, Access]) -> Middleware:
@@ -51,7 +54,10 @@ def guard(gate: Gate, access_of: Mapping[web.AbstractRoute, Access]) -> Middlewa
             assert request.match_info.http_exception is not None, "a route that does not say who may use it"
         elif not access.is_public:
             request[TOKEN] = _admitted(gate, request, access)
-        return await handler(request)
+        found = await handler(request)
+        if TOKEN in request and found.status < HTTPStatus.BAD_REQUEST:
+            gate.heard[request[TOKEN].name] = gate.mono_s()
+        return found
 
     return check
 

@@ -18,7 +18,8 @@ from vittne.appliance.api.bodies import ApiModel, answer, body_of, query_of
 from vittne.appliance.api.idempotency import once
 from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.routes import PREFIX, Route, needs
-from vittne.appliance.pausedesk import PauseDesk, Unconfirmed
+from vittne.appliance.api.scopes import PAUSE_ANY
+from vittne.appliance.pausedesk import HoldsTooMany, NotYours, PauseDesk, Unconfirmed
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.triggers.model import spoken
 from vittne.capture import pausing
@@ -120,7 +121,7 @@ class PauseShown(ApiModel):
     """A pause as it stands. incomplete_since: what was before it is written, though the pause was to begin earlier."""
 
     id: str
-    state: Literal["paused", "armed", "ended"]
+    state: Literal["paused", "armed", "unconfirmed", "ended"]
     trigger: str
     by: str
     reason: str
@@ -175,8 +176,11 @@ async def _pause(request: web.Request, body: PauseBody, asked: tuple[int, int]) 
     order = _order(desk, body, token_of(request).id, asked)
     try:
         done = await desk.pause(order)
-    except Unconfirmed:
-        raise _unconfirmed() from None
+    except HoldsTooMany:
+        detail = f"this token holds {desk.config.most_live_per_actor} pauses that live; nothing is paused: resume some"
+        raise Problem(429, "/problems/holds-too-many", "Too many pauses of one token", detail) from None
+    except Unconfirmed as error:
+        raise _unconfirmed(error.pause_id) from None
     except StoreError as error:
         raise _not_kept(error) from None
     _refuse(done)
@@ -205,7 +209,7 @@ def _order(desk: PauseDesk, body: PauseBody, by: str, asked: tuple[int, int]) ->
         raise Problem(422, "/problems/wait-too-long", "A call is waited for too long", detail)
     return PauseOrder(
         pausing.new_id(),
-        "api",
+        pausing.API,
         by,
         body.select.given(),
         asked_at,
@@ -252,8 +256,15 @@ def _refuse(done: pausing.Answer) -> None:
 
 async def resume(request: web.Request) -> web.Response:
     """End a pause."""
-    done = await _changed(request.app[DESK].resume(token_of(request).id, request.match_info["id"]))
+    by, may_any = _who(request)
+    done = await _changed(request.app[DESK].resume(by, request.match_info["id"], may_any=may_any))
     return answer(_shown(*done))
+
+
+def _who(request: web.Request) -> tuple[str, bool]:
+    """Return who asks, and whether they may end what others asked for."""
+    token = token_of(request)
+    return token.id, PAUSE_ANY in token.scopes
 
 
 async def extend(request: web.Request) -> web.Response:
@@ -273,6 +284,11 @@ async def _changed(asked: Any) -> tuple[Pause, list[dict[str, Any]]]:
     """Return the pause that was changed, and its calls. Raises Problem."""
     try:
         (done,) = await asked
+    except NotYours:
+        detail = (
+            f"it was asked for by somebody else, and this token has not the scope {PAUSE_ANY}; or it ends by itself"
+        )
+        raise Problem(403, "/problems/not-yours", "The pause is another's", detail) from None
     except Unconfirmed:
         raise _unconfirmed() from None
     except StoreError as error:
@@ -294,14 +310,15 @@ async def trigger_resume(request: web.Request) -> web.Response:
 
 
 async def _resume_selected(request: web.Request, select: Select) -> web.Response:
+    by, may_any = _who(request)
     try:
-        done = await request.app[DESK].resume(token_of(request).id, select=select.given())
+        done = await request.app[DESK].resume(by, select=select.given(), may_any=may_any)
     except Unconfirmed:
         raise _unconfirmed() from None
     except StoreError as error:
         raise _not_kept(error) from None
     if not done:
-        raise Problem(404, "/problems/no-such-pause", "Nothing is paused", "no pause lives on a call that matches")
+        raise Problem(404, "/problems/no-such-pause", "Nothing is paused", "no pause that you may end lives on a call")
     shown = [_shown(one.pause, one.calls, one.more_calls) for one in done if one.pause is not None]
     return answer(PausesShown(pauses=shown))
 
@@ -332,9 +349,13 @@ async def calls(request: web.Request) -> web.Response:
     return answer(CallsShown(calls=[_call(one) for one in found]))
 
 
-def _unconfirmed() -> Problem:
+def _unconfirmed(pause_id: str = "") -> Problem:
     detail = "the recorder did not confirm in time: take the call for NOT paused, and ask again"
-    return Problem(503, "/problems/unconfirmed", "Not confirmed", detail)
+    if pause_id:
+        detail = "the recorder did not confirm in time, and is made to: ask how the pause stands before you go on"
+    return Problem(
+        503, "/problems/unconfirmed", "Not confirmed", detail, None, **({"pause": pause_id} if pause_id else {})
+    )
 
 
 def _not_kept(error: StoreError) -> Problem:
@@ -346,11 +367,17 @@ def _call(told: dict[str, Any]) -> CallShown:
     return CallShown.model_validate(told)
 
 
+def _state(one: Pause) -> Literal["paused", "armed", "unconfirmed", "ended"]:
+    if not one.is_live:
+        return "ended"
+    return "unconfirmed" if one.unconfirmed else "armed" if one.is_armed else "paused"
+
+
 def _shown(one: Pause, calls: list[dict[str, Any]] | None = None, more_calls: int = 0) -> PauseShown:
     """Return a pause as an answer shows it."""
     return PauseShown(
         id=one.id,
-        state="ended" if not one.is_live else "armed" if one.is_armed else "paused",
+        state=_state(one),
         trigger=one.trigger,
         by=one.actor,
         reason=one.reason,

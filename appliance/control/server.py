@@ -7,14 +7,14 @@ import contextlib
 import json
 import os
 import pwd
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 from pydantic import ValidationError
 
-from vittne.appliance.control.operation import Caller, Operation, Order, Progress
+from vittne.appliance.control.operation import Caller, Operation, Order, Progress, Steps
 from vittne.appliance.control.socket import LINE_LIMIT, SOCKET_FILE, SocketPath, peer_user
 from vittne.appliance.log import fault
 from vittne.appliance.registrar import Registrar
@@ -31,11 +31,31 @@ class NoSuchOperation(StoreError):
     """The recorder that runs knows no such operation."""
 
 
+Doer = Callable[..., Awaitable[Any]]  # a function and its arguments
+
+
+_Step = tuple[Progress | None, dict[str, Any]]
+
+
+async def _at_once(work: Callable[..., Any], *arguments: Any) -> Any:
+    return work(*arguments)
+
+
+def _next(steps: Steps) -> _Step:
+    """Do a step; None and the answer after the last one."""
+    try:
+        return next(steps), {}
+    except StopIteration as end:
+        return None, end.value
+
+
 class Operator:
     """Does operations on the recorder's registrar, one at a time and in order."""
 
-    def __init__(self, registrar: Registrar, operations: Iterable[Operation[Any]]) -> None:
+    def __init__(self, registrar: Registrar, operations: Iterable[Operation[Any]], do: Doer = _at_once) -> None:
+        """do: has a step done where nobody else writes meanwhile; default: here."""
         self._registrar = registrar
+        self._do = do
         self._operations = {operation.name: operation for operation in operations}
         self._turn = asyncio.Lock()
 
@@ -47,11 +67,11 @@ class Operator:
             steps = operation.do(self._registrar, order, caller)
             try:
                 while True:
-                    try:
-                        say(next(steps))
-                    except StopIteration as end:
-                        answer: dict[str, Any] = end.value
+                    step: _Step = await self._do(_next, steps)
+                    progress, answer = step
+                    if progress is None:
                         return answer
+                    say(progress)
                     await asyncio.sleep(0)
             finally:
                 steps.close()

@@ -57,9 +57,10 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     # kept is a commitment to all that stayed, event to the sealed record of who cut, why, and from when to when
     CUT: frozenset({"rec", "version", "before", "manifest", "kept", "event", "packets", "reports", "milliseconds"}),
     # nothing of these recordings is stored from then on (RFC 3339); by: a token's id, or the name of a rule or a link
-    PAUSED: frozenset({"pause", "recs", "trigger", "by", "asked", "from", "lease", "incomplete"}),
-    # it waits for a call, took one more, was extended, or outlived its lease
-    PAUSE_CHANGED: frozenset({"pause", "recs", "lease", "overdue"}),
+    # or the control channel that calls depend on; unconfirmed: the worker was ended so that nothing is written
+    PAUSED: frozenset({"pause", "recs", "trigger", "by", "asked", "from", "lease", "incomplete", "unconfirmed"}),
+    # it waits for a call, took one more, was extended, was confirmed after all, or outlived its lease
+    PAUSE_CHANGED: frozenset({"pause", "recs", "lease", "overdue", "incomplete"}),
     RESUMED: frozenset({"pause", "recs", "by", "to"}),
     # a request that paused nothing, and why
     PAUSE_REFUSED: frozenset({"by", "reason"}),

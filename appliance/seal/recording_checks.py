@@ -139,7 +139,8 @@ def _files(folder: Path, manifest: Manifest, advance: Advance) -> str:
     extra = sorted(path.name for path in folder.iterdir() if path.name not in known)
     if extra:
         raise _Wrong(f"{len(extra)} files lie here that the manifest does not know, the first is {extra[0]!r}")
-    return f"{len(manifest.parts)} parts, {sum(part.size_bytes for part in manifest.parts)} bytes, as sealed"
+    count = len(manifest.parts)
+    return f"{count} part{'s' * (count != 1)}, {sum(part.size_bytes for part in manifest.parts)} bytes, as sealed"
 
 
 def _hashed(path: Path, part: SealedPart, advance: Advance) -> None:

@@ -154,11 +154,17 @@ class Catalogue:
         """Return the pauses that nobody ended, oldest first."""
         return self.list_pauses(live=True)
 
-    def list_pauses(self, live: bool = False, limit: int | None = None) -> list[dict[str, Any]]:
-        """Return pauses, the newest so many, oldest first."""
+    def list_pauses(
+        self, live: bool = False, limit: int | None = None, since_us: int | None = None, until_us: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Return pauses, the newest so many, oldest first; since_us, until_us (not included): when asked for."""
         query = select(pauses.c.body).order_by(pauses.c.asked_us.desc())
         if live:
             query = query.where(pauses.c.ended_us.is_(None))
+        if since_us is not None:
+            query = query.where(pauses.c.asked_us >= since_us)
+        if until_us is not None:
+            query = query.where(pauses.c.asked_us < until_us)
         if limit is not None:
             query = query.limit(limit)
         with self.reading() as connection:

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vittne.appliance import record_command
 from vittne.appliance.config import Config, ConfigErrors, checked, load
 from vittne.appliance.datadir import ConfigError, data_dir, existing_data_dir
 from vittne.appliance.pauseconfig import settings as pause_settings
+from vittne.appliance.record_command import RecordOptions
+from vittne.appliance.ruleconfig import refuse_anybody
 from vittne.appliance.store.errors import StoreError
 from vittne.capture.pause import PauseSettings
 
@@ -188,6 +191,32 @@ def test_a_wrong_rule_or_pause_is_told(tmp_path: Path, text: str, words: str) ->
 
     with pytest.raises(ConfigErrors, match=re.escape(words)):
         load(file, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_refused"),
+    [
+        ({"on": "request", "header": "Record", "value": "on", "then": "resume"}, True),
+        ({"on": "request", "header": "Record", "value": "on", "then": "resume", "networks": ["10.0.0.0/8"]}, False),
+        ({"on": "request", "header": "Record", "value": "on", "then": "resume", "anyone": True}, False),
+        ({"on": "request", "header": "Record", "value": "off"}, False),
+        ({"on": "number", "numbers": ["8500"], "resume_on_leave": True}, False),
+        ({"on": "sdp"}, True),
+        ({"on": "siprec", "anyone": True}, False),
+        ({"on": "digits", "digits": "*12", "anyone": True}, False),
+    ],
+)
+def test_recording_begins_with_no_rule_that_obeys_anybody_unless_that_is_meant(
+    tmp_path: Path, rule: dict[str, object], is_refused: bool
+) -> None:
+    config = checked({"data": tmp_path / "data", "rules": [{"name": "mine", **rule}]}, "a test")
+
+    if is_refused:
+        with pytest.raises(ConfigError, match=r"mine.*anyone = true"):
+            record_command.run(RecordOptions(config, pcaps=("none.pcap",)))
+        assert not (tmp_path / "data").exists()
+    else:
+        refuse_anybody(config.rules)
 
 
 def test_profiles_set_what_is_not_set() -> None:

@@ -194,6 +194,15 @@ def test_an_armed_pause_that_no_call_came_for_ends() -> None:
     assert len(stored_at(result)) == len(sent_at(scenario))
 
 
+@pytest.mark.parametrize(("word", "is_paused"), [("10*", True), ("1002", True), ("1001", False), ("85*", False)])
+def test_a_call_is_known_by_whom_it_goes_to(word: str, is_paused: bool) -> None:
+    scenario, _ = a_call()  # 1001 calls 1002
+
+    result = play(scenario, orders={at(-1): pause({"called": word}, scope="agent")})
+
+    assert (not stored_at(result)) == is_paused
+
+
 def test_several_calls_match_and_none_is_paused_unless_all_were_meant() -> None:
     scenario = Scenario("two at once")
     alice, bob = basic.pair(scenario)
@@ -253,6 +262,16 @@ def test_a_pause_while_it_rings_holds_from_the_first_packet_on() -> None:
     assert not within(stored_at(result), at(0), at(5) + GUARD)
     assert within(stored_at(result), at(5) + GUARD, at(11))
     assert result.reports[0]["outcome"] == "recorded"
+
+
+def test_no_score_is_told_of_what_is_not_stored() -> None:
+    scenario, call_id = a_call()
+
+    (paused,) = play(scenario, orders={at(0.05): pause({"sip_call_id": call_id})}).reports
+    (heard,) = play(scenario).reports
+
+    assert [stream["mos"] for stream in paused["streams"]] == [None, None]
+    assert all(stream["mos"] > 4 for stream in heard["streams"])
 
 
 def test_one_party_is_paused_and_the_other_is_not() -> None:

@@ -76,4 +76,7 @@ def desk_of(data: Path, pipeline: Pipeline | None, config: PauseConfig = STANDAR
         desk = PauseDesk(registrar, config)
         if pipeline is not None:
             desk.attach(worker_of(desk, pipeline))
-        yield desk
+        try:
+            yield desk
+        finally:
+            desk.books.close()

@@ -112,7 +112,7 @@ def _anchored(
     return there, back
 
 
-def _refer(dialog: Dialog, at: float, by: Endpoint, target: str) -> None:
+def refer(dialog: Dialog, at: float, by: Endpoint, target: str) -> None:
     """REFER, 202, and NOTIFYs with 100 and 200 (RFC 3515)."""
     other = dialog.caller if by.name == dialog.callee.name else dialog.callee
     headers = [("Refer-To", f"<{target}>"), ("Referred-By", f"<{by.address_of_record}>")]
@@ -138,7 +138,7 @@ def blind_transfer() -> Scenario:
     call = dialog.call
     scenario.talk(call, alice, bob, answered + 0.01, 2.0)
     at = answered + 2.1
-    _refer(dialog, at, bob, carol.address_of_record)
+    refer(dialog, at, bob, carol.address_of_record)
     dialog.bye(at + 1.0, by=bob)
     onward = scenario.dialog(alice.moved(40_010), carol, call=call)
     answered = onward.set_up(at + 0.1, answer_after=0.7, headers=[("Referred-By", f"<{bob.address_of_record}>")])
@@ -169,7 +169,7 @@ def attended_transfer() -> Scenario:
     scenario.talk(call, asking.caller, carol, asked + 0.01, 1.5)
     at = asked + 1.6
     replaces = f"{asking.call_id}%3Bto-tag%3D{asking.callee_tag}%3Bfrom-tag%3D{asking.caller_tag}"
-    _refer(dialog, at, bob, f"{carol.uri}?Replaces={replaces}")
+    refer(dialog, at, bob, f"{carol.uri}?Replaces={replaces}")
     joined = scenario.dialog(alice.moved(40_010), carol.moved(52_010), call=call)
     plain = replaces.replace("%3B", ";").replace("%3D", "=")
     answered = joined.set_up(at + 0.1, answer_after=0.1, headers=[("Replaces", plain), ("Require", "replaces")])

@@ -180,6 +180,8 @@ def test_one_recording_is_verified_by_its_id(data_dir: Path) -> None:
 
     assert verdict.ok
     assert Check("content", HOLDS, "all groups open, 10 RTP packets") in verdict.checks
+    (files,) = (check.words for check in verdict.checks if check.name == "files")
+    assert files.startswith("1 part, ")
 
 
 def remove(data_dir: Path) -> None:

@@ -261,7 +261,11 @@ def test_tls_is_checked_both_ways(registrar: Registrar, tsa: Authority, tmp_path
 
     async def whole() -> None:
         async with serving(tsa, server) as served:
-            good: dict[str, Any] = {"tls_ca_file": tmp_path / "ca.pem", "client_certificate": client[0], "client_key": client[1]}
+            good: dict[str, Any] = {
+                "tls_ca_file": tmp_path / "ca.pem",
+                "client_certificate": client[0],
+                "client_key": client[1],
+            }
             with pytest.raises(Unanswered, match=r"cannot be asked.*certificate verify failed"):
                 await stamped(registrar, served)
             with pytest.raises(Unanswered, match="cannot be asked"):
