@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Command = Callable[[argparse.Namespace], int]
 
-FORMATS: Final = ("wav", "flac", "opus", "mp3", "mka", "pcap")
+FORMATS: Final = ("wav", "flac", "opus", "mp3", "mka", "pcap", "vcon")
 PARTIES: Final = ("caller", "callee", "both")
 TOKEN_DAYS: Final = 90
 
@@ -55,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     _add_list(add("list", _list, "list calls"))
     _add_id(add("show", _show, "show everything about a call")).add_argument("--json", action="store_true")
     _add_export(add("export", _export, "write a call as audio, or as packets"))
+    _add_bundle(add("bundle", _bundle, "write recordings with all that a stranger needs to check them"))
     _add_verify(add("verify", _verify, "check that recordings are whole, unaltered and all there"))
     _add_audio(_add_id(add("play", _play, "play a call on this machine's sound card")))
     _add_explain(add("explain", _explain, "show a call's signalling as a ladder, and its streams"))
@@ -68,9 +69,10 @@ def parser() -> argparse.ArgumentParser:
     _add_token(commands.add_parser("token", help=words, description=words, allow_abbrev=False), where)
     words = "what the ledger says, and proofs of it"
     _add_ledger(commands.add_parser("ledger", help=words, description=words, allow_abbrev=False), where)
-    rules = add("rules", _rules, "show the rules on recording, pausing and keeping calls, or try them on captures")
     _add_pauses(add("pauses", _pauses, "list the pauses that were asked for, or report on who asked"))
-    rules = add("rules", _rules, "show the rules that pause calls, or try them on captures")
+    words = "check vCons"
+    _add_vcon(commands.add_parser("vcon", help=words, description=words, allow_abbrev=False), where)
+    rules = add("rules", _rules, "show the rules on recording, pausing and keeping calls, or try them on captures")
     rules.add_argument("--try", nargs="+", default=[], dest="captures", metavar="FILE", help="capture files")
     rules.add_argument("--json", action="store_true", help="one array")
     words = "time stamps of third parties over the ledger"
@@ -126,6 +128,35 @@ def _add_export(command: argparse.ArgumentParser) -> None:
     command.add_argument("--format", choices=FORMATS, default="wav", help="default: wav")
     command.add_argument("-o", "--output", required=True, metavar="FILE", help="where to; - is standard output")
     command.add_argument("--force", action="store_true", help="replace the file when there is one")
+    command.add_argument("--with-audio", action="store_true", help="vcon: the sound in it, as WAV")
+    command.add_argument("--audio-url", default="", metavar="URL", help="vcon: its hash, and where the sound will be")
+    command.add_argument("--to", type=Path, metavar="CERTIFICATE", help="vcon: encrypt for this recipient (PEM)")
+    command.add_argument("--unsigned", action="store_true", help="vcon: plain JSON, not signed")
+
+
+def _add_vcon(command: argparse.ArgumentParser, where: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(title="actions", metavar="ACTION", required=True)
+    words = "check a vCon's signature and hashes, and show it"
+    check = actions.add_parser("check", help=words, description=words, parents=[where], allow_abbrev=False)
+    check.set_defaults(command=_vcon_check)
+    check.add_argument("file", type=Path, metavar="FILE", help="a vCon: unsigned, signed or encrypted")
+    check.add_argument(
+        "--key", type=Path, metavar="FILE", help="the recipient's private key, for an encrypted one (PEM)"
+    )
+    check.add_argument("--json", action="store_true", help="one object")
+
+
+def _add_bundle(command: argparse.ArgumentParser) -> None:
+    command.add_argument("ids", metavar="ID", nargs="+", help="calls' ids, or their first letters")
+    command.add_argument("-o", "--output", required=True, metavar="WHERE", help="a new folder, or FILE.zip, FILE.tar")
+    command.add_argument("--audio", choices=("flac", "wav", "none"), default="flac", help="the sound; default: flac")
+    command.add_argument("--party", choices=PARTIES, default="both", help="whose voice; default: both")
+    command.add_argument("--sealed", action="store_true", help="the sealed parts as well, as they are stored")
+    command.add_argument(
+        "--to", type=Path, metavar="CERTIFICATE", help="encrypt sound and keys for this recipient (PEM)"
+    )
+    command.add_argument("--checkpoint", type=Path, metavar="FILE", help="prove that the ledger begins with this one")
+    command.add_argument("--force", action="store_true", help="replace a .zip or .tar file when there is one")
 
 
 def _add_verify(command: argparse.ArgumentParser) -> None:
@@ -310,9 +341,16 @@ def _streams(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
+    data = _data(options)
+    if options.format == "vcon":
+        from vittne.appliance.vcon.export import VconOptions, export_vcon  # noqa: PLC0415
+
+        wanted = VconOptions(options.party, options.with_audio, options.audio_url, options.to, options.unsigned)
+        return export_vcon(data, _call(data, options.id), wanted, options.output, options.force)
+    if options.with_audio or options.audio_url or options.to or options.unsigned:
+        raise StoreError("that is for vCons", options.output, "give --format vcon, or leave it out")
     from vittne.appliance import export  # noqa: PLC0415
 
-    data = _data(options)
     return export.export(
         data,
         _call(data, options.id),
@@ -322,6 +360,21 @@ def _export(options: argparse.Namespace) -> int:
         not options.early_media,
         options.force,
     )
+
+
+def _vcon_check(options: argparse.Namespace) -> int:
+    from vittne.appliance.datadir import data_dir  # noqa: PLC0415
+    from vittne.appliance.vcon import command  # noqa: PLC0415
+
+    return command.check(options.file, options.key, data_dir(options.data, options.config), options.json)
+
+
+def _bundle(options: argparse.Namespace) -> int:
+    from vittne.appliance import bundle_command  # noqa: PLC0415
+
+    names = ("ids", "output", "audio", "party", "sealed", "to", "checkpoint", "force")
+    wanted = bundle_command.BundleOptions(**{name: getattr(options, name) for name in names})
+    return bundle_command.run(_data(options), wanted)
 
 
 def _play(options: argparse.Namespace) -> int:

@@ -77,18 +77,33 @@ def _write(
         with progress("writing packets", 100) as bar:
             count = write_packets(opened, stream, lambda done, total: bar(100 * done // max(total, 1)))
         return f"{count} packets", []
+    if kind == "mka":
+        voices = heard(opened, call, party, from_answer)
+        notes = matroska.write_matroska(stream, voices.tracks, voices.gaps, voices.from_ns, voices.to_ns)
+        return f"{len(voices.tracks)} tracks", voices.notes + notes
+    rendering, notes = write_sound(opened, call, kind, stream, party, from_answer)
+    return _words(rendering, call, party), notes
+
+
+def heard(opened: OpenedRecording, call: CallRow, party: str, from_answer: bool) -> Voices:
+    """Read a recording through; return what is heard of it. Raises StoreError."""
     with progress("reading", 100) as bar:
         playback = Playback(opened, lambda done, total: bar(100 * done // max(total, 1)))
     voices = playback.voices(call, party, from_answer)
     if not voices.tracks:
         voices.notes.append(Note(f"call {call.id[:8]}", "nothing of it can be heard: the file is silent", 0))
-    if kind == "mka":
-        notes = matroska.write_matroska(stream, voices.tracks, voices.gaps, voices.from_ns, voices.to_ns)
-        return f"{len(voices.tracks)} tracks", voices.notes + notes
+    return voices
+
+
+def write_sound(
+    opened: OpenedRecording, call: CallRow, kind: str, stream: BinaryIO, party: str, from_answer: bool
+) -> tuple[Rendering, list[Note]]:
+    """Write a recording as a sound file; return its time line, and notes. Raises StoreError, NotDecodable."""
+    voices = heard(opened, call, party, from_answer)
     rendering = render(voices)
     with progress("writing sound", rendering.samples) as bar:
         _write_sound(stream, kind, rendering, _watched(rendering, bar), container.Parties(party))
-    return _words(rendering, call, party), voices.notes + rendering.notes
+    return rendering, voices.notes + rendering.notes
 
 
 def render(voices: Voices) -> Rendering:

@@ -143,15 +143,23 @@ def open_recording(data_dir: Path, folder: str, recording_id: str) -> OpenedReco
     KeysLocked, KeysMissing, KeysExposed, a capsule that is gone or not ours.
     """
     found = _folder(data_dir, folder, checked_id(recording_id))
-    numbers = _parts(found)
+    return OpenedRecording(found, data_keys(data_dir, found))
+
+
+def data_keys(data_dir: Path, folder: Path) -> dict[int, bytes]:
+    """Return the data key of each part in a recording's folder, in the order in which parts are read.
+
+    Raises StoreError, as open_recording does.
+    """
+    recording_id, numbers = recording_of(folder), _parts(folder)
     if not numbers:
-        raise NotPlayable("nothing is in the recording yet", found, "try again in a moment")
+        raise NotPlayable("nothing is in the recording yet", folder, "try again in a moment")
     key = ArchiveKey.load_private(data_dir, passphrase_from(os.environ))
     if not (data_dir / "keys.db").exists():
         raise KeysMissing("there is no store of data keys", data_dir / "keys.db", "restore it from a backup")
     store = KeyStore(data_dir / "keys.db")
     try:
-        return OpenedRecording(found, {n: _data_key(store, key, recording_id, n) for n in numbers})
+        return {n: _data_key(store, key, recording_id, n) for n in numbers}
     finally:
         store.close()
 

@@ -1,0 +1,92 @@
+"""`vittne export --format vcon`: a call as a vCon: signed, or signed and encrypted for a recipient, or plain JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from vittne.appliance.bundle_command import open_archive
+from vittne.appliance.evidence.contents import Archive, proof_of, render_sound
+from vittne.appliance.evidence.envelope import memory_file, read_recipient
+from vittne.appliance.looks import Look, enter_look
+from vittne.appliance.opened import open_recording
+from vittne.appliance.outfile import STDOUT, whole_file
+from vittne.appliance.seal.signing import SigningKey
+from vittne.appliance.store.errors import StoreError
+from vittne.appliance.store.rows import FINISHED, CallRow
+from vittne.appliance.store.times import now_us
+from vittne.appliance.terminal import clean
+from vittne.appliance.vcon.build import Sound, build
+from vittne.appliance.vcon.forms import encrypted, signed
+
+KIND: Final = "wav"  # what section 4.3.8 names and every reader plays
+_URL: Final = re.compile(r"https://[!-~]{1,2000}")
+
+
+@dataclass(frozen=True, slots=True)
+class VconOptions:
+    """What was asked for. url: where the reader finds the sound; to: the recipient's certificate."""
+
+    party: str = "both"
+    with_audio: bool = False
+    url: str = ""
+    to: Path | None = None
+    unsigned: bool = False
+
+
+def export_vcon(data_dir: Path, call: CallRow, options: VconOptions, output: str, force: bool) -> int:
+    """Write a call as a vCon; return the exit status. Raises StoreError; no half file is ever left."""
+    if options.url and not _URL.fullmatch(options.url):
+        raise StoreError("this is no address that a vCon may name", options.url[:100], "give one that begins https://")
+    if options.unsigned and options.to is not None:
+        raise StoreError("an encrypted vCon is signed first", output, "leave out --unsigned or --to")
+    if call.state != FINISHED:
+        raise StoreError("the call goes on", call.id, "wait for its end")
+    recipient = read_recipient(options.to) if options.to is not None else None
+    archive = open_archive(data_dir)
+    if archive.signing is None and not options.unsigned:
+        raise StoreError("the ledger's private key is not here", data_dir / "keys", "give --unsigned")
+    if call.folder:
+        enter_look(data_dir, Look(kind="export", recording=call.id, format="vcon", party=options.party))
+    sound, notes = _sound(data_dir, call, options)
+    made = build(call, sound, _proof(archive, call), now_us(), archive.key.name)
+    text = _form(made, None if options.unsigned else archive.signing)
+    if recipient is not None:
+        text = encrypted(text, recipient.certificate, str(made["uuid"]))
+    with whole_file(output, force) as (stream, _):
+        stream.write(text)
+    for note in notes:
+        print(f"note: {clean(note)}", file=sys.stderr)
+    if output != STDOUT:
+        print(f"{output}: vCon {made['uuid']}, {len(text)} bytes", file=sys.stderr)
+    return 0
+
+
+def _form(made: dict[str, Any], key: SigningKey | None) -> bytes:
+    if key is not None:
+        return signed(made, key)
+    return json.dumps(made, ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+def _sound(data_dir: Path, call: CallRow, options: VconOptions) -> tuple[Sound | None, list[str]]:
+    if not options.with_audio and not options.url:
+        return None, []
+    with open_recording(data_dir, call.folder, call.id) as opened, memory_file() as stream:
+        sound, notes = render_sound(opened, call, KIND, options.party, stream)
+        notes += opened.problems
+        if options.url:
+            return replace(sound, url=options.url), notes
+        stream.seek(0)
+        return replace(sound, data=stream.read()), notes
+
+
+def _proof(archive: Archive, call: CallRow) -> dict[str, Any]:
+    """Return what leads to the ledger; nothing for a call of which nothing was recorded."""
+    if not call.folder:
+        return {}
+    version = archive.log.about([call.id]).version(call.id)
+    return proof_of(archive, version, str(version.event["manifest"]))

@@ -1,0 +1,218 @@
+"""Reading vCons, our own and others': which form it is, whose signature it carries, whether what is in it fits.
+
+All of it is somebody else's bytes. Digit events (keydown, keyup) are counted, and taken out of what is returned.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import warnings
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from joserfc import jwe, jws
+from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+
+from vittne.appliance.store.errors import StoreError, explain
+from vittne.appliance.vcon import registries
+from vittne.appliance.vcon.registries import LIMIT
+
+SIGNED_WITH: Final = ["EdDSA", "Ed25519", "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256"]
+ENCRYPTED_WITH: Final = ["RSA-OAEP", "RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW"]
+CONTENT_WITH: Final = ["A256CBC-HS512", "A128CBC-HS256", "A256GCM", "A128GCM"]
+_DIGITS: Final = frozenset({"keydown", "keyup"})
+_HASHES: Final = {"sha512": hashlib.sha512, "sha384": hashlib.sha384, "sha256": hashlib.sha256}
+_GZIP: Final = b"\x1f\x8b"
+
+
+class BadVcon(ValueError):
+    """Something that is no vCon, or one that does not hold; the text says why."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """A vCon that was read. vcon: the unsigned form less its digit events."""
+
+    form: str  # unsigned, signed, encrypted
+    vcon: dict[str, Any]
+    digits: int = 0  # events that were taken out
+    signer: str = ""  # subject of the certificate beside the signature
+    signer_key: bytes = b""  # Ed25519: the raw key, to hold against a ledger's
+    good: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)  # what could not be looked at
+
+
+def read_vcon(path: Path, key_file: Path | None = None) -> Reading:
+    """Read a vCon and check what can be. key_file: the recipient's private key, PEM. Raises StoreError, BadVcon."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(LIMIT + 1)
+    except OSError as error:
+        raise explain(error, "read a vCon", path) from error
+    if len(data) > LIMIT:
+        raise BadVcon("it is larger than a vCon may be here")
+    value = _object(data)
+    form = "unsigned"
+    if "ciphertext" in value and "recipients" in value:
+        form, value = "encrypted", _decrypted(value, key_file)
+    found = Reading(form, {})
+    if "payload" in value and "signatures" in value:
+        found.form = form if form == "encrypted" else "signed"
+        value = _verified(value, found)
+    elif form == "encrypted":
+        found.wrong.append("what was encrypted is not signed (section 5.3 wants that)")
+    else:
+        found.open.append("it is not signed: anybody may have written it")
+    if not value.keys() & {"parties", "dialog", "analysis", "attachments"}:
+        raise BadVcon("it is none: neither parties nor dialog")
+    critical = value.get("critical")
+    if isinstance(critical, list) and critical:
+        found.open.append(f"it needs extensions that are not known here: {', '.join(map(str, critical))}")
+    found.vcon, found.digits = without_digits(value)
+    _check_contents(found)
+    return found
+
+
+def without_digits(vcon: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """Return a vCon without the events that say which keys were pressed, and how many there were."""
+    count = 0
+
+    def clean(value: Any) -> Any:
+        nonlocal count
+        if isinstance(value, list):
+            kept = [one for one in value if not (isinstance(one, dict) and _is_digit(one))]
+            count += len(value) - len(kept)
+            return [clean(one) for one in kept]
+        if isinstance(value, dict):
+            return {name: clean(one) for name, one in value.items()}
+        return value
+
+    cleaned: dict[str, Any] = clean(vcon)
+    return cleaned, count
+
+
+def _is_digit(event: dict[str, Any]) -> bool:
+    return "button" in event or str(event.get("event", "")).lower() in _DIGITS
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    if data[:2] == _GZIP:
+        opened = zlib.decompressobj(31)
+        try:
+            data = opened.decompress(data, LIMIT)
+        except zlib.error as error:
+            raise BadVcon("it is gzipped, and damaged") from error
+        if opened.unconsumed_tail:
+            raise BadVcon("it is larger than a vCon may be here")
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BadVcon("it is no JSON") from error
+    if not isinstance(value, dict):
+        raise BadVcon("it is no JSON object")
+    return value
+
+
+def _decrypted(value: dict[str, Any], key_file: Path | None) -> dict[str, Any]:
+    if key_file is None:
+        raise BadVcon("it is encrypted: give the recipient's private key (--key)")
+    try:
+        private: Any = load_pem_private_key(key_file.read_bytes(), None)
+        key = RSAKey.import_key(private) if isinstance(private, rsa.RSAPrivateKey) else ECKey.import_key(private)
+    except OSError as error:
+        raise explain(error, "read the recipient's key", key_file) from error
+    except (ValueError, TypeError, JoseError) as error:
+        raise StoreError("this key cannot be used", key_file, "a PEM file without passphrase is expected") from error
+    registry = registries.encrypting([*ENCRYPTED_WITH, *CONTENT_WITH])
+    try:
+        sealed: Any = value
+        opened = jwe.decrypt_json(sealed, key, registry=registry)
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BadVcon("this key does not open it, or it was altered") from error
+    return _object(opened.plaintext or b"")
+
+
+def _verified(value: dict[str, Any], found: Reading) -> dict[str, Any]:
+    """Return the payload of a signed vCon, and note whether a certificate's key signed it. Raises BadVcon."""
+    certificate = _certificate(value)
+    if certificate is None:
+        found.open.append("its signature cannot be checked: no certificate is beside it (x5c)")
+    else:
+        found.signer = certificate.subject.rfc4514_string()
+        public = certificate.public_key()
+        signed: Any = value
+        try:
+            with warnings.catch_warnings():  # EdDSA is an older name of Ed25519
+                warnings.simplefilter("ignore", SecurityWarning)
+                jws.deserialize_json(signed, _key(public), registry=registries.signing(SIGNED_WITH))
+            found.good.append(f"signed by the key of {found.signer}")
+            found.signer_key = public.public_bytes_raw() if isinstance(public, Ed25519PublicKey) else b""
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+            found.wrong.append(f"the signature is not that of {found.signer}, or it was altered")
+    payload = value["payload"]
+    inner = _object(_decoded(payload if isinstance(payload, str) else ""))
+    for one in value["signatures"] if isinstance(value["signatures"], list) else ():
+        told = one.get("header", {}).get("uuid") if isinstance(one, dict) else None
+        if told is not None and told != inner.get("uuid"):
+            found.wrong.append("the signature is for another vCon: the uuids differ")
+    return inner
+
+
+def _certificate(value: dict[str, Any]) -> x509.Certificate | None:
+    try:
+        one = value["signatures"][0]
+        protected = json.loads(_decoded(one["protected"]))
+        chain = (one.get("header") or {}).get("x5c") or protected.get("x5c")
+        return x509.load_der_x509_certificate(base64.b64decode(chain[0], validate=True))
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _key(public: Any) -> RSAKey | ECKey | OKPKey:
+    if isinstance(public, rsa.RSAPublicKey):
+        return RSAKey.import_key(public)
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        return ECKey.import_key(public)
+    return OKPKey.import_key(public)
+
+
+def _check_contents(found: Reading) -> None:
+    """Hold what is inline against its hashes; say what lies elsewhere."""
+    for name in ("dialog", "attachments", "analysis"):
+        some = found.vcon.get(name)
+        for place, one in enumerate(some if isinstance(some, list) else ()):
+            if isinstance(one, dict):
+                _check_content(found, f"{name} {place}", one)
+
+
+def _check_content(found: Reading, name: str, one: dict[str, Any]) -> None:
+    told = one.get("content_hash")
+    hashes = [told] if isinstance(told, str) else told if isinstance(told, list) else []
+    known = [part for text in hashes if (part := str(text).partition("-"))[0] in _HASHES]
+    body = one.get("body")
+    if one.get("encoding") == "base64url" and isinstance(body, str):
+        try:
+            data = _decoded(body)
+        except ValueError:
+            found.wrong.append(f"{name}: its body is not base64url")
+            return
+        if any(_decoded(value) != _HASHES[kind](data).digest() for kind, _, value in known):
+            found.wrong.append(f"{name}: its content is not what its hash says")
+        elif known:
+            found.good.append(f"{name}: {len(data)} bytes, as their hash says")
+    elif "url" in one:
+        found.open.append(f"{name}: its content lies elsewhere" + ("" if known else ", and no hash is given"))
+
+
+def _decoded(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
