@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from dataclasses import replace
 from typing import Any, Final
 
 from vittne.appliance.control.caller import Caller
@@ -34,7 +35,10 @@ class Audit:
         return self.note_all(kind, caller, [(recording, details)])[0]
 
     def note_all(self, kind: str, caller: Caller, about: list[tuple[str, dict[str, Any]]]) -> list[AuditRow]:
-        """Write one row each for some recordings, with one sync."""
+        """Write one row each for some recordings, with one sync; return them with their entries.
+
+        details: what is under "ledger" goes into the entry as well, in clear.
+        """
         rows = [
             AuditRow(
                 id=secrets.token_hex(16),
@@ -49,8 +53,7 @@ class Audit:
             for recording, details in about
         ]
         self.table.put(rows)
-        self._enter(rows)
-        return rows
+        return self._enter(rows)
 
     def settle(self) -> int:
         """Enter rows whose entry a crash prevented; return how many."""
@@ -59,13 +62,16 @@ class Audit:
             self._enter(rows)
         return len(rows)
 
-    def _enter(self, rows: list[AuditRow]) -> None:
-        entries = []
+    def _enter(self, rows: list[AuditRow]) -> list[AuditRow]:
+        entered = []
         for row in rows:
-            event = {"t": row.kind, "row": commitment(row), **({"rec": row.recording} if row.recording else {})}
-            entries.append((row.id, self._ledger.record(event)))
+            event: dict[str, Json] = {"t": row.kind, "row": commitment(row), **row.details.get("ledger", {})}
+            if row.recording:
+                event["rec"] = row.recording
+            entered.append(replace(row, entry=self._ledger.record(event)))
         self._ledger.flush()
-        self.table.entered(entries)
+        self.table.entered([(row.id, row.entry) for row in entered if row.entry is not None])
+        return entered
 
 
 def commitment(row: AuditRow) -> str:

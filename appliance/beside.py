@@ -25,6 +25,7 @@ from vittne.appliance.channelwatch import ChannelWatch, is_up
 from vittne.appliance.clock.watch import ClockWatch
 from vittne.appliance.config import Config
 from vittne.appliance.control.server import ControlServer, Operator
+from vittne.appliance.life.timer import RetentionTimer
 from vittne.appliance.log import fault
 from vittne.appliance.operations import OPERATIONS
 from vittne.appliance.pausealarms import PauseAlarms
@@ -62,6 +63,7 @@ def beside(config: Config, registrar: Registrar, desk: PauseDesk, test_call: boo
             links.run(),
             ChannelWatch(desk, lambda one: is_up(one, links, heard, time.monotonic())).run(),
             PauseAlarms(config.data, config.pause).run(),
+            RetentionTimer(operator, registrar, config.expiry).run(),
             CheckpointPublisher(registrar.ledger, config.ledger).run(),
             watch.run(),
             Stamper(registrar, config.stamps, clocks_apart_us=apart_us).run(),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from vittne.appliance.api.scopes import SCOPES
 from vittne.appliance.datadir import DATA_VARIABLE, config_file, existing_data_dir
+from vittne.appliance.life_cli import add_life, add_purpose, policy_of
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.version import VERSION
 
@@ -78,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
     words = "time stamps of third parties over the ledger"
     _add_stamp(commands.add_parser("stamp", help=words, description=words, allow_abbrev=False), where)
     _add_clock(add("clock", _clock, "show how right this machine's clock is, and was"))
+    add_life(commands, where, _add_search, _time)
     commands.add_parser("version", help="print the version").set_defaults(command=_version)
     return top
 
@@ -99,13 +101,17 @@ def _add_record(command: argparse.ArgumentParser) -> None:
 def _add_list(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="one array, an element a call")
     command.add_argument("--all", action="store_true", help="calls that were never answered as well")
+    _add_search(command)
+    command.add_argument("--limit", type=_count, metavar="N", help="the newest N")
+
+
+def _add_search(command: argparse.ArgumentParser) -> None:
     command.add_argument("--since", type=_time, metavar="TIME", help="started then or later: 2026-01-31[T12:00], UTC")
     command.add_argument("--until", type=_time, metavar="TIME", help="started before")
     command.add_argument("--number", default="", metavar="TEXT", help="in caller or callee")
     command.add_argument("--outcome", default="", metavar="OUTCOME", help="recorded, partial, no-media ...")
     command.add_argument("--call-id", default="", metavar="CALL-ID", help="a SIP Call-ID")
     command.add_argument("--codec", default="", metavar="NAME", help="used in the call")
-    command.add_argument("--limit", type=_count, metavar="N", help="the newest N")
 
 
 def _add_pauses(command: argparse.ArgumentParser) -> None:
@@ -121,6 +127,7 @@ def _add_audio(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--early-media", action="store_true", help="begin with what was heard before the answer, not at the answer"
     )
+    add_purpose(command)
 
 
 def _add_export(command: argparse.ArgumentParser) -> None:
@@ -297,6 +304,7 @@ def _record(options: argparse.Namespace) -> int:
 def _list(options: argparse.Namespace) -> int:
     from vittne.appliance import show  # noqa: PLC0415
     from vittne.appliance.store.catalogue import Search  # noqa: PLC0415
+    from vittne.appliance.store.corrections import corrected_json, corrections_of, marked  # noqa: PLC0415
 
     search = Search(
         unanswered=options.all,
@@ -310,21 +318,25 @@ def _list(options: argparse.Namespace) -> int:
     )
     with _catalogue(_data(options)) as catalogue:
         found = catalogue.list_calls(search)
+        made = corrections_of(catalogue)
         if options.json:
-            sys.stdout.writelines(show.json_array(row.as_json() for row in found))
+            sys.stdout.writelines(show.json_array(corrected_json(row, made.get(row.id, ())) for row in found))
         else:
-            _print(show.list_lines(list(found)))
+            _print(show.list_lines([marked(row, made.get(row.id, ())) for row in found]))
     return 0
 
 
 def _show(options: argparse.Namespace) -> int:
     from vittne.appliance import show  # noqa: PLC0415
+    from vittne.appliance.store.corrections import corrected_json, corrections_of, marked  # noqa: PLC0415
 
-    row = _call(_data(options), options.id)
+    with _catalogue(_data(options)) as catalogue:
+        row = catalogue.get(options.id)
+        made = corrections_of(catalogue, [row.id]).get(row.id, [])
     if options.json:
-        sys.stdout.write(show.json_object(row.as_json()))
+        sys.stdout.write(show.json_object(corrected_json(row, made)))
     else:
-        _print(show.show_lines(row))
+        _print(show.show_lines(marked(row, made)))
     return 0
 
 
@@ -359,6 +371,7 @@ def _export(options: argparse.Namespace) -> int:
         options.party,
         not options.early_media,
         options.force,
+        options.purpose,
     )
 
 
@@ -381,14 +394,16 @@ def _play(options: argparse.Namespace) -> int:
     from vittne.appliance import listen  # noqa: PLC0415
 
     data = _data(options)
-    return listen.play(data, _call(data, options.id), options.party, not options.early_media)
+    return listen.play(data, _call(data, options.id), options.party, not options.early_media, options.purpose)
 
 
 def _explain(options: argparse.Namespace) -> int:
     from vittne.appliance import explain  # noqa: PLC0415
+    from vittne.appliance.looks import refuse  # noqa: PLC0415
 
     data = _data(options)
     row = _call(data, options.id)
+    refuse(row, "")
     if options.wireshark:
         from vittne.appliance import wireshark  # noqa: PLC0415
 
@@ -409,7 +424,7 @@ def _cut(options: argparse.Namespace) -> int:
 
     names = ("id", "begin", "end", "party", "reason", "by", "yes")
     wanted = cut_command.CutOptions(**{name: getattr(options, name) for name in names})
-    return cut_command.run(_data(options), wanted)
+    return cut_command.run(_data(options), wanted, policy_of(options))
 
 
 def _scrub(options: argparse.Namespace) -> int:

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from vittne.appliance.api.settings import ApiSettings
 from vittne.appliance.clock.settings import ClockConfig
 from vittne.appliance.datadir import DATA_VARIABLE, DEFAULT_DATA, ConfigError, config_file, read_toml
+from vittne.appliance.life.settings import ApprovalConfig, ExpiryConfig, StoreConfig
 from vittne.appliance.pauseconfig import DigitsConfig, PauseConfig
 from vittne.appliance.recordconfig import KeepingConfig
 from vittne.appliance.ruleconfig import RuleConfig
@@ -67,6 +68,9 @@ class Config(KeepingConfig):
     triggers: TriggersConfig = TriggersConfig()
     stamps: StampsConfig = StampsConfig()
     clock: ClockConfig = ClockConfig()
+    expiry: ExpiryConfig = ExpiryConfig()
+    approval: ApprovalConfig = ApprovalConfig()
+    store: StoreConfig = StoreConfig()
     scrub: ScrubSettings = ScrubSettings()
     ledger: LedgerConfig = LedgerConfig()
     rules: tuple[RuleConfig, ...] = Field(default=(), strict=False, max_length=256)

@@ -24,6 +24,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from vittne.appliance.control.operation import Caller, Do, Operation, Order, Progress, Steps
+from vittne.appliance.life.asking import AskCut, approved_cut, mark_done
+from vittne.appliance.life.immutable import unlink
+from vittne.appliance.life.precedence import decide
+from vittne.appliance.life.table import Request
 from vittne.appliance.registrar import PartOpened, Registrar
 from vittne.appliance.seal import events, records
 from vittne.appliance.seal.history import history_of
@@ -178,7 +182,7 @@ class EnterCut(Order):
     told: str
 
 
-def _enter_cut(registrar: Registrar, order: EnterCut, _: Caller) -> Steps:
+def _enter_cut(registrar: Registrar, order: EnterCut, caller: Caller) -> Steps:
     call = registrar.catalogue.get(checked_id(order.recording))
     folder = registrar.data_dir / call.folder
     staged = staged_name(folder)
@@ -186,11 +190,28 @@ def _enter_cut(registrar: Registrar, order: EnterCut, _: Caller) -> Steps:
     made = manifest.cut
     if made is None or sha256 != order.manifest or made.before != _manifest_hash(folder):
         raise StoreError("the recording has changed since the cut was begun", call.id, "cut it again")
+    told = json.loads(order.told)
+    request = _allowed(registrar, call.id, told, caller)
     _enter(registrar, manifest, sha256)
     yield Progress(0, 0, "entered in the ledger")
-    for step in _put_in_place(registrar, staged, manifest, json.loads(order.told)):
+    for step in _put_in_place(registrar, staged, manifest, told):
         yield Progress(0, 0, step)
+    if request is not None:
+        mark_done(registrar, request)
     return {}
+
+
+def _allowed(registrar: Registrar, recording: str, told: dict[str, Any], caller: Caller) -> Request | None:
+    """Write down why this cut is allowed; return the request that a second person approved, where one must."""
+    facts = registrar.life.get(recording).facts
+    decision = decide("cut", facts, now_us())
+    if not decision.allowed:
+        raise StoreError(f"not cut: {decision.words}", recording, "nothing was changed")
+    span = AskCut(recording=recording, **{name: told[name] for name in ("from_ns", "to_ns", "party")})
+    request = approved_cut(registrar, span, decision)
+    approvers = [caller.name] if request is None else [request.asked_by, request.decided_by]
+    registrar.audit.note(events.CUT_ALLOWED, caller, recording, decision=decision.as_json(facts), approvers=approvers)
+    return request
 
 
 class Settle(Order):
@@ -407,7 +428,7 @@ def _clearing(
     yield "old keys erased"
     try:
         for path in sorted(staged.iterdir()):
-            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+            path.rmdir() if path.is_dir() and not path.is_symlink() else unlink(path)
             yield f"{path.name} removed"
         staged.rmdir()
     except OSError as error:

@@ -15,6 +15,9 @@ from vittne.appliance.control.client import login, perform
 from vittne.appliance.control.operation import Do, Operation, Order
 from vittne.appliance.cut import SETTLE_CUTS, CutOrder, Settle, cut
 from vittne.appliance.cutplan import CutPlan, Span, plan_cut
+from vittne.appliance.life.approving import ASK_CUT
+from vittne.appliance.life.asking import AskCut
+from vittne.appliance.life.policy import LifePolicy
 from vittne.appliance.opened import open_recording
 from vittne.appliance.seal.keys import ArchiveKey, passphrase_from
 from vittne.appliance.seal.verdict import HOLDS
@@ -25,6 +28,7 @@ from vittne.appliance.store.rows import FINISHED, CallRow
 from vittne.appliance.store.times import rfc3339
 from vittne.appliance.terminal import Column, clean, table
 
+WAITS: Final = 3  # exit status: asked for, and a second person has to approve
 _TEXT_LIMIT: Final = 200
 _OFFSET: Final = re.compile(r"\+(\d{1,7})(?:\.(\d{1,9}))?")
 _NS: Final = 1_000_000_000
@@ -47,18 +51,18 @@ class CutOptions:
     yes: bool
 
 
-def run(data: Path, options: CutOptions) -> int:
-    """Show what would go, or cut it; return the exit status. Raises StoreError."""
+def run(data: Path, options: CutOptions, policy: LifePolicy | None = None) -> int:
+    """Show what would go, or cut it; return the exit status, 3 when a second person is needed. Raises StoreError."""
     by, reason = _checked("--by", options.by or login()), _checked("--reason", options.reason)
     call = _call(data, options.id)
     if not options.yes:
         plan = _plan(data, call, _span(call, options))
         print("\n".join([*_lines(call, plan), "nothing was changed: with --yes it is cut, and cannot be had back"]))
         return 0
-    return _cut(data, options, by, reason)
+    return _cut(data, options, by, reason, policy)
 
 
-def _cut(data: Path, options: CutOptions, by: str, reason: str) -> int:
+def _cut(data: Path, options: CutOptions, by: str, reason: str, policy: LifePolicy | None) -> int:
     key = ArchiveKey.load_private(data, passphrase_from(os.environ))
     if perform(data, SETTLE_CUTS, Settle(), by)["settled"]:
         print("cuts that had been interrupted were brought to their end", file=sys.stderr)
@@ -72,18 +76,24 @@ def _cut(data: Path, options: CutOptions, by: str, reason: str) -> int:
         raise CannotCut(clean(what, 600), call.id, "see `vittne verify`; a recording that fails is not cut")
     plan = _plan(data, call, span)
     print("\n".join(_lines(call, plan)))
-    manifest = cut(data, _asked(data, by), key, call, CutOrder(by, reason, plan))
+    asked = AskCut(recording=call.id, from_ns=span.from_ns, to_ns=span.to_ns, party=span.party)
+    answer = perform(data, ASK_CUT, asked, by, policy=policy)
+    if "waits" in answer:
+        print(f"nothing was changed yet: a second person has to approve request {answer['waits']},", file=sys.stderr)
+        print("with `vittne request approve`; then cut again with the same span, its times in UTC", file=sys.stderr)
+        return WAITS
+    manifest = cut(data, _asked(data, by, policy), key, call, CutOrder(by, reason, plan))
     assert manifest.cut is not None
     print(f"cut: version {manifest.version}, {manifest.cut.records} records kept, the old key is destroyed")
     return 0
 
 
-def _asked(data: Path, by: str) -> Do:
+def _asked(data: Path, by: str, policy: LifePolicy | None) -> Do:
     """Return what has the recorder do operations; where none runs, they are done here."""
 
     def do(operation: Operation[Any], order: Order) -> Iterator[str]:
         said: list[str] = []
-        perform(data, operation, order, by, lambda progress: said.append(progress.words))
+        perform(data, operation, order, by, lambda progress: said.append(progress.words), policy)
         yield from said
 
     return do

@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 
 import av
 
-from vittne.appliance.looks import Look, enter_look
+from vittne.appliance.looks import Look, Purpose, enter_look
 from vittne.appliance.opened import OpenedRecording, open_recording
 from vittne.appliance.outfile import STDOUT, progress, whole_file
 from vittne.appliance.packets import write_packets
@@ -32,11 +32,20 @@ class CannotExport(StoreError):
     """A call, or a format, that cannot be written."""
 
 
-def export(data_dir: Path, call: CallRow, kind: str, output: str, party: str, from_answer: bool, force: bool) -> int:
+def export(
+    data_dir: Path,
+    call: CallRow,
+    kind: str,
+    output: str,
+    party: str,
+    from_answer: bool,
+    force: bool,
+    purpose: Purpose = "",
+) -> int:
     """Write a call; return the exit status. Raises StoreError; no half file is ever left."""
     if kind == "pcap" and party != "both":
         raise CannotExport("packets are exported of both parties", output, "leave out --party")
-    enter_look(data_dir, Look(kind="export", recording=call.id, format=kind, party=party))
+    enter_look(data_dir, Look(kind="export", recording=call.id, format=kind, party=party, purpose=purpose))
     with open_recording(data_dir, call.folder, call.id) as opened, whole_file(output, force) as (stream, _):
         try:
             said, notes = _write(opened, call, kind, stream, party, from_answer)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vittne.appliance.export import render, tell
-from vittne.appliance.looks import Look, enter_look
+from vittne.appliance.looks import Look, Purpose, enter_look
 from vittne.appliance.opened import open_recording
 from vittne.appliance.playback import Playback
 from vittne.appliance.store.errors import StoreError
@@ -18,10 +18,10 @@ from vittne.codecs.container import Parties, chosen
 _PIECE_S: Final = 0.5  # so long Ctrl-C waits at most
 
 
-def play(data_dir: Path, call: CallRow, party: str, from_answer: bool) -> int:
+def play(data_dir: Path, call: CallRow, party: str, from_answer: bool, purpose: Purpose = "") -> int:
     """Play a call to its end; Ctrl-C stops it. Raises StoreError: no PyAudio, no sound card, no recording."""
     audio = _pyaudio()  # before the recording is opened: nobody waits for nothing
-    enter_look(data_dir, Look(kind="play", recording=call.id, party=party))
+    enter_look(data_dir, Look(kind="play", recording=call.id, party=party, purpose=purpose))
     with open_recording(data_dir, call.folder, call.id) as opened:
         voices = Playback(opened).voices(call, party, from_answer)
         tell(voices.notes, opened.problems)

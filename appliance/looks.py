@@ -5,13 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from vittne.appliance.control.operation import Caller, Operation, Order, Progress, Steps
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.seal import events
+from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
+from vittne.appliance.store.errors import StoreError
+from vittne.appliance.store.rows import CallRow
+from vittne.appliance.store.times import rfc3339
 
 Kind = Literal["play", "export"]
+# GDPR Art. 18(2): what restricted data may be used for; "" is no purpose
+Purpose = Literal["", "consent", "legal-claims", "rights-of-others", "public-interest"]
+PURPOSES: Final = tuple(one for one in get_args(Purpose) if one)
 
 
 class Look(Order):
@@ -24,6 +31,11 @@ class Look(Order):
     from_ms: int = 0
     to_ms: int | None = None
     reason: str = ""
+    purpose: Purpose = ""
+
+
+class MayNotLook(StoreError):
+    """A recording that is erased, or restricted and asked for without a purpose that the law names."""
 
 
 _EVENTS: Final = {"play": events.PLAYED, "export": events.EXPORTED}
@@ -33,10 +45,31 @@ def _look(registrar: Registrar, order: Look, caller: Caller) -> Steps:
     call = registrar.catalogue.get(order.recording)
     details = order.model_dump(mode="json", exclude={"kind", "recording"}, exclude_defaults=True)
     yield Progress(0, 1)
+    reason = why_not(call, order.purpose)
+    if reason is not None:
+        registrar.audit.note(events.LOOK_REFUSED, caller, call.id, asked=order.kind, reason=reason)
+        raise MayNotLook(reason, call.id, _NEXT)
     row = registrar.audit.note(_EVENTS[order.kind], caller, call.id, **details)
     return {"audit": row.id}
 
 
+def why_not(call: CallRow, purpose: str) -> str | None:
+    """Say why a recording may not be heard, copied or read; None when it may."""
+    if call.erased_us is not None:
+        return f"it was erased at {rfc3339(call.erased_us)}"
+    if call.restricted_us is not None and not purpose:
+        return f"it is restricted since {rfc3339(call.restricted_us)}"
+    return None
+
+
+def refuse(call: CallRow, purpose: str) -> None:
+    """Raise MayNotLook when a recording may not be looked at."""
+    reason = why_not(call, purpose)
+    if reason is not None:
+        raise MayNotLook(reason, call.id, _NEXT)
+
+
+_NEXT: Final = f"--purpose {'|'.join(PURPOSES)} opens what is restricted, and is written down"
 LOOK: Final = Operation("look", "entering who looks at a recording", Look, _look)
 
 
@@ -48,6 +81,8 @@ def enter_look(data_dir: Path, order: Look) -> None:
     from vittne.appliance.control.client import perform  # noqa: PLC0415
 
     if not os.access(data_dir, os.W_OK):
+        with Catalogue(data_dir / CATALOGUE_FILE, read_only=True) as catalogue:
+            refuse(catalogue.get(order.recording), order.purpose)
         print("note: the directory cannot be written, so nobody will see that this was looked at", file=sys.stderr)
         return
     _: dict[str, Any] = perform(data_dir, LOOK, order)

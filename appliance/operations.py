@@ -6,8 +6,29 @@ from typing import Any, Final
 
 from vittne.appliance.control.operation import Operation
 from vittne.appliance.cut import ENTER_CUT, KEEP_KEYS, SETTLE_CUTS
+from vittne.appliance.life.approving import APPROVE, ASK_CUT, REFUSE
+from vittne.appliance.life.operations import CORRECT, ERASE, PLACE_HOLD, RELEASE_HOLD, RESTRICT, SETTLE_ERASURES
+from vittne.appliance.life.retention import CHANGE_RETENTION, RUN_RETENTION
 from vittne.appliance.looks import LOOK
 from vittne.appliance.scrub.runner import ENTER_SCRUB
 from vittne.appliance.stamps.operation import ENTER_STAMPS
 
-OPERATIONS: Final[tuple[Operation[Any], ...]] = (ENTER_SCRUB, LOOK, SETTLE_CUTS, KEEP_KEYS, ENTER_CUT, ENTER_STAMPS)
+OPERATIONS: Final[tuple[Operation[Any], ...]] = (
+    LOOK,
+    ENTER_STAMPS,
+    ENTER_SCRUB,
+    SETTLE_CUTS,
+    KEEP_KEYS,
+    ENTER_CUT,
+    ASK_CUT,
+    PLACE_HOLD,
+    RELEASE_HOLD,
+    ERASE,
+    SETTLE_ERASURES,
+    RESTRICT,
+    CORRECT,
+    RUN_RETENTION,
+    CHANGE_RETENTION,
+    APPROVE,
+    REFUSE,
+)

@@ -1,7 +1,8 @@
 """The catalogue written anew from the recordings: what each says of its call is sealed in it (META).
 
-What only the catalogue knew does not come back: calls of which nothing was recorded, tokens, runs, the rows of the
-audit trail. A backup of catalogue.db holds those.
+Holds, restrictions, corrections and the audit trail are taken over from the catalogue before, where that can still be
+read (life/carry.py). What else only the catalogue knew does not come back: calls of which nothing was recorded,
+tokens, runs. A backup of catalogue.db holds those.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from vittne.appliance.life.carry import carry_over, note_what_is_lost
 from vittne.appliance.opened import open_recording
 from vittne.appliance.seal import records
+from vittne.appliance.seal.history import ErasedEntry, read_history
 from vittne.appliance.seal.manifest import BadManifest, Manifest, digest, read_manifest
 from vittne.appliance.seal.signing import load_verifier
 from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue, Search
@@ -40,6 +43,7 @@ def read_rows(data_dir: Path) -> Iterator[Read]:
     """Yield the row of every finished recording. Raises StoreError when the archive cannot be read at all."""
     key = load_verifier(data_dir / "keys")
     store = Store(data_dir, create=False)
+    history, _ = read_history(data_dir / "ledger", key)
     try:
         for folder in store.finished():
             if not is_id(folder.name):
@@ -49,6 +53,10 @@ def read_rows(data_dir: Path) -> Iterator[Read]:
                 manifest, _ = read_manifest(folder, key)
             except (BadManifest, StoreError) as error:
                 yield Read(CallRow(folder.name, FINISHED, (), "", "", 0, folder=place), f"the manifest {error}")
+                continue
+            told = history.erasures.get(manifest.rec)
+            if told is not None:
+                yield Read(_erased(manifest, told))
                 continue
             yield _read(data_dir, manifest, place)
     finally:
@@ -72,9 +80,11 @@ def rebuild(data_dir: Path) -> Iterator[Read]:
                 rows.clear()
             yield read
         catalogue.upsert_calls(rows)
+        old = data_dir / CATALOGUE_FILE
+        if not (old.exists() and carry_over(old, catalogue)):
+            note_what_is_lost(data_dir)
     finally:
         catalogue.close()
-    old = data_dir / CATALOGUE_FILE
     try:
         if old.exists():
             _fold(old)
@@ -89,11 +99,14 @@ def rebuild(data_dir: Path) -> Iterator[Read]:
 def differences(data_dir: Path) -> Iterator[tuple[str, str]]:
     """Yield (recording, what differs) between the catalogue and what the recordings say of themselves."""
     with Catalogue(data_dir / CATALOGUE_FILE, read_only=True) as catalogue:
-        known = {row.id: row for row in catalogue.list_calls(Search(unanswered=True)) if row.folder}
+        every = catalogue.list_calls(Search(unanswered=True))
+        known = {row.id: row for row in every if row.folder or row.erased_us is not None}
     for read in read_rows(data_dir):
         there = known.pop(read.row.id, None)
         if there is None:
             yield read.row.id, "not in the catalogue"
+        elif there.erased_us is not None and read.row.erased_us is not None:
+            continue  # of an erased one nobody says anything
         elif read.problem:
             yield read.row.id, f"cannot be compared: {read.problem}"
         else:
@@ -101,7 +114,7 @@ def differences(data_dir: Path) -> Iterator[tuple[str, str]]:
             if wrong:
                 yield read.row.id, f"says something else of {', '.join(wrong)}"
     for recording, row in known.items():
-        if row.state == FINISHED:
+        if row.state == FINISHED and row.erased_us is None:
             yield recording, "in the catalogue, and not on the disk"
 
 
@@ -127,6 +140,12 @@ def _meta(data_dir: Path, manifest: Manifest, place: str) -> bytes:
                 if digest(body) == manifest.meta_sha256:
                     return body
     raise ValueError("what it says of its call is not what the manifest vouches for")
+
+
+def _erased(manifest: Manifest, told: ErasedEntry) -> CallRow:
+    """Return the row of a recording that the ledger says is erased, as erasing leaves it."""
+    row = _as_the_manifest_says(manifest, "")
+    return replace(row, outcome="erased", outcome_reasons=(), size_bytes=0, erased_us=told.at_us)
 
 
 def _as_the_manifest_says(manifest: Manifest, place: str) -> CallRow:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from vittne.appliance.life.carry import LOST_FILE
 from vittne.appliance.rebuild import differences, rebuild
 from vittne.appliance.store.lock import DataLock
 from vittne.appliance.terminal import GREEN, RED, YELLOW, clean, painted
@@ -19,7 +20,9 @@ def run(data: Path) -> int:
             if read.problem:
                 print(painted(f"{read.row.id}: {clean(read.problem, 300)}", YELLOW), file=sys.stderr)
     print(f"the catalogue was written anew: {good} recordings, {poor} of which less is known than was")
-    print("calls of which nothing was recorded, tokens, runs and the audit trail come back only from a backup;")
+    if (data / LOST_FILE).exists():
+        print(painted("what was on hold is not known any more: nothing is erased, see docs/retention.md", RED))
+    print("calls of which nothing was recorded, tokens and runs come back only from a backup;")
     print("what there was is kept in catalogue.before.db")
     return 1 if poor else 0
 

@@ -41,7 +41,8 @@ class RecordError(StoreError):
 
 def run(options: RecordOptions) -> int:
     """Record until the files end or somebody stops us; return the exit status."""
-    from vittne.appliance.policy.decide import policy_rules  # noqa: PLC0415 - only what this command needs is loaded
+    from vittne.appliance.life.settings import life_policy  # noqa: PLC0415 - only what this command needs is loaded
+    from vittne.appliance.policy.decide import policy_rules  # noqa: PLC0415
     from vittne.appliance.recover import recover  # noqa: PLC0415
     from vittne.appliance.registrar import Registrar  # noqa: PLC0415
     from vittne.appliance.store.files import Store  # noqa: PLC0415
@@ -63,6 +64,7 @@ def run(options: RecordOptions) -> int:
     Store(options.config.data).close()  # makes the directory
     with DataLock(options.config.data, "recording"):
         registrar = Registrar(options.config.data, policy_rules(options.config))
+        registrar.life_policy = life_policy(options.config.approval, options.config.store, options.config.classes)
         try:
             finished = recover(registrar)
             if finished:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from vittne.appliance.cut import settle_cuts
+from vittne.appliance.life.erase import settle_erasures
 from vittne.appliance.policy.decide import decide
 from vittne.appliance.recorder import part_closed
 from vittne.appliance.registrar import CallClosed, Registrar
@@ -16,6 +18,7 @@ from vittne.appliance.seal.history import history_of
 from vittne.appliance.seal.manifest import BadManifest, read_manifest
 from vittne.appliance.seal.part import scan_whole_groups, summarise, truncate_to
 from vittne.appliance.store.catalogue import NoSuchCall
+from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import recording_of
 from vittne.appliance.store.rows import FINISHED
 from vittne.appliance.store.times import now_us, rfc3339
@@ -32,6 +35,9 @@ def recover(registrar: Registrar) -> list[str]:
     """
     settle_cuts(registrar)
     registrar.audit.settle()
+    with suppress(StoreError):  # what cannot be done now is done by the next erasure; `verify` says that it is not
+        settle_erasures(registrar)
+    registrar.life.holds.take_standing()
     folders = list(registrar.store.unfinished())
     cut = registrar.ledger.cut_bytes
     if not folders and not cut:

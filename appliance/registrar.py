@@ -9,11 +9,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from vittne.appliance.audit import Audit
+from vittne.appliance.life.immutable import protect
+from vittne.appliance.life.policy import LifePolicy
+from vittne.appliance.life.table import LifeTable
 from vittne.appliance.policy.decide import NO_RULES, Policy, PolicyRules, decide
 from vittne.appliance.seal import events
 from vittne.appliance.seal.canonical import Json
@@ -83,6 +87,7 @@ class Registrar:
         self.keys = KeyStore(data_dir / "keys.db")
         self.catalogue = Catalogue(data_dir / "catalogue.db")
         self.audit = Audit(AuditTable(self.catalogue), self.ledger)
+        self.life_policy = LifePolicy()  # what is configured about the life of recordings
         self.run: RunRow | None = None
         # what a recording that ends now says of the clock; nothing while nobody watches it
         self.clock: Callable[[], Mapping[str, Json]] = dict
@@ -96,6 +101,11 @@ class Registrar:
         ):
             ArchiveKey.create(self.data_dir)
         return ArchiveKey.load_public(self.data_dir)
+
+    @property
+    def life(self) -> LifeTable:
+        """What decides about recordings."""
+        return LifeTable(self.catalogue, self.life_policy.early)
 
     def close(self) -> None:
         """Let go of everything, the ledger flushed."""
@@ -191,6 +201,17 @@ class Registrar:
                 )
             )
         self.catalogue.upsert_calls(rows)
+        self.life.holds.take_standing([row.id for row in rows])
+        if self.life_policy.immutable:
+            self._protect(rows)
+
+    def _protect(self, rows: Sequence[CallRow]) -> None:
+        """Give the files of locked recordings the immutable flag; the nightly run does what fails here."""
+        for row in rows:
+            if row.folder and row.locked_until_us is not None:
+                with suppress(StoreError):
+                    for path in (self.data_dir / row.folder).iterdir():
+                        protect(path)
 
     def _with_policy(self, call: CallClosed) -> dict[str, Any]:
         """Return a call's report with what the rules say of it, whatever it said; nothing when nothing is kept."""

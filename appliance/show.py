@@ -79,6 +79,8 @@ def show_lines(row: CallRow, width: int | None = None) -> list[str]:
         ("rule", str((row.details.get("recording_rule") or {}).get("rule", ""))),
         ("class", row.retention_class),
         ("folder", row.folder or "nothing is kept"),
+        ("restricted", _moment(shown["restricted_at"])),
+        ("erased", _moment(shown["erased_at"])),
         ("size", f"{row.size_bytes:,} bytes" if row.size_bytes else ""),
     ]
     lines = [f"{painted(f'{name:9}', FAINT)} {clean(value)}" for name, value in said if value]
@@ -167,7 +169,7 @@ def _codecs(row: CallRow) -> str:
 def _outcome(row: CallRow) -> str:
     if row.state == RECORDING:
         return "goes on"
-    reasons = ", ".join(row.outcome_reasons)
+    reasons = ", ".join([*row.outcome_reasons, *(["restricted"] if row.restricted_us is not None else [])])
     return f"{row.outcome} ({reasons})" if reasons else row.outcome
 
 

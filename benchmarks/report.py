@@ -31,6 +31,7 @@ SMALL: Final = (
     (("bench_pause.py",), True),
     (("bench_inband.py",), False),
     (("bench_analysis.py", "--folder", "{folder}"), False),
+    (("bench_life.py", "--folder", "{folder}"), False),
 )
 
 

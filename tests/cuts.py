@@ -11,7 +11,9 @@ from uuid import UUID
 from vittne.appliance.control.operation import Caller, done_by
 from vittne.appliance.cut import CutOrder, cutting
 from vittne.appliance.cutplan import Span, plan_cut
+from vittne.appliance.life.policy import LifePolicy
 from vittne.appliance.opened import open_recording
+from vittne.appliance.policy.decide import NO_RULES, PolicyRules
 from vittne.appliance.registrar import CallClosed, PartClosed, PartOpened, Registrar
 from vittne.appliance.seal.keys import ArchiveKey, make_capsule
 from vittne.appliance.seal.manifest import digest, meta_body
@@ -36,12 +38,15 @@ def at(milliseconds: int) -> int:
     return START_US * 1000 + milliseconds * MS
 
 
-def three_parts(data: Path, crashed: bool = False) -> Path:
+def three_parts(
+    data: Path, crashed: bool = False, policy: PolicyRules = NO_RULES, life: LifePolicy | None = None
+) -> Path:
     """Make a data directory with one call of three seconds, a part each; return the recording's folder.
 
     crashed: the writer of the last part was killed, so that it has no META and no END.
     """
-    registrar = Registrar(data)
+    registrar = Registrar(data, policy)
+    registrar.life_policy = life or LifePolicy()
     stream = StreamRow("caller", "PCMA", 8, 8000, 0x53535243, "10.0.0.1:4000", "10.0.0.2:5000", 150, 150, START_US, 0)
     row = CallRow(
         REC,

@@ -51,6 +51,7 @@ class ApiDatabase:
         found = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
         found.execute(f"PRAGMA busy_timeout = {self._waits_ms}")
         found.execute(f"PRAGMA synchronous = {self._sync}")
+        found.execute("PRAGMA secure_delete = ON")
         return found
 
     def close(self) -> None:

@@ -8,12 +8,15 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vittne.appliance.control.operation import Caller, Operation, Order, Progress, Steps
 from vittne.appliance.control.socket import LINE_LIMIT, SocketPath
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.lock import DataLock, LockHeld
+
+if TYPE_CHECKING:
+    from vittne.appliance.life.policy import LifePolicy
 
 OnProgress = Callable[[Progress], None]
 Ordered = TypeVar("Ordered", bound=Order)
@@ -29,8 +32,11 @@ def perform(
     order: Ordered,
     by: str = "",
     on_progress: OnProgress = lambda _: None,
+    policy: LifePolicy | None = None,
 ) -> dict[str, Any]:
     """Do an operation and return its answer. by: who asks; default: the user who is logged in.
+
+    policy: what is configured, for when it is done here; a recorder that runs has its own.
 
     Raises StoreError: what the operation says, or that another program has the directory.
     """
@@ -48,6 +54,8 @@ def perform(
 
     with lock:
         registrar = Registrar(data_dir)
+        if policy is not None:
+            registrar.life_policy = policy
         try:
             recover(registrar)
             return drain(operation.do(registrar, order, Caller(name)), on_progress)

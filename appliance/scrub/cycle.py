@@ -16,6 +16,7 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from vittne.appliance.life.certificate import is_certified
 from vittne.appliance.seal.history import read_history
 from vittne.appliance.seal.ledger import LedgerDamaged
 from vittne.appliance.seal.manifest import BadManifest, read_manifest
@@ -106,6 +107,8 @@ def scrub(data_dir: Path, state: State, spent: Callable[[int], None]) -> Iterato
     for folder, name in _folders(data_dir, now.after):
         read = [0]
         words = _wrong(folder, key, _counting(read, spent))
+        if words and is_certified(data_dir, folder, key):
+            words = ""  # erased: its manifest alone is left
         found = Damage(folder.name, words, now_us()) if words else None
         now = _further(now, name, read[0], found)
         if now.recordings % _NOTED_EVERY == 0 or found:

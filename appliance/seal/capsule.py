@@ -165,6 +165,11 @@ class KeyStore:
         """
         return self._erase("recording_id = ?", (recording_id,))
 
+    def erase_all(self, recording_ids: Collection[str]) -> int:
+        """Do the same to many recordings, in one transaction."""
+        places = ", ".join("?" * len(recording_ids))
+        return self._erase(f"recording_id IN ({places})", tuple(recording_ids))
+
     def erase_parts(self, recording_id: str, part_nos: Collection[int]) -> int:
         """Do the same to some parts of a recording."""
         places = ", ".join("?" * len(part_nos))
@@ -189,6 +194,14 @@ class KeyStore:
         if busy:
             raise StoreError("the log of the key store is still being read", self.path, "erase again")
         return gone
+
+    def recordings(self) -> set[str]:
+        """Return the ids of the recordings that have a capsule."""
+        with self._lock:
+            try:
+                return {str(row[0]) for row in self._db.execute("SELECT DISTINCT recording_id FROM capsules")}
+            except sqlite3.Error as error:
+                raise self._explained(error) from error
 
     def count(self) -> int:
         """Return how many capsules there are."""

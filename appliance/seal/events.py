@@ -29,6 +29,20 @@ PLAYED: Final = "play"
 DAMAGED: Final = "damage"
 SCRUBBED: Final = "scrub"
 EXPORTED: Final = "export"
+LOOK_REFUSED: Final = "look.refuse"
+HOLD_PLACED: Final = "hold.place"
+HOLD_RELEASED: Final = "hold.release"
+ERASE_REFUSED: Final = "erase.refused"
+RESTRICTED: Final = "rec.restrict"
+UNRESTRICTED: Final = "rec.unrestrict"
+CORRECTED: Final = "rec.correct"
+CUT_ALLOWED: Final = "cut.allow"
+RETENTION_CHANGED: Final = "retention.change"
+RETENTION_KEPT: Final = "retention.keep"
+RETENTION_RUN: Final = "retention.run"
+REQUESTED: Final = "request.make"
+APPROVED: Final = "request.approve"
+REQUEST_REFUSED: Final = "request.refuse"
 
 MEMBERS: Final[dict[str, frozenset[str]]] = {
     # a run of the recorder; run is the catalogue's number of it
@@ -52,7 +66,8 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     SEALED: frozenset({"rec", "manifest", "state"}),
     # a recording was begun and nothing of it is kept, by a rule
     DISCARDED: frozenset({"rec", "reason"}),
-    ERASED: frozenset({"rec", "reason", "manifest"}),
+    # its keys are destroyed; reason: a word of ours, manifest: the last one's SHA-256; row as below
+    ERASED: frozenset({"rec", "row", "reason", "manifest"}),
     # a span was cut out of a finished recording: version follows the one whose manifest is "before". Hashes in hex:
     # kept is a commitment to all that stayed, event to the sealed record of who cut, why, and from when to when
     CUT: frozenset({"rec", "version", "before", "manifest", "kept", "event", "packets", "reports", "milliseconds"}),
@@ -75,4 +90,21 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     # somebody listened, or took a copy; row is a commitment to the audit trail's row (appliance/audit.py)
     PLAYED: frozenset({"rec", "row"}),
     EXPORTED: frozenset({"rec", "row"}),
+    # the life of a recording (appliance/life): who, why and what is in the row
+    LOOK_REFUSED: frozenset({"rec", "row"}),
+    HOLD_PLACED: frozenset({"row"}),
+    HOLD_RELEASED: frozenset({"row"}),
+    ERASE_REFUSED: frozenset({"rec", "row"}),
+    RESTRICTED: frozenset({"rec", "row"}),
+    UNRESTRICTED: frozenset({"rec", "row"}),
+    CORRECTED: frozenset({"rec", "row"}),
+    # why a cut was allowed, right before "rec.cut"
+    CUT_ALLOWED: frozenset({"rec", "row"}),
+    RETENTION_CHANGED: frozenset({"rec", "row"}),
+    # it was due, and is kept: by a hold, a lock or a restriction
+    RETENTION_KEPT: frozenset({"rec", "row"}),
+    RETENTION_RUN: frozenset({"row"}),
+    REQUESTED: frozenset({"rec", "row"}),
+    APPROVED: frozenset({"rec", "row"}),
+    REQUEST_REFUSED: frozenset({"rec", "row"}),
 }

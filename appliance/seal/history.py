@@ -11,6 +11,7 @@ from vittne.appliance.seal import events
 from vittne.appliance.seal.ledgerview import LedgerView
 from vittne.appliance.seal.scan import Scan, read_entry, scan_ledger
 from vittne.appliance.seal.signing import VerifyKey
+from vittne.appliance.store.times import from_rfc3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,16 @@ class CutEntry:
     event: str
 
 
+@dataclass(frozen=True, slots=True)
+class ErasedEntry:
+    """What the ledger says of an erasure. word: why, a word of ours; manifest: of the last version, "" if none."""
+
+    index: int
+    at_us: int
+    word: str
+    manifest: str
+
+
 @dataclass(slots=True)
 class History:
     """Recordings by what the ledger says of them. Hashes are SHA-256 in hex."""
@@ -34,6 +45,7 @@ class History:
     cuts: dict[str, list[CutEntry]] = field(default_factory=lambda: defaultdict(list))  # in order
     discarded: set[str] = field(default_factory=set)
     erased: dict[str, str] = field(default_factory=dict)  # recording to time, RFC 3339
+    erasures: dict[str, ErasedEntry] = field(default_factory=dict)
 
     def last_seal(self, recording_id: str) -> str | None:
         """Return the hash of the manifest that counts; None when the recording was never sealed."""
@@ -57,7 +69,10 @@ class History:
             elif kind == events.DISCARDED:
                 self.discarded.add(recording)
             elif kind == events.ERASED:
-                self.erased[recording] = str(event["at"])
+                at = str(event["at"])
+                self.erased[recording] = at
+                told = (str(event.get(name, "")) for name in ("reason", "manifest"))
+                self.erasures[recording] = ErasedEntry(index, from_rfc3339(at), *told)
         except (ValueError, KeyError, RecursionError):
             return
 

@@ -78,6 +78,9 @@ def check_recording(archive: Archive, folder: Path, advance: Advance) -> Iterato
         return
     yield holds("manifest", f"signed by {archive.key.name}, state {manifest.state}")
     yield _checked("ledger", _in_ledger, archive.history, manifest.rec, sha256)
+    if archive.history is not None and manifest.rec in archive.history.erasures:
+        yield from check_erased(archive, manifest.rec, folder)
+        return
     if manifest.cut is not None or staged_name(folder).exists():
         yield _checked("versions", _versions, archive, folder, manifest)
     files = _checked("files", _files, folder, manifest, advance)
@@ -88,6 +91,36 @@ def check_recording(archive: Archive, folder: Path, advance: Advance) -> Iterato
     else:
         yield unchecked("content", "not opened, since the files are not those that were sealed")
     yield _checked("catalogue", _in_catalogue, archive, folder, meta)
+
+
+def check_erased(archive: Archive, recording_id: str, folder: Path | None = None) -> Iterator[Check]:
+    """Yield the checks of a recording that the ledger says was erased: nothing of it may be here any more."""
+    yield _checked("erased", _is_erased, archive, recording_id, folder)
+
+
+def _is_erased(archive: Archive, recording_id: str, folder: Path | None) -> str:
+    assert archive.history is not None
+    told = archive.history.erasures[recording_id]
+    back = "here, or here again: `vittne erase --settle` erases it anew"
+    try:
+        if archive.key_store is not None and archive.key_store.parts(recording_id):
+            raise _Wrong(f"erased by entry {told.index}, and its keys are {back}")
+        if archive.catalogue is not None and _is_told(archive.catalogue, recording_id):
+            raise _Wrong(f"erased by entry {told.index}, and what the catalogue says of it is {back}")
+    except StoreError as error:
+        raise _Wrong(str(error)) from error
+    names = [] if folder is None else sorted(path.name for path in folder.iterdir())
+    files = [name for name in names if not name.startswith("manifest.")]
+    if files:
+        raise _Wrong(f"erased by entry {told.index}, and {len(files)} of its files are {back}")
+    return f"erased by entry {told.index} at {archive.history.erased[recording_id]} ({told.word})"
+
+
+def _is_told(catalogue: Catalogue, recording_id: str) -> bool:
+    try:
+        return catalogue.get(recording_id).erased_us is None
+    except NoSuchCall:
+        return False
 
 
 def _checked(name: str, check: Callable[..., str], *arguments: object) -> Check:

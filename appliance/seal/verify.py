@@ -21,7 +21,7 @@ from vittne.appliance.seal.keys import (
     KeyStore,
     passphrase_from,
 )
-from vittne.appliance.seal.recording_checks import Archive, check_recording
+from vittne.appliance.seal.recording_checks import Archive, check_erased, check_recording
 from vittne.appliance.seal.scan import Scan
 from vittne.appliance.seal.signing import VerifyKey, load_verifier
 from vittne.appliance.seal.tiles import LedgerDamaged
@@ -101,6 +101,8 @@ class _Verifier:
     def recording(self, recording_id: str) -> Verdict:
         """Return the verdict about one recording, wherever it is, or is not."""
         folder = self._folder(recording_id) if is_id(recording_id) else None
+        if folder is None and self._history is not None and recording_id in self._history.erasures:
+            return Verdict(recording_id, tuple(check_erased(self._archive, recording_id)))
         if folder is None:
             return Verdict(recording_id, (self._absent(recording_id),))
         self._meter.total += self._work([folder])
@@ -127,6 +129,7 @@ class _Verifier:
             yield self._removed(self._history)
             yield self._smuggled(self._history)
             yield self._lost(self._history)
+            yield self._erased(self._history)
             if self._archive.catalogue is not None:
                 yield self._unknown_rows(self._archive.catalogue, self._history)
 
@@ -151,6 +154,23 @@ class _Verifier:
         words = f"; {going_on} are being written, or wait for the next start" if going_on else ""
         return holds("begun", f"whatever was begun was finished, discarded or is on the disk{words}")
 
+    def _erased(self, history: History) -> Check:
+        """Look for keys and names of what was erased; folders that are left were looked at one by one."""
+        if self._archive.key_store is None:
+            return unchecked("erased", "there is no key store (keys.db) here")
+        try:
+            back = sorted(self._archive.key_store.recordings() & history.erasures.keys())
+            catalogue = self._archive.catalogue
+            for row in [] if catalogue is None else catalogue.get_all(list(history.erasures)):
+                if row.erased_us is None:
+                    back.append(row.id)
+        except StoreError as error:
+            return fails("erased", str(error))
+        if back:
+            words = "in the ledger as erased, and keys or names are here: a backup was put back, or a crash came"
+            return fails("erased", f"{_named(back)} {words}; `vittne erase --settle` erases anew")
+        return holds("erased", f"of {len(history.erasures)} erased recordings neither keys nor names are here")
+
     def _unknown_rows(self, catalogue: Catalogue, history: History) -> Check:
         known = history.seals.keys() | history.opened | history.erased.keys()
         rows = (recording_of(Path(folder)) for _, _, folder in catalogue.folders())
@@ -162,8 +182,6 @@ class _Verifier:
     def _absent(self, recording_id: str) -> Check:
         if self._history is None:
             return fails("folder", "there is no such recording, and the ledger is damaged")
-        if recording_id in self._history.erased:
-            return holds("folder", f"it was erased at {self._history.erased[recording_id]}, by entry in the ledger")
         if recording_id in self._history.seals:
             return fails("folder", "the ledger says that it was sealed, but it is gone: it was removed")
         return fails("folder", "there is no such recording, nor was there ever one by this id")

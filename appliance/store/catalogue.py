@@ -17,10 +17,10 @@ from typing import Any, Final, Self
 from sqlalchemy import Connection, Engine, Row, Select, Table, delete, exists, func, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
-from vittne.appliance.store.database import open_database
+from vittne.appliance.store.database import BUSY_MS, open_database
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.rows import RECORDING, CallRow, RunRow, StreamRow
-from vittne.appliance.store.tables import calls, dialogs, pauses, runs, streams, unsignalled
+from vittne.appliance.store.tables import calls, corrections, dialogs, pauses, runs, streams, unsignalled
 
 CATALOGUE_FILE: Final = "catalogue.db"
 _CHUNK: Final = 500  # calls read, and ids named in one statement, at a time
@@ -107,6 +107,17 @@ class Catalogue:
                 next_step = "write more of the id" if found else "`vittne list` shows the ids"
                 raise NoSuchCall(what, self._where, next_step)
             return next(_with_children(connection, found))
+
+    def get_all(self, ids: Sequence[str]) -> list[CallRow]:
+        """Return the calls with these ids, as far as they are there, in no order."""
+        with self.reading() as connection:
+            return [
+                row
+                for some in _chunks(list(ids))
+                for row in _with_children(
+                    connection, connection.execute(select(calls).where(calls.c.id.in_(some))).all()
+                )
+            ]
 
     def folders(self) -> Iterator[tuple[str, str, str]]:
         """Yield (id, state, folder) of every call of which something is kept."""
@@ -203,6 +214,19 @@ class Catalogue:
         with self.reading() as connection:
             return [_stream(row) for row in connection.execute(query)]
 
+    def empty_log(self) -> bool:
+        """Write SQLite's log into the database and empty it; False: somebody reads, and it holds what was erased."""
+        if self._engine.dialect.name != "sqlite":
+            return True
+        with self._engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            driver.execute("PRAGMA busy_timeout = 100")
+            try:
+                return bool(driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+            finally:
+                driver.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+
     def reading(self) -> Transaction:
         """Return a transaction that reads."""
         return Transaction(self._engine, "read", self._where)
@@ -273,7 +297,11 @@ def _query(search: Search) -> Select[Any]:
         query = query.where(calls.c.started_us < search.until_us)
     if search.number:
         sides = (calls.c.caller, calls.c.callee)
-        query = query.where(or_(*(side.icontains(search.number, autoescape=True) for side in sides)))
+        found = [side.icontains(search.number, autoescape=True) for side in sides]
+        wanted = corrections.c.after.icontains(search.number, autoescape=True)
+        named = corrections.c.field.in_([side.name for side in sides])
+        found.append(exists().where(corrections.c.recording == calls.c.id, named, wanted))
+        query = query.where(or_(*found))
     if search.outcome:
         query = query.where(calls.c.outcome == search.outcome)
     if search.call_id:
@@ -285,6 +313,11 @@ def _query(search: Search) -> Select[Any]:
         newest = query.order_by(calls.c.started_us.desc(), calls.c.id.desc()).limit(search.limit).subquery()
         return select(newest).order_by(newest.c.started_us, newest.c.id)
     return query.order_by(calls.c.started_us, calls.c.id)
+
+
+def matching(search: Search) -> Select[Any]:
+    """Return the query of a search, for others to narrow."""
+    return _query(search)
 
 
 def _with_children(connection: Connection, rows: Sequence[Row[Any]]) -> Iterator[CallRow]:

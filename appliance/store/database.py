@@ -18,7 +18,7 @@ from vittne.appliance.store.errors import StoreError, explain
 from vittne.appliance.store.tables import HEAD
 
 # the writer's transactions are short; a reader that copies a table may take a moment
-_BUSY_MS: Final = 10_000
+BUSY_MS: Final = 10_000
 _SQLITE: Final = "sqlite:///"
 
 
@@ -71,10 +71,12 @@ def _open_sqlite(path: Path, read_only: bool) -> sqlite3.Connection:
     found = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
     )
-    found.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    found.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     found.execute("PRAGMA foreign_keys = ON")
     if not read_only:
         found.execute("PRAGMA journal_mode = WAL")
+        # What is erased is overwritten: a name must not lie about in a free page.
+        found.execute("PRAGMA secure_delete = ON")
         # What a power cut takes from the catalogue is written again from recordings and ledger.
         found.execute("PRAGMA synchronous = NORMAL")
     return found

@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -22,7 +23,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD: Final = "0007"  # the last step in migrations/versions
+HEAD: Final = "0006"  # the last step in migrations/versions
 
 metadata: Final = MetaData(
     naming_convention={
@@ -185,4 +186,78 @@ audit: Final = Table(
     Index(None, "at_us"),
     Index(None, "recording"),
     Index(None, "actor"),
+)
+
+# A legal hold: what it was placed on is in `held`, by id; a standing one takes what is sealed later and matches.
+holds: Final = Table(
+    "holds",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("label", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("search", JSON(none_as_null=True)),
+    Column("standing", Boolean, nullable=False),
+    Column("placed_us", BigInteger, nullable=False),
+    Column("placed_by", Text, nullable=False),
+    Column("released_us", BigInteger),
+    Column("released_by", Text, nullable=False),
+    Column("release_reason", Text, nullable=False),
+    Column("salt", Text, nullable=False),
+)
+
+held: Final = Table(
+    "held",
+    metadata,
+    Column("hold", Text, ForeignKey("holds.id", ondelete="CASCADE"), primary_key=True),
+    Column("recording", Text, primary_key=True),
+    Index(None, "recording"),
+)
+
+# What was entered wrongly and is shown as it should be; what is sealed in the recording stays (GDPR Art. 16).
+corrections: Final = Table(
+    "corrections",
+    metadata,
+    Column("recording", Text, primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("field", Text, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+)
+
+# What is asked for and needs a second person.
+requests: Final = Table(
+    "requests",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("operation", Text, nullable=False),
+    Column("recording", Text, nullable=False),
+    Column("order", JSON, nullable=False),
+    Column("asked_us", BigInteger, nullable=False),
+    Column("asked_by", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("decided_us", BigInteger),
+    Column("decided_by", Text, nullable=False),
+    Index(None, "state"),
+    Index(None, "recording"),
+)
+
+# Erasures, from before their entry in the ledger until nothing is left to do; a crash goes on from here.
+erasures: Final = Table(
+    "erasures",
+    metadata,
+    Column("recording", Text, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("word", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("approvers", JSON, nullable=False),
+    Column("manifest", Text, nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("entry", BigInteger),
+    Column("done_us", BigInteger),
+    Index(None, "done_us"),
 )

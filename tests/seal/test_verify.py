@@ -459,19 +459,29 @@ def test_a_key_kept_elsewhere_unmasks_an_archive_made_anew(tmp_path: Path) -> No
     assert [verdict.ok for verdict in verdicts] == [False, False]
 
 
-def test_an_erased_recording_is_no_removed_one(tmp_path: Path) -> None:
+def test_an_erased_recording_is_no_removed_one_and_nothing_of_it_may_be_here(tmp_path: Path) -> None:
     box = Box.make(tmp_path)
-    shutil.rmtree(box.record(RECS[0]))
-    box.key_store.erase(RECS[0])
-    box.record(RECS[1])
-    box.key_store.erase(RECS[1])  # the key is gone, the files stay
-    for rec in RECS[:2]:
-        box.ledger.record({"t": "rec.erase", "rec": rec, "reason": "retention"}, START)
+    folders = [box.record(rec) for rec in RECS[:3]]
+    for rec in RECS[:3]:
+        box.ledger.record({"t": "rec.erase", "rec": rec, "reason": "requested"}, START)
     box.ledger.flush()
+    assert failed(tmp_path) == {"0: erased", "1: erased", "2: erased", "archive: erased"}
+    assert "its keys are here" in words(tmp_path, "erased", RECS[0])
 
+    for rec in RECS[:3]:
+        box.key_store.erase(rec)
+    assert "what the catalogue says of it is here" in words(tmp_path, "erased", RECS[0])
+    for rec in RECS[:3]:
+        box.catalogue.upsert_call(replace(call(rec), caller="", callee="", call_ids=(), folder="", erased_us=START))
+    assert failed(tmp_path) == {"0: erased", "1: erased", "2: erased"}
+    assert "1 of its files are here" in words(tmp_path, "erased", RECS[0])
+
+    shutil.rmtree(folders[0])
+    for folder in folders[1:]:
+        (folder / "part-0.floe").unlink()  # signature and manifest stay
     assert failed(tmp_path) == set()
-    assert words(tmp_path, "folder", RECS[0]).startswith("it was erased at 2023-11-14T22:13:20")
-    assert "erased" in words(tmp_path, "content", RECS[1])
+    for rec in RECS[:2]:
+        assert "at 2023-11-14T22:13:20" in words(tmp_path, "erased", rec)
 
 
 def test_a_recording_being_written_is_no_fault_and_one_that_vanished_is(tmp_path: Path) -> None:

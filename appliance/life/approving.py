@@ -1,0 +1,96 @@
+"""Approving and refusing what waits for a second person, and asking for a cut."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from vittne.appliance.control.operation import Caller, Operation, Order, Progress, Steps
+from vittne.appliance.life import asking
+from vittne.appliance.life.asking import AskCut
+from vittne.appliance.life.operations import Erase, ReleaseHold, Restrict, do_erase, do_release, do_restrict
+from vittne.appliance.life.precedence import decide
+from vittne.appliance.life.retention import ChangeRetention, do_change
+from vittne.appliance.life.table import APPROVED, DONE, REFUSED, WAITS, Request
+from vittne.appliance.registrar import Registrar
+from vittne.appliance.seal import events
+from vittne.appliance.store.errors import StoreError
+from vittne.appliance.store.times import now_us
+
+
+class CannotApprove(StoreError):
+    """A request that is not approved, and why."""
+
+
+class Approve(Order):
+    """Want what somebody else asked for."""
+
+    request: str
+
+
+class Refuse(Order):
+    """Say no to a request, or take one's own back."""
+
+    request: str
+
+
+def _approve(registrar: Registrar, order: Approve, caller: Caller) -> Steps:
+    request = registrar.life.request(order.request)
+    if request.state == WAITS:
+        if asking.is_same_person(request.asked_by, caller.name):
+            raise CannotApprove(f"{caller.name!r} asked for it himself", request.id, "somebody else has to approve")
+        said = {"request": request.id, "operation": request.operation, "asked_by": request.asked_by}
+        registrar.audit.note(events.APPROVED, caller, request.recording, **said)
+        registrar.life.decide_request(request.id, APPROVED, caller.name, now_us())
+        second = caller
+    elif request.state == APPROVED:  # a crash, or a refusal, came between: it is tried again
+        second = Caller(request.decided_by, caller.via)
+    else:
+        raise CannotApprove(f"it was {request.state} before", request.id, "nothing was done")
+    yield Progress(0, 1)
+    if request.operation == asking.CUT:
+        return {"request": request.id, "approved": True, "next": f"{request.asked_by} cuts now"}
+    answer = yield from _done(registrar, request, (Caller(request.asked_by, second.via), second))
+    asking.mark_done(registrar, request)
+    return {"request": request.id, "approved": True, **answer}
+
+
+def _done(registrar: Registrar, request: Request, persons: tuple[Caller, ...]) -> Steps:
+    if request.operation == asking.ERASE:
+        return (yield from do_erase(registrar, Erase.model_validate(request.order), persons))
+    if request.operation == asking.RELEASE:
+        return (yield from do_release(registrar, ReleaseHold.model_validate(request.order), persons))
+    if request.operation == asking.UNRESTRICT:
+        return (yield from do_restrict(registrar, Restrict.model_validate(request.order), persons))
+    return (yield from do_change(registrar, ChangeRetention.model_validate(request.order), persons))
+
+
+def _refuse(registrar: Registrar, order: Refuse, caller: Caller) -> Steps:
+    request = registrar.life.request(order.request)
+    if request.state in (DONE, REFUSED):
+        raise CannotApprove(f"it was {request.state} before", request.id, "nothing was done")
+    yield Progress(0, 1)
+    said = {"request": request.id, "operation": request.operation}
+    registrar.audit.note(events.REQUEST_REFUSED, caller, request.recording, **said)
+    registrar.life.decide_request(request.id, REFUSED, caller.name, now_us())
+    return {"request": request.id, "refused": True}
+
+
+def _ask_cut(registrar: Registrar, order: AskCut, caller: Caller) -> Steps:
+    """Say whether a cut may begin now; where a second person must want it, ask for one."""
+    row = registrar.life.get(order.recording)
+    decision = decide("cut", row.facts, now_us())
+    if not decision.allowed:
+        raise StoreError(f"not cut: {decision.words}", row.id, "nothing was done")
+    yield Progress(0, 1)
+    if asking.persons_needed(registrar, asking.CUT, decision) < 2:
+        return {}
+    wanted = order.model_dump(mode="json")
+    for known in registrar.life.requests(recording=row.id, operation=asking.CUT):
+        if known.state == APPROVED and known.order == wanted:
+            return {"request": known.id}
+    return asking.ask(registrar, asking.CUT, row.id, wanted, caller)
+
+
+APPROVE: Final = Operation("request.approve", "approving a request", Approve, _approve)
+REFUSE: Final = Operation("request.refuse", "refusing a request", Refuse, _refuse)
+ASK_CUT: Final = Operation("cut.ask", "asking for a cut", AskCut, _ask_cut)

@@ -1,0 +1,72 @@
+"""Two persons: what needs a second one becomes a request, and is done when somebody else approves it.
+
+At a terminal a name is only what somebody says (`--by`), or the account he is logged in with: two persons at one
+terminal are two names. That two names are two people is for accounts with passwords to see to.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, Final
+
+from vittne.appliance.control.operation import Caller, Order
+from vittne.appliance.life.precedence import Decision
+from vittne.appliance.life.table import APPROVED, DONE, WAITS, Request
+from vittne.appliance.registrar import Registrar
+from vittne.appliance.seal import events
+from vittne.appliance.store.errors import StoreError
+from vittne.appliance.store.times import now_us
+
+CUT: Final = "cut"
+ERASE: Final = "erase"
+RELEASE: Final = "hold-release"
+SHORTEN: Final = "shorten"
+UNRESTRICT: Final = "unrestrict"
+
+
+def persons_needed(registrar: Registrar, operation: str, decision: Decision | None = None) -> int:
+    """Return how many must want an operation: what the law says, and what is configured."""
+    return max(
+        decision.persons if decision is not None else 1, 2 if operation in registrar.life_policy.operations else 1
+    )
+
+
+def ask(registrar: Registrar, operation: str, recording: str, order: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    """Write down what a second person is to approve; return the answer. The same thing again is the same request."""
+    for known in registrar.life.requests(recording=recording, operation=operation):
+        if known.state == WAITS and known.order == order:
+            return {"waits": known.id, "asked_by": known.asked_by}
+    request = Request(secrets.token_hex(8), operation, recording, order, now_us(), caller.name)
+    registrar.audit.note(events.REQUESTED, caller, recording, request=request.id, operation=operation)
+    registrar.life.put_request(request)
+    return {"waits": request.id, "asked_by": caller.name}
+
+
+def is_same_person(one: str, other: str) -> bool:
+    """Say whether two names are one, however they are written."""
+    return one.strip().casefold() == other.strip().casefold()
+
+
+class AskCut(Order):
+    """A span that is about to be cut. Times are ns UTC."""
+
+    recording: str
+    from_ns: int
+    to_ns: int
+    party: str
+
+
+def approved_cut(registrar: Registrar, order: AskCut, decision: Decision) -> Request | None:
+    """Return the approved request for a cut; None when none is needed. Raises StoreError when it is not there."""
+    if persons_needed(registrar, CUT, decision) < 2:
+        return None
+    wanted = order.model_dump(mode="json")
+    for known in registrar.life.requests(recording=order.recording, operation=CUT):
+        if known.state == APPROVED and known.order == wanted:
+            return known
+    raise StoreError("this cut needs a second person", order.recording, "ask `vittne cut`, then `vittne request`")
+
+
+def mark_done(registrar: Registrar, request: Request) -> None:
+    """Note that what was approved is done: it is good for once."""
+    registrar.life.set_request(request.id, state=DONE)
