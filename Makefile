@@ -31,7 +31,7 @@ run: $(RUN_READY) ## record: IFACE="eth1 eth2" names interfaces; without it, a t
 
 test: setup tools lint types ## everything that must hold: lint, types, the whole suite
 	$(BIN)/pytest -m "not system" -n $(WORKERS)
-	$(BIN)/pytest -m system
+	$(BIN)/pytest -m system -n $(WORKERS) --dist loadfile # they wait for real time more than they compute
 
 setup: $(DEV_READY) ## the virtual environment for developing, in .venv
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from functools import partial
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -40,6 +41,8 @@ from vittne.appliance.witness.witness import Witness
 
 log = structlog.get_logger()
 
+Work = Callable[[], Awaitable[Any]]
+
 
 def beside(config: Config, registrar: Registrar, desk: PauseDesk, test_call: bool) -> Callable[[], Awaitable[None]]:
     """Return what the supervisor runs once a worker is up, until it is cancelled."""
@@ -58,24 +61,26 @@ def beside(config: Config, registrar: Registrar, desk: PauseDesk, test_call: boo
             if config.ledger.witness_of:
                 app[WITNESS] = Witness(config.data, config.ledger.witnessed())
 
-        tasks = [
-            Scrubber(registrar, config.scrub).run(),
-            links.run(),
-            ChannelWatch(desk, lambda one: is_up(one, links, heard, time.monotonic())).run(),
-            PauseAlarms(config.data, config.pause).run(),
-            RetentionTimer(operator, registrar, config.expiry).run(),
-            CheckpointPublisher(registrar.ledger, config.ledger).run(),
-            watch.run(),
-            Stamper(registrar, config.stamps, clocks_apart_us=apart_us).run(),
-            *([_place(config.data)] if test_call else []),
-        ]
+        channels = ChannelWatch(desk, lambda one: is_up(one, links, heard, time.monotonic()))
+        works: dict[str, Work] = {
+            "reading the archive through": Scrubber(registrar, config.scrub).run,
+            "following the PBXs": links.run,
+            "watching control channels": channels.run,
+            "watching pauses": PauseAlarms(config.data, config.pause).run,
+            "the nightly expiry": RetentionTimer(operator, registrar, config.expiry).run,
+            "carrying checkpoints away": CheckpointPublisher(registrar.ledger, config.ledger).run,
+            "watching the clock": watch.run,
+            "time stamps": Stamper(registrar, config.stamps, clocks_apart_us=apart_us).run,
+        }
+        if test_call:
+            works["the test call"] = partial(place_and_explain, config.data)
         control = ControlServer(config.data, operator)
         await control.start()
         server = await start_api(config.data, config.api, _routes(config), fill)
         try:
             async with asyncio.TaskGroup() as group:
-                for task in tasks:
-                    group.create_task(task)
+                for name, work in works.items():
+                    group.create_task(_alone(name, work))
                 await asyncio.Event().wait()
         finally:
             await control.stop()
@@ -89,9 +94,9 @@ def _routes(config: Config) -> list[Route]:
     return [*PAUSE_ROUTES, *CONSENT_ROUTES, *(WITNESS_ROUTES if config.ledger.witness_of else ())]
 
 
-async def _place(data: Path) -> None:
-    """Place the test call; whatever becomes of it, recording and API go on."""
+async def _alone(name: str, work: Work) -> None:
+    """Do a work; whatever becomes of it, recording, API and the other works go on."""
     try:
-        await place_and_explain(data)
+        await work()
     except Exception as error:
-        log.error("the test call failed", reason=fault(error))
+        log.error("what runs beside recording failed", what=name, reason=fault(error))

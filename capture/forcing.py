@@ -9,7 +9,7 @@ from typing import Final
 from vittne.capture.columns import SECOND
 from vittne.capture.media import FOREVER
 from vittne.capture.pause import Pause
-from vittne.capture.pausing import PauseOrder
+from vittne.capture.pausing import PauseOrder, ordered
 from vittne.capture.pipeline import Pipeline
 from vittne.capture.selecting import select_calls
 
@@ -18,23 +18,11 @@ _WAIT_NS: Final = 60 * SECOND  # in which a new worker has heard everything that
 
 def unconfirmed(order: PauseOrder, guard_ns: int) -> Pause:
     """Return the pause of an order that no worker confirmed: of all that matches, both parties."""
-    back = guard_ns + (order.asked_at - order.effective_at if order.effective_at else 0)
     wait_ns = max(order.wait_ns, _WAIT_NS)
     standing = order.scope == "agent"
     named = [order.select["sip_call_id"]] if set(order.select) == {"sip_call_id"} else []
-    return Pause(
-        order.id,
-        order.trigger,
-        order.actor,
-        order.asked_at,
-        order.asked_at - back,
-        order.asked_mono - back,
-        order.asked_at + order.lease_ns,
-        order.asked_mono + order.lease_ns,
-        order.at_lease_end,
-        order.reason,
-        order.external_id,
-        order.scope,
+    return replace(
+        ordered(order, guard_ns),
         call_ids=tuple(dict.fromkeys([*named, *order.also])),
         select=dict(order.select),
         armed_until_mono=FOREVER if standing else order.asked_mono + wait_ns,

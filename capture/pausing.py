@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -135,9 +135,25 @@ def _selected(pipeline: Pipeline, order: PauseOrder) -> list[Call]:
 def _made(
     pipeline: Pipeline, order: PauseOrder, calls: Sequence[Call], meant: tuple[int, list[str]], standing: bool
 ) -> Pause:
-    back = order.asked_at - order.effective_at if order.effective_at else 0
-    back += pipeline.settings.pause.guard_ns
     waits = FOREVER if standing else order.asked_mono + order.wait_ns
+    seat, parties = meant
+    call_ids = (s.call_id for call in calls for s in call.sessions if s.call_id)
+    return replace(
+        ordered(order, pipeline.settings.pause.guard_ns),
+        seat=seat,
+        parties=tuple(parties),
+        calls=tuple(call.id for call in calls),
+        call_ids=tuple(dict.fromkeys([*call_ids, *order.also])),
+        select=dict(order.select),
+        armed_until_mono=waits if standing or not calls else 0,
+        armed_until_at=order.asked_at + order.wait_ns if not standing and not calls else 0,
+        ambiguous=len(calls) > 1 and not standing,
+    )
+
+
+def ordered(order: PauseOrder, guard_ns: int) -> Pause:
+    """Return the pause that an order asks for, of no call yet."""
+    back = guard_ns + (order.asked_at - order.effective_at if order.effective_at else 0)
     return Pause(
         order.id,
         order.trigger,
@@ -151,14 +167,6 @@ def _made(
         order.reason,
         order.external_id,
         order.scope,
-        meant[0],
-        tuple(meant[1]),
-        tuple(call.id for call in calls),
-        tuple(dict.fromkeys([*(s.call_id for call in calls for s in call.sessions if s.call_id), *order.also])),
-        dict(order.select),
-        waits if standing or not calls else 0,
-        order.asked_at + order.wait_ns if not standing and not calls else 0,
-        ambiguous=len(calls) > 1 and not standing,
     )
 
 

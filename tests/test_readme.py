@@ -51,8 +51,8 @@ PAGES: Final = sorted(
 README: Final = (ROOT / "README.md").read_text()
 SETTINGS: Final = (ROOT / "docs/settings.md").read_text()
 API: Final = (ROOT / "docs/api.md").read_text()
-AUDITOR: Final = (ROOT / "docs/auditor.md").read_text()
 RULES: Final = (ROOT / "docs/recording-rules.md").read_text()
+EVENTS: Final = (ROOT / "docs/ledger-events.md").read_text()
 OPERATOR: Final = (ROOT / "docs/operator.md").read_text()
 INTEGRATOR: Final = (ROOT / "docs/integrator.md").read_text()
 
@@ -323,7 +323,7 @@ def test_every_preset_of_retention_is_listed() -> None:
 def test_every_event_of_the_ledger_is_explained() -> None:
     unused = {events.GAP, events.ERASED}
 
-    assert sorted(name for name in events.MEMBERS.keys() - unused if f"`{name}`" not in AUDITOR) == []
+    assert sorted(name for name in events.MEMBERS.keys() - unused if f"`{name}`" not in EVENTS) == []
 
 
 def test_every_route_and_problem_of_pauses_is_described() -> None:
@@ -353,3 +353,12 @@ def test_links_lead_somewhere(page: Path) -> None:
 @every_page
 def test_a_page_is_short_enough_to_be_read(page: Path) -> None:
     assert len(page.read_text().splitlines()) <= 250
+
+
+def test_every_alarm_is_explained() -> None:
+    told = (ROOT / "docs/alarms.md").read_text()
+    code = "".join(path.read_text() for path in sorted((ROOT / "appliance").rglob("*.py")))
+    alarms = set(re.findall(r'"(alarm: [^"{}]+)"', code))
+
+    assert len(alarms) > 15
+    assert sorted(alarm for alarm in alarms if f"`{alarm}`" not in told) == []

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rig.authority import Authority
 
-from vittne.appliance.__main__ import run
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.store.times import now_us
-
-Vittne = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="session")
@@ -45,18 +42,3 @@ def data(tmp_path: Path) -> Path:
     found.end_run()
     found.close()
     return tmp_path / "data"
-
-
-@pytest.fixture
-def vittne(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Vittne:
-    """Runs a command line; returns exit status, standard output, standard error."""
-    for name in ("VITTNE_DATA", "VITTNE_CONFIG", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
-
-    def command(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = run([str(argument) for argument in arguments])
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return command
