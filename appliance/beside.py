@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Final
 
 import structlog
 from aiohttp import web
@@ -41,7 +41,8 @@ from vittne.appliance.witness.witness import Witness
 
 log = structlog.get_logger()
 
-Work = Callable[[], Awaitable[Any]]
+_AGAIN_S: Final = 30.0
+Run = Callable[[], Awaitable[None]]
 
 
 def beside(config: Config, registrar: Registrar, desk: PauseDesk, test_call: bool) -> Callable[[], Awaitable[None]]:
@@ -49,7 +50,7 @@ def beside(config: Config, registrar: Registrar, desk: PauseDesk, test_call: boo
 
     async def run() -> None:
         operator = Operator(registrar, OPERATIONS, desk.books.do)
-        watch = ClockWatch(registrar, config.clock)
+        watch = ClockWatch(registrar, config.clock, do=desk.books.do)
         registrar.clock = watch.for_manifest
         apart_us = int(config.clock.max_error_ms * 1000)
         links = PbxLinks(desk, config.triggers.ami, config.triggers.esl)
@@ -61,26 +62,25 @@ def beside(config: Config, registrar: Registrar, desk: PauseDesk, test_call: boo
             if config.ledger.witness_of:
                 app[WITNESS] = Witness(config.data, config.ledger.witnessed())
 
-        channels = ChannelWatch(desk, lambda one: is_up(one, links, heard, time.monotonic()))
-        works: dict[str, Work] = {
-            "reading the archive through": Scrubber(registrar, config.scrub).run,
-            "following the PBXs": links.run,
-            "watching control channels": channels.run,
-            "watching pauses": PauseAlarms(config.data, config.pause).run,
-            "the nightly expiry": RetentionTimer(operator, registrar, config.expiry).run,
-            "carrying checkpoints away": CheckpointPublisher(registrar.ledger, config.ledger).run,
-            "watching the clock": watch.run,
-            "time stamps": Stamper(registrar, config.stamps, clocks_apart_us=apart_us).run,
+        everything: dict[str, Run] = {
+            "scrub": Scrubber(operator, config.data, config.scrub).run,
+            "pbx": links.run,
+            "channels": ChannelWatch(desk, lambda one: is_up(one, links, heard, time.monotonic())).run,
+            "pause alarms": PauseAlarms(config.data, config.pause).run,
+            "retention": RetentionTimer(operator, registrar, config.expiry).run,
+            "checkpoints": CheckpointPublisher(registrar.ledger, config.ledger).run,
+            "clock": watch.run,
+            "stamps": Stamper(registrar, config.stamps, clocks_apart_us=apart_us, do=desk.books.do).run,
         }
-        if test_call:
-            works["the test call"] = partial(place_and_explain, config.data)
+        tasks = [keep_up(name, one) for name, one in everything.items()]
+        tasks += [_place(config.data)] if test_call else []
         control = ControlServer(config.data, operator)
         await control.start()
         server = await start_api(config.data, config.api, _routes(config), fill)
         try:
             async with asyncio.TaskGroup() as group:
-                for name, work in works.items():
-                    group.create_task(_alone(name, work))
+                for task in tasks:
+                    group.create_task(task)
                 await asyncio.Event().wait()
         finally:
             await control.stop()
@@ -90,13 +90,23 @@ def beside(config: Config, registrar: Registrar, desk: PauseDesk, test_call: boo
     return run
 
 
+async def keep_up(name: str, run: Run, again_s: float = _AGAIN_S) -> None:
+    """Run something; when it fails say so and begin it anew: it must not take the API along, and pauses with it."""
+    while True:
+        try:
+            return await run()
+        except Exception as error:  # whatever it is, the others go on
+            log.error("alarm: something beside recording failed, and is begun anew", what=name, reason=fault(error))
+        await asyncio.sleep(again_s)
+
+
 def _routes(config: Config) -> list[Route]:
     return [*PAUSE_ROUTES, *CONSENT_ROUTES, *(WITNESS_ROUTES if config.ledger.witness_of else ())]
 
 
-async def _alone(name: str, work: Work) -> None:
-    """Do a work; whatever becomes of it, recording, API and the other works go on."""
+async def _place(data: Path) -> None:
+    """Place the test call; whatever becomes of it, recording and API go on."""
     try:
-        await work()
+        await place_and_explain(data)
     except Exception as error:
-        log.error("what runs beside recording failed", what=name, reason=fault(error))
+        log.error("the test call failed", reason=fault(error))

@@ -16,7 +16,7 @@ from vittne.appliance.evidence.contents import Archive, Told, Wanted, add_record
 from vittne.appliance.evidence.envelope import Recipient, read_recipient
 from vittne.appliance.evidence.log import Found, Log, entry_name
 from vittne.appliance.evidence.stamps import add_stamp, choose
-from vittne.appliance.looks import Look, enter_look
+from vittne.appliance.looks import Look, Purpose, enter_look
 from vittne.appliance.seal.manifest import MANIFEST_FILE, BadManifest
 from vittne.appliance.seal.note import NOTE_LIMIT
 from vittne.appliance.seal.signing import KEY_FILE, PUBLIC_FILE, VKEY_FILE, SigningKey, load_key, load_verifier
@@ -44,6 +44,7 @@ class BundleOptions:
     to: Path | None
     checkpoint: Path | None
     force: bool
+    purpose: Purpose = ""
 
 
 def run(data_dir: Path, options: BundleOptions) -> int:
@@ -60,7 +61,7 @@ def run(data_dir: Path, options: BundleOptions) -> int:
     with new_bag(options.output, options.force) as bag:
         for call in calls:
             look = Look(kind="export", recording=call.id, format=FORMAT, party=options.party, reason=whom)
-            enter_look(data_dir, look)
+            enter_look(data_dir, look.model_copy(update={"purpose": options.purpose}))
         notes = _fill(bag, data_dir, calls, wanted, options.checkpoint)
     for note in notes:
         print(f"note: {clean(note)}", file=sys.stderr)

@@ -164,6 +164,7 @@ def _add_bundle(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--checkpoint", type=Path, metavar="FILE", help="prove that the ledger begins with this one")
     command.add_argument("--force", action="store_true", help="replace a .zip or .tar file when there is one")
+    add_purpose(command)
 
 
 def _add_verify(command: argparse.ArgumentParser) -> None:
@@ -357,7 +358,9 @@ def _export(options: argparse.Namespace) -> int:
     if options.format == "vcon":
         from vittne.appliance.vcon.export import VconOptions, export_vcon  # noqa: PLC0415
 
-        wanted = VconOptions(options.party, options.with_audio, options.audio_url, options.to, options.unsigned)
+        wanted = VconOptions(
+            options.party, options.with_audio, options.audio_url, options.to, options.unsigned, options.purpose
+        )
         return export_vcon(data, _call(data, options.id), wanted, options.output, options.force)
     if options.with_audio or options.audio_url or options.to or options.unsigned:
         raise StoreError("that is for vCons", options.output, "give --format vcon, or leave it out")
@@ -385,7 +388,7 @@ def _vcon_check(options: argparse.Namespace) -> int:
 def _bundle(options: argparse.Namespace) -> int:
     from vittne.appliance import bundle_command  # noqa: PLC0415
 
-    names = ("ids", "output", "audio", "party", "sealed", "to", "checkpoint", "force")
+    names = ("ids", "output", "audio", "party", "sealed", "to", "checkpoint", "force", "purpose")
     wanted = bundle_command.BundleOptions(**{name: getattr(options, name) for name in names})
     return bundle_command.run(_data(options), wanted)
 

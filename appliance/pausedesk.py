@@ -38,6 +38,7 @@ log = structlog.get_logger()
 _CONFIRM_S: Final = 5.0  # a worker that died has a successor by then
 _TOLD_AGAIN_NS: Final = 600 * SECOND  # pauses that ended, and gates decided, so lately are told to a new worker
 _DECISIONS_KEPT: Final = 10_000
+_MOST_KNOWN: Final = 1000  # pauses, before those that are over are forgotten; more where more live
 
 Sender = Callable[[Command], None]
 
@@ -71,6 +72,7 @@ class PauseDesk:
         self._registrar = registrar
         self._known: dict[str, Pause] = {}
         self._held: defaultdict[str, set[str]] = defaultdict(set)  # by who asked, the pauses that live
+        self._crowded = _MOST_KNOWN
         self._learn(map(_as_of_now, registrar.catalogue.live_pauses()), is_news=False)
         self._send: Sender | None = None
         self._end: Callable[[], None] = lambda: None
@@ -114,11 +116,16 @@ class PauseDesk:
 
     def for_start(self) -> list[Pause]:
         """Return what a new worker has to know before it looks at a packet."""
+        self._forget_ended()
+        return list(self._known.values())
+
+    def _forget_ended(self) -> None:
+        """Forget pauses that ended so long ago that no packet of theirs waits; the books have them."""
         since = time.monotonic_ns() - _TOLD_AGAIN_NS
         self._known = {i: p for i, p in self._known.items() if p.is_live or p.to_mono > since}
         for holder in [name for name, held in self._held.items() if not held]:
             del self._held[holder]
-        return list(self._known.values())
+        self._crowded = max(_MOST_KNOWN, 2 * len(self._known))
 
     async def note(self, pauses: Sequence[Pause]) -> None:
         """Keep pauses that changed, say of what needs somebody's eye. Raises StoreError."""
@@ -133,6 +140,8 @@ class PauseDesk:
             held.add(pause.id) if pause.is_live else held.discard(pause.id)
             if is_news:
                 tell(before, pause)
+        if len(self._known) > self._crowded:
+            self._forget_ended()
 
     # Those who ask
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from vittne.appliance.store.files import Store, is_id, sync_path
 from vittne.appliance.store.rows import FINISHED, CallRow, StreamRow
 
 NEW_FILE: Final = "catalogue.new.db"
+BEFORE_FILE: Final = "catalogue.before.db"
 _BATCH: Final = 200
 _COMPARED: Final = tuple(name for name in CallRow.__slots__ if name not in ("details", "folder"))
 
@@ -88,8 +90,8 @@ def rebuild(data_dir: Path) -> Iterator[Read]:
     try:
         if old.exists():
             _fold(old)
-            os.replace(old, data_dir / "catalogue.before.db")
-        _remove(old)
+            _put_aside(old)
+        _remove_logs(old)
         os.replace(new, old)
     except OSError as error:
         raise explain(error, "put the new catalogue in place", old) from error
@@ -181,7 +183,29 @@ def _fold(path: Path) -> None:
             connection.close()
 
 
+def _put_aside(old: Path) -> None:
+    """Copy the former catalogue, so that at no time there is none.
+
+    Else a crash here, and an empty one that the next start makes, would lose holds without anybody's notice. No link:
+    SQLite must never have one database open under two names.
+    """
+    before = old.with_name(BEFORE_FILE)
+    half = before.with_name(f".{before.name}.new")
+    _remove(half)
+    _remove(before)
+    os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    shutil.copyfile(old, half)
+    sync_path(half)
+    os.replace(half, before)
+
+
 def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
+    with suppress(FileNotFoundError):
+        path.unlink()
+    _remove_logs(path)
+
+
+def _remove_logs(path: Path) -> None:
+    for suffix in ("-wal", "-shm"):
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).unlink()

@@ -358,14 +358,15 @@ class Handover:
         return codes
 
     def forget(self, horizon: int) -> None:
-        """Say that rows up to a time are written."""
-        while self._waiting and int(self._waiting[0].rows.mono_ns[-1]) <= horizon:
-            self._waiting.popleft()
-        for place, one in enumerate(self._waiting):
-            if int(one.rows.mono_ns[0]) > horizon:
-                break
+        """Say that rows up to a time are written: their bytes may be others from now on."""
+        left: deque[_Waiting] = deque()
+        for one in self._waiting:  # all of them: those of several rings, and of fragments, overlap in time
             later = one.rows.mono_ns > horizon
-            self._waiting[place] = _Waiting(one.rows.take(later), one.number[later], one.present)
+            if later.all():
+                left.append(one)
+            elif later.any():
+                left.append(_Waiting(one.rows.take(later), one.number[later], one.present))
+        self._waiting = left
 
     def keep_house(self, horizon: int, idle_ns: int) -> None:
         """Forget voices that are silent, and what was missed before a time."""

@@ -210,7 +210,7 @@ class RecordKeeper:
         return pieces, packets
 
     def erase(self, call: Call) -> bool:
-        """Wipe what is to go of a call; whether what was written of it has to go as well."""
+        """Wipe what is to go of a call; whether what was, or is about to be, written of it has to go as well."""
         keeping = call.keeping
         if not keeping.shut_by or keeping.is_erased:
             return False
@@ -219,7 +219,7 @@ class RecordKeeper:
             return False
         keeping.is_erased = True
         _unstore(call, DISCARDED)
-        return call.opened
+        return True
 
     def finish(self, call: Call) -> bool:
         """End a call: a gate that was not opened stays shut. Whether what was written of it, if anything, may stay."""

@@ -37,7 +37,8 @@ Doer = Callable[..., Awaitable[Any]]  # a function and its arguments
 _Step = tuple[Progress | None, dict[str, Any]]
 
 
-async def _at_once(work: Callable[..., Any], *arguments: Any) -> Any:
+async def at_once(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Do it here: where nothing else writes meanwhile."""
     return work(*arguments)
 
 
@@ -52,7 +53,7 @@ def _next(steps: Steps) -> _Step:
 class Operator:
     """Does operations on the recorder's registrar, one at a time and in order."""
 
-    def __init__(self, registrar: Registrar, operations: Iterable[Operation[Any]], do: Doer = _at_once) -> None:
+    def __init__(self, registrar: Registrar, operations: Iterable[Operation[Any]], do: Doer = at_once) -> None:
         """do: has a step done where nobody else writes meanwhile; default: here."""
         self._registrar = registrar
         self._do = do
@@ -74,7 +75,9 @@ class Operator:
                     say(progress)
                     await asyncio.sleep(0)
             finally:
-                steps.close()
+                # Cancelled amid a step that a thread does: that one ends by itself, and no other is begun.
+                with contextlib.suppress(ValueError):
+                    steps.close()
 
     def named(self, name: str) -> Operation[Any]:
         """Return an operation. Raises NoSuchOperation."""

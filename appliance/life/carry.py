@@ -1,4 +1,4 @@
-"""What a rebuilt catalogue must not lose: holds, restrictions, changed ends, corrections, the trail.
+"""What a rebuilt catalogue must not lose: holds, restrictions, changed ends, corrections, the trail, pauses.
 
 None of it is in the recordings. Where the catalogue before can still be read it is taken over from there. Where it
 cannot, and the ledger says that there was something, nothing is erased until somebody has put it right: else what a
@@ -18,10 +18,10 @@ from vittne.appliance.seal.signing import load_verifier
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import write_atomically
-from vittne.appliance.store.tables import audit, calls, corrections, erasures, held, holds, requests
+from vittne.appliance.store.tables import audit, calls, corrections, erasures, held, holds, pauses, requests
 
 LOST_FILE: Final = "holds.lost"
-_TABLES: Final = (holds, held, corrections, requests, erasures, audit)
+_TABLES: Final = (holds, held, corrections, requests, erasures, audit, pauses)  # a pause may live: a restart goes on
 _KEPT: Final = ("retention_class", "locked_until_us", "expires_us", "restricted_us")
 _TELLING: Final = (events.HOLD_PLACED, events.RESTRICTED, events.RETENTION_CHANGED)
 _CHUNK: Final = 1000

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
 from vittne.appliance.seal.events import ERASED
 from vittne.appliance.store.corrections import Correction
@@ -118,13 +118,18 @@ def _forget_requests(connection: Connection, ids: Sequence[str], speaks: Mapping
 def _forget_pauses(connection: Connection, rows: Sequence[CallRow]) -> None:
     mine = {row.id: set(row.call_ids) for row in rows}
     first, last = _window(rows)
-    query = select(pauses.c.id, pauses.c.body).where(pauses.c.asked_us.between(first, last))
+    lately = or_(pauses.c.asked_us.between(first, last), pauses.c.ended_us.is_(None))
+    query = select(pauses.c.id, pauses.c.ended_us, pauses.c.body).where(lately)
     for row in connection.execute(query).all():
         found = [one for one in row.body.get("calls", ()) if one in mine]
         if found:
             theirs = set().union(*(mine[one] for one in found))
-            left = [one for one in row.body.get("call_ids", ()) if one not in theirs]
-            body = {**row.body, "select": {}, "reason": "", "external_id": "", "call_ids": left}
+            is_all = len(found) == len(row.body["calls"])  # then whatever it names is theirs, known here or not
+            left = [one for one in row.body.get("call_ids", ()) if one not in theirs and not is_all]
+            # A standing one keeps others' cards off the disk: without its selection a restart would end that.
+            stands = row.ended_us is None and row.body.get("scope") == "agent"
+            said = {} if stands else {"select": {}, "reason": "", "external_id": ""}
+            body = {**row.body, **said, "call_ids": left}
             connection.execute(update(pauses).where(pauses.c.id == row.id).values(body=body))
 
 

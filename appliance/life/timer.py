@@ -43,7 +43,7 @@ class RetentionTimer:
 
     async def run(self) -> None:
         """Go on until cancelled."""
-        self._tell()
+        await asyncio.to_thread(self._tell)  # it counts all calls
         while self._config.enabled:
             due = next_run(datetime.now(UTC), self._config.hour)
             while datetime.now(UTC) < due:

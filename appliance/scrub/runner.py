@@ -13,6 +13,7 @@ import structlog
 
 from vittne.appliance.control.caller import VITTNE
 from vittne.appliance.control.operation import Caller, Operation, Order, Progress, Steps
+from vittne.appliance.control.server import Operator
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.scrub.cycle import LEDGER, read_state
 from vittne.appliance.scrub.process import BUSY
@@ -57,10 +58,10 @@ ENTER_SCRUB: Final = Operation("scrub.enter", "entering what a scrub found", Fou
 class Scrubber:
     """Runs cycle after cycle until cancelled."""
 
-    def __init__(self, registrar: Registrar, settings: ScrubSettings) -> None:
-        self._registrar = registrar
+    def __init__(self, operator: Operator, data_dir: Path, settings: ScrubSettings) -> None:
+        self._operator = operator
         self._settings = settings
-        self._data_dir: Path = registrar.data_dir
+        self._data_dir = data_dir
 
     async def run(self) -> None:
         """Begin or go on with a cycle when it is time."""
@@ -92,30 +93,29 @@ class Scrubber:
         try:
             async for line in process.stdout:
                 with contextlib.suppress(ValueError, KeyError, TypeError):
-                    self._take(json.loads(line))
+                    await self._take(json.loads(line))
             return await process.wait()
         finally:
             if process.returncode is None:
                 process.terminate()
                 await process.wait()
 
-    def _take(self, said: dict[str, Any]) -> None:
+    async def _take(self, said: dict[str, Any]) -> None:
         try:
             if "damage" in said:
                 recording, words = str(said["damage"]["recording"]), str(said["damage"]["words"])
                 tell_damage(recording, words)
-                self._enter(Found(recording=recording))
+                await self._enter(Found(recording=recording))
             elif "done" in said:
-                self._enter(Found(**said["done"]))
+                await self._enter(Found(**said["done"]))
                 log.info("the archive was read through", **said["done"])
             else:
                 log.error("scrubbing cannot go on", reason=str(said.get("error"))[:300])
         except StoreError as error:
             log.error("what scrubbing found could not be entered", reason=str(error))
 
-    def _enter(self, found: Found) -> None:
-        for _ in _enter(self._registrar, found, VITTNE):
-            pass
+    async def _enter(self, found: Found) -> None:
+        await self._operator.perform(ENTER_SCRUB, found, VITTNE)
 
 
 def tell_damage(recording: str, words: str) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from vittne.appliance.control.server import Doer, at_once
 from vittne.appliance.log import fault
 from vittne.appliance.stamps.entering import Books, enter, record, without_entry
 from vittne.appliance.stamps.folders import ENTRY_FILE, mark_entered, read_stamp
@@ -62,7 +63,8 @@ class Outcome:
 class Stamper:
     """Stamps the ledger's checkpoints until it is cancelled.
 
-    clocks_apart_us: how far an authority's clock may be from ours before that is an alarm.
+    clocks_apart_us: how far an authority's clock may be from ours before that is an alarm. do: has the ledger written
+    where a slow disk stops nobody.
     """
 
     def __init__(
@@ -71,8 +73,10 @@ class Stamper:
         config: StampsConfig,
         timing: Timing | None = None,
         clocks_apart_us: int = _CLOCKS_APART_US,
+        do: Doer = at_once,
     ) -> None:
         self._books = books
+        self._do = do
         self._config = config
         self._timing = timing or Timing()
         self._clocks_apart_us = clocks_apart_us
@@ -107,7 +111,7 @@ class Stamper:
         """Put right what a crash left, and go on where the run before stopped."""
         books = self._books
         for folder in await asyncio.to_thread(without_entry, books.data_dir, books.ledger.key.verifier):
-            enter(books, folder)
+            await self._do(enter, books, folder)
         now, now_mono = now_us(), time.monotonic_ns()
         oldest_us = max(int(self._config.late_after_minutes * MINUTE_US - self._timing.grace_s * 1e6), 0)
         for one in await asyncio.to_thread(standings, self._books.data_dir, self._config, now):
@@ -156,7 +160,7 @@ class Stamper:
         state = self._states[authority.name]
         async with state.busy:
             try:
-                self._books.ledger.publish()
+                await self._do(self._books.ledger.publish)
                 folder = await self._stamp(authority)
             except StoreError as error:
                 self._lost(authority.name, state, str(error))
@@ -176,7 +180,7 @@ class Stamper:
         if (folder / ENTRY_FILE).exists():
             return folder
         stamp = await asyncio.to_thread(read_stamp, folder)
-        index = record(books, stamp)  # here on the event loop, as all that touches the ledger
+        index = await self._do(record, books, stamp)
         await asyncio.to_thread(mark_entered, folder, index)
         for words in alarms(stamp, self._clocks_apart_us):
             log.error(words, authority=authority.name, stamp=folder.name, clocks_apart_us=stamp.clock_difference_us)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from vittne.appliance.bundle_command import open_archive
 from vittne.appliance.evidence.contents import Archive, proof_of, render_sound
 from vittne.appliance.evidence.envelope import memory_file, read_recipient
-from vittne.appliance.looks import Look, enter_look
+from vittne.appliance.looks import Look, Purpose, enter_look, refuse
 from vittne.appliance.opened import open_recording
 from vittne.appliance.outfile import STDOUT, whole_file
 from vittne.appliance.seal.signing import SigningKey
@@ -36,6 +36,7 @@ class VconOptions:
     url: str = ""
     to: Path | None = None
     unsigned: bool = False
+    purpose: Purpose = ""
 
 
 def export_vcon(data_dir: Path, call: CallRow, options: VconOptions, output: str, force: bool) -> int:
@@ -51,7 +52,10 @@ def export_vcon(data_dir: Path, call: CallRow, options: VconOptions, output: str
     if archive.signing is None and not options.unsigned:
         raise StoreError("the ledger's private key is not here", data_dir / "keys", "give --unsigned")
     if call.folder:
-        enter_look(data_dir, Look(kind="export", recording=call.id, format="vcon", party=options.party))
+        look = Look(kind="export", recording=call.id, format="vcon", party=options.party, purpose=options.purpose)
+        enter_look(data_dir, look)
+    else:
+        refuse(call, options.purpose)  # it tells who spoke all the same
     sound, notes = _sound(data_dir, call, options)
     made = build(call, sound, _proof(archive, call), now_us(), archive.key.name)
     text = _form(made, None if options.unsigned else archive.signing)

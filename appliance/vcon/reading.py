@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -61,6 +62,15 @@ def read_vcon(path: Path, key_file: Path | None = None) -> Reading:
         raise explain(error, "read a vCon", path) from error
     if len(data) > LIMIT:
         raise BadVcon("it is larger than a vCon may be here")
+    try:
+        return _read(data, key_file)
+    except BadVcon:
+        raise
+    except (ValueError, RecursionError, UnsupportedAlgorithm) as error:  # base64, certificates, lists in lists
+        raise BadVcon("it is not made as a vCon is") from error
+
+
+def _read(data: bytes, key_file: Path | None) -> Reading:
     value = _object(data)
     form = "unsigned"
     if "ciphertext" in value and "recipients" in value:
@@ -162,7 +172,8 @@ def _verified(value: dict[str, Any], found: Reading) -> dict[str, Any]:
     payload = value["payload"]
     inner = _object(_decoded(payload if isinstance(payload, str) else ""))
     for one in value["signatures"] if isinstance(value["signatures"], list) else ():
-        told = one.get("header", {}).get("uuid") if isinstance(one, dict) else None
+        header = one.get("header") if isinstance(one, dict) else None
+        told = header.get("uuid") if isinstance(header, dict) else None
         if told is not None and told != inner.get("uuid"):
             found.wrong.append("the signature is for another vCon: the uuids differ")
     return inner
@@ -206,12 +217,19 @@ def _check_content(found: Reading, name: str, one: dict[str, Any]) -> None:
         except ValueError:
             found.wrong.append(f"{name}: its body is not base64url")
             return
-        if any(_decoded(value) != _HASHES[kind](data).digest() for kind, _, value in known):
+        if any(not _is_hash(value, _HASHES[kind](data).digest()) for kind, _, value in known):
             found.wrong.append(f"{name}: its content is not what its hash says")
         elif known:
             found.good.append(f"{name}: {len(data)} bytes, as their hash says")
     elif "url" in one:
         found.open.append(f"{name}: its content lies elsewhere" + ("" if known else ", and no hash is given"))
+
+
+def _is_hash(text: str, digest: bytes) -> bool:
+    try:
+        return _decoded(text) == digest
+    except ValueError:
+        return False
 
 
 def _decoded(text: str) -> bytes:

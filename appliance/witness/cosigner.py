@@ -6,6 +6,7 @@ written anew, gets no cosignature any more, and who looks at the witness sees it
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import ssl
 from pathlib import Path
@@ -58,14 +59,14 @@ class WitnessTarget:
         if not lines:
             raise StoreError("the witness's signature is not good", self._where, "compare its key with the settings")
         self._seen = published.checkpoint.size
-        self._ledger.keep_cosigned(published.checkpoint, f"{lines[0]}\n".encode())
+        await asyncio.to_thread(self._ledger.keep_cosigned, published.checkpoint, f"{lines[0]}\n".encode())
 
     @property
     def _where(self) -> str:
         return self._settings.url
 
     async def _post(self, session: aiohttp.ClientSession, published: Published) -> tuple[int, bytes]:
-        body = request(self._ledger.directory, self._seen, published)
+        body = await asyncio.to_thread(request, self._ledger.directory, self._seen, published)
         url = f"{self._settings.url}/add-checkpoint"
         async with session.post(url, data=body, allow_redirects=False) as response:
             return response.status, await response.content.read(_ANSWER_LIMIT)

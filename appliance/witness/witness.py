@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,7 @@ class Witness:
     def __init__(self, data_dir: Path, ledgers: Sequence[VerifyKey]) -> None:
         """Open it; its key is made at the first time. Raises StoreError."""
         self._ledgers = {key.name: key for key in ledgers}
+        self._turn = threading.Lock()  # what was signed last is compared and replaced as one
         self._folder = data_dir / "witness"
         self._private, self.key = _own_key(data_dir / "keys")
         try:
@@ -81,7 +83,8 @@ class Witness:
             return Reply(403)
         if old > checkpoint.size:
             return Reply(400)
-        return self._go_on(checkpoint, note, old, steps, at_s)
+        with self._turn:
+            return self._go_on(checkpoint, note, old, steps, at_s)
 
     def latest(self, origin_hash: str) -> bytes | None:
         """Return the last checkpoint of a ledger as it was cosigned; None when there is none. Raises StoreError."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
+import time
 from pathlib import Path
+from typing import Any
 
+import ledgers
 import pytest
 from api.harness import Served, run_served
 from api.test_pauses import ask, calls, run
@@ -13,7 +16,10 @@ from rig.desk import desk_of, pipeline_of, two_calls
 from vittne.appliance import pausedesk
 from vittne.appliance.api.pauses import DESK, ROUTES
 from vittne.appliance.pauseconfig import PauseConfig
+from vittne.appliance.pausedesk import PauseDesk
 from vittne.capture import forcing
+from vittne.capture.columns import SECOND
+from vittne.capture.pause import Pause
 from vittne.capture.pipeline import Pipeline
 
 __all__ = ["calls"]
@@ -77,8 +83,9 @@ def test_one_token_cannot_use_up_the_pauses_of_all(tmp_path: Path, calls: tuple[
 
     run(tmp_path, pipeline, use, PauseConfig(most_live_per_actor=1))
 
-    entries = [json.loads(line) for line in (tmp_path / "ledger" / "entries").read_text().splitlines()]
-    assert [entry["reason"] for entry in entries if entry["t"] == "pause.refuse"] == ["too many of one actor"]
+    assert [entry["reason"] for entry in ledgers.entries(tmp_path) if entry["t"] == "pause.refuse"] == [
+        "too many of one actor"
+    ]
 
 
 @pytest.mark.parametrize("profile", ["pci-strict", "standard", "finance"])
@@ -117,3 +124,21 @@ def test_a_pause_that_nobody_confirmed_is_forced_on_the_next_worker_where_the_pr
     assert not pause.unconfirmed
     (call,) = successor.book.calls_of(pause)
     assert call.first.call_id == first
+
+
+def test_a_desk_forgets_pauses_that_are_long_over_also_while_its_worker_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pausedesk, "_MOST_KNOWN", 10)
+    live = [Pause(f"live-{n}", "api", "t", 1, 1, 1, 2, 2) for n in range(3)]
+    ended: dict[str, Any] = {"to_at": 3, "to_mono": time.monotonic_ns() - 700 * SECOND, "ended_by": "t"}
+    over = [Pause(f"over-{n}", "api", f"t{n}", 1, 1, 1, 2, 2, **ended) for n in range(100)]
+
+    async def work(desk: PauseDesk) -> None:
+        for pause in (*live, *over):
+            await desk.note([pause])
+
+    with desk_of(tmp_path, None) as desk:
+        asyncio.run(work(desk))
+        assert len(desk._known) <= 11
+        assert {pause.id for pause in live} <= desk._known.keys()

@@ -15,6 +15,7 @@ from cuts import three_parts
 from recordings import record
 from scenarios import basic, network
 
+from vittne.appliance.control.server import Operator
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.scrub.cycle import Pace, State, read_state, scrub, write_state
 from vittne.appliance.scrub.process import BUSY, take_lock
@@ -142,7 +143,7 @@ def test_a_recorder_starts_the_process_and_enters_what_it_finds(data: Path) -> N
     registrar = Registrar(data)
 
     async def until_done() -> None:
-        task = asyncio.create_task(Scrubber(registrar, ScrubSettings(mb_per_s=1000.0)).run())
+        task = asyncio.create_task(Scrubber(Operator(registrar, ()), data, ScrubSettings(mb_per_s=1000.0)).run())
         while read_state(data).last is None:
             await asyncio.sleep(0.05)
         await asyncio.sleep(0.2)

@@ -148,7 +148,7 @@ def _take(result: Result, commit: Commit) -> None:
         call = work.call
         if work.erase:
             result.erased.append(call.id)
-            del result.records[call.id]
+            result.records.pop(call.id, None)
         if work.packets or work.begins:
             call.opened = True
         if call.opened:

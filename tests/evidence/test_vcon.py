@@ -8,6 +8,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -403,6 +404,25 @@ def test_anything_else_is_read_or_refused_never_more(tmp_path_factory: pytest.Te
     except BadVcon:
         return
     assert found.vcon.keys() & {"parties", "dialog", "analysis", "attachments"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"parties": ' + '{"a": ' * 500 + "1" + "}" * 501,
+        '{"parties": ' + "[" * 900 + "]" * 900 + "}",
+        '{"payload": "%%%", "signatures": []}',
+        '{"payload": "eyJwYXJ0aWVzIjpbXX0", "signatures": [{"header": 5}]}',
+        '{"payload": "eyJwYXJ0aWVzIjpbXX0", "signatures": [{"header": {"x5c": ["MAA="]}, "protected": "e30"}]}',
+        '{"dialog": [{"encoding": "base64url", "body": "aaaa", "content_hash": "sha512-%%%"}]}',
+        '{"dialog": [{"encoding": "base64url", "body": "\\u00e9"}]}',
+    ],
+)
+def test_what_is_made_to_hurt_a_reader_is_read_or_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x").write_text(text)
+
+    with suppress(BadVcon):
+        assert not read_vcon(tmp_path / "x").good
 
 
 def test_digits_are_found_wherever_they_hide() -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from cuts import REC, three_parts
 from lives import FAR_US, NAMES, classed, everything
 from lives import call as call_of
+from rig.desk import desk_of
 
+from vittne.appliance.registrar import Registrar
 from vittne.appliance.seal.verify import verify_all
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.holds import HoldTable
+from vittne.appliance.store.times import now_us
+from vittne.capture.pause import Pause
 
 Vittne = Callable[..., tuple[int, str, str]]
 
@@ -111,3 +117,43 @@ def test_the_certificate_is_final_once_a_key_epoch_is_in_the_ledger(vittne: Vitt
     status, _, told = vittne("erase", "--certificate", REC, "--data", data)
 
     assert (status, told) == (0, "not final yet: no key epoch came since\n")
+
+
+def test_a_standing_pause_outlives_a_rebuilt_catalogue(vittne: Vittne, data: Path) -> None:
+    registrar = Registrar(data)
+    at = now_us() * 1000
+    standing = Pause("stands", "api", "token", at, at, 0, at + 10**12, 0, scope="agent", select={"agent": "7"})
+    registrar.note_pauses([standing])
+    registrar.close()
+
+    assert vittne("rebuild", "--data", data)[0] == 0
+
+    with desk_of(data, None) as desk:
+        assert [(one.id, one.select) for one in desk.for_start() if one.is_live] == [("stands", {"agent": "7"})]
+
+
+def test_whenever_a_rebuild_dies_what_was_on_hold_is_still_known(
+    vittne: Vittne, held: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed at each of its renames, one after the other; then it is done again, as its user would."""
+    real = os.replace
+
+    class Killed(BaseException):
+        pass
+
+    for spared in range(3):
+        done: list[Path] = []
+
+        def replace(source: Path, target: Path, done: list[Path] = done, spared: int = spared) -> None:
+            if len(done) == spared:
+                raise Killed
+            done.append(target)
+            real(source, target)
+
+        monkeypatch.setattr("vittne.appliance.rebuild.os.replace", replace)
+        with suppress(Killed):
+            vittne("rebuild", "--data", held)
+        monkeypatch.setattr("vittne.appliance.rebuild.os.replace", real)
+        Registrar(held).close()  # the next start
+        assert vittne("rebuild", "--data", held)[0] == 0
+        assert vittne("erase", REC, "--reason", "asked", "--data", held)[0] == 1

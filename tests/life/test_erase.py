@@ -13,6 +13,7 @@ from pathlib import Path
 from cuts import REC
 from lives import ANN, FAR_US, NAMES, classed, copied, erasing, everything, folder
 from lives import call as call_of
+from rig.desk import desk_of
 from running import running
 
 from vittne.appliance.audit import commitment
@@ -28,6 +29,8 @@ from vittne.appliance.seal.verdict import FAILS
 from vittne.appliance.seal.verify import verify, verify_all
 from vittne.appliance.store.audit import AuditRow, AuditTable
 from vittne.appliance.store.catalogue import Catalogue
+from vittne.appliance.store.times import now_us
+from vittne.capture.pause import Pause
 
 Vittne = Callable[..., tuple[int, str, str]]
 
@@ -342,3 +345,25 @@ def test_a_catalogue_that_somebody_reads_is_emptied_by_the_next_try(vittne: Vitt
     left = everything(data)
     assert [name for name in NAMES if name in left] == []
     assert failed(data) == {}
+
+
+def test_a_standing_pause_that_an_erased_call_was_under_goes_on_after_a_restart(vittne: Vittne, data: Path) -> None:
+    registrar = Registrar(data)
+    at = now_us() * 1000
+    mine = ("secret-call-id@192.0.2.77", "anothers-call-id")
+    lease = at + 3_600_000_000_000
+    standing = Pause(
+        *("22222222-0000-4000-8000-000000000000", "api", "token", at, at, 0, lease, 0),
+        scope="agent",
+        select={"agent": "7"},
+        calls=(REC, "another"),
+        call_ids=mine,
+    )
+    registrar.note_pauses([standing])
+    registrar.close()
+
+    assert erase(vittne, data)[0] == 0
+
+    with desk_of(data, None) as desk:
+        (known,) = [pause for pause in desk.for_start() if pause.is_live]
+    assert (known.select, known.call_ids) == ({"agent": "7"}, ("anothers-call-id",))

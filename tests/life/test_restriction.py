@@ -149,3 +149,17 @@ def test_what_cannot_be_corrected_is_refused(vittne: Vittne, data: Path) -> None
         assert status == 1
         assert words in error
     assert verify(data, REC).subject == REC
+
+
+def test_a_bundle_and_a_vcon_open_for_a_purpose_of_the_law_as_well(
+    vittne: Vittne, restricted: Path, tmp_path: Path
+) -> None:
+    for command in (("bundle", REC, "--audio", "none", "--sealed"), ("export", REC, "--format", "vcon")):
+        where = tmp_path / command[0]
+        assert vittne(*command, "-o", where, "--data", restricted)[0] == 1
+        assert not where.exists()
+
+        status, _, error = vittne(*command, "-o", where, "--purpose", "legal-claims", "--data", restricted)
+
+        assert (status, where.exists()) == (0, True), error
+        assert trail(restricted)[-1].details["purpose"] == "legal-claims"

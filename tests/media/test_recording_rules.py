@@ -16,6 +16,7 @@ from scenarios import basic, digits, noise, transfers
 from scenarios.catalogue import ALL
 
 from vittne.capture import gating, record
+from vittne.capture.assemble import Packets
 from vittne.capture.columns import SECOND
 from vittne.capture.conditions import Condition, HeaderIs
 from vittne.capture.gates import Decision
@@ -449,3 +450,23 @@ def test_a_call_without_a_gate_takes_no_decision() -> None:
     play(a_call(), ruled(RecordRule("all")), orders={at(5): decide("refused", answers)})
 
     assert [answer.state for answer in answers] == [gating.NOT_GATED]
+
+
+def test_an_objection_while_the_first_commit_is_made_keeps_that_commit_off_the_disk() -> None:
+    """Commands are done in a second thread: this one comes when the packets were chosen and are not written yet."""
+    pipeline = Pipeline(ruled(OBJECTION))
+    for block in blocks_of(a_call().frames(), SECOND // 10)[:60]:
+        pipeline.feed(block)
+    chosen = pipeline.recording.take_waiting
+
+    def objected() -> Any:
+        decide("refused")(pipeline, pipeline.now_at, pipeline.now_mono)
+        return chosen()
+
+    pipeline.recording.take_waiting = objected  # type: ignore[method-assign]
+    (work,) = pipeline.commit(pipeline.now_mono - SECOND).works
+
+    assert work.erase
+    assert not any(isinstance(piece, Packets) for piece in work.records)
+    assert not work.packets
+    assert all(stream.stored == 0 for stream in work.call.streams.values())
