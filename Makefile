@@ -38,7 +38,7 @@ setup: $(DEV_READY) ## the virtual environment for developing, in .venv
 tools: ## the programs that tests compare with or talk to; installed when this is root on Debian
 	@.ci/need tshark=tshark editcap=wireshark-common ffmpeg=ffmpeg sox=sox openssl=openssl \
 		ip=iproute2 tc=iproute2 tcpdump=tcpdump ethtool=ethtool unshare=util-linux nsenter=util-linux \
-		faketime=faketime \
+		faketime=faketime pdftotext=poppler-utils \
 		sipp=sip-tester baresip=baresip-core kamailio=kamailio rtpengine=rtpengine-daemon
 
 lint: $(DEV_READY) ## ruff: rules and format

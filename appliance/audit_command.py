@@ -53,7 +53,7 @@ def check(data: Path) -> int:
     scan_ledger(data / "ledger", load_verifier(data / "keys"), visit)
     with Catalogue(data / CATALOGUE_FILE, read_only=True) as catalogue:
         rows = list(AuditTable(catalogue).search())
-    wrong = list(_wrong(rows, entries))
+    wrong = list(disagreements(rows, entries))
     for words in wrong:
         print(painted(words, RED))
     found = f"{len(rows)} rows and {len(entries)} entries"
@@ -61,7 +61,8 @@ def check(data: Path) -> int:
     return 1 if wrong else 0
 
 
-def _wrong(rows: list[AuditRow], entries: dict[int, dict[str, Json]]) -> Iterator[str]:
+def disagreements(rows: list[AuditRow], entries: dict[int, dict[str, Json]]) -> Iterator[str]:
+    """Yield what is wrong, for people: rows that no entry fixes or that were altered, entries whose row is gone."""
     known = set()
     erased = {entry["rec"] for entry in entries.values() if entry["t"] == ERASED}
     for row in rows:

@@ -22,6 +22,7 @@ from vittne.appliance.api.routes import Route
 from vittne.appliance.api.server import start_api
 from vittne.appliance.api.witness import ROUTES as WITNESS_ROUTES
 from vittne.appliance.api.witness import WITNESS
+from vittne.appliance.backup.runner import BackupTimer
 from vittne.appliance.channelwatch import ChannelWatch, is_up
 from vittne.appliance.clock.watch import ClockWatch
 from vittne.appliance.config import Config
@@ -45,8 +46,10 @@ _AGAIN_S: Final = 30.0
 Run = Callable[[], Awaitable[None]]
 
 
-def beside(config: Config, registrar: Registrar, desk: PauseDesk, test_call: bool) -> Callable[[], Awaitable[None]]:
-    """Return what the supervisor runs once a worker is up, until it is cancelled."""
+def beside(
+    config: Config, registrar: Registrar, desk: PauseDesk, test_call: bool, file: Path | None = None
+) -> Callable[[], Awaitable[None]]:
+    """Return what the supervisor runs once a worker is up, until it is cancelled. file: the configuration's."""
 
     async def run() -> None:
         operator = Operator(registrar, OPERATIONS, desk.books.do)
@@ -64,6 +67,7 @@ def beside(config: Config, registrar: Registrar, desk: PauseDesk, test_call: boo
 
         everything: dict[str, Run] = {
             "scrub": Scrubber(operator, config.data, config.scrub).run,
+            "backup": BackupTimer(operator, config.data, config.backup, file).run,
             "pbx": links.run,
             "channels": ChannelWatch(desk, lambda one: is_up(one, links, heard, time.monotonic())).run,
             "pause alarms": PauseAlarms(config.data, config.pause).run,

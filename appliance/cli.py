@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from vittne.appliance.api.scopes import SCOPES
+from vittne.appliance.backup.cli import add_backup
+from vittne.appliance.compliance_cli import add_compliance
 from vittne.appliance.datadir import DATA_VARIABLE, config_file, existing_data_dir
 from vittne.appliance.life_cli import add_life, add_purpose, policy_of
+from vittne.appliance.review.cli import add_review
 from vittne.appliance.store.errors import StoreError
+from vittne.appliance.subjects.cli import add_subject
 from vittne.appliance.version import VERSION
 
 if TYPE_CHECKING:
@@ -63,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     _add_cut(add("cut", _cut, "cut a span out of a stored recording, because a pause came too late"))
     add("streams", _streams, "list RTP that no signalling explains").add_argument("--json", action="store_true")
     _add_scrub(add("scrub", _scrub, "read the archive through, or say what the last time found"))
+    add_backup(add, _time, _count)
     _add_audit(add("audit", _audit, "who looked at what, and who changed what"))
     rebuild = add("rebuild", _rebuild, "write the catalogue anew from the recordings")
     rebuild.add_argument("--check", action="store_true", help="only say where the two differ")
@@ -79,7 +84,10 @@ def parser() -> argparse.ArgumentParser:
     words = "time stamps of third parties over the ledger"
     _add_stamp(commands.add_parser("stamp", help=words, description=words, allow_abbrev=False), where)
     _add_clock(add("clock", _clock, "show how right this machine's clock is, and was"))
+    add_review(commands, where)
+    add_subject(commands, where, _time)
     add_life(commands, where, _add_search, _time)
+    add_compliance(commands, where, _time)
     commands.add_parser("version", help="print the version").set_defaults(command=_version)
     return top
 
@@ -296,10 +304,11 @@ def _record(options: argparse.Namespace) -> int:
     from vittne.appliance.config import load  # noqa: PLC0415
 
     given = {"data": options.data, "hold_back_s": options.hold_back, "interfaces": options.interface or None}
-    config = load(config_file(options.config), given)
+    file = config_file(options.config)
+    config = load(file, given)
     if options.interface and options.pcap:
         raise StoreError("two sources", "record", "give --interface or --pcap, one of the two")
-    return record_command.run(record_command.RecordOptions(config, tuple(options.pcap), options.test_call))
+    return record_command.run(record_command.RecordOptions(config, tuple(options.pcap), options.test_call, file))
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -20,14 +20,18 @@ from typing import Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from vittne.appliance.api.settings import ApiSettings
+from vittne.appliance.backup.settings import BackupSettings
 from vittne.appliance.clock.settings import ClockConfig
+from vittne.appliance.compliance.settings import InventoryConfig
 from vittne.appliance.datadir import DATA_VARIABLE, DEFAULT_DATA, ConfigError, config_file, read_toml
 from vittne.appliance.life.settings import ApprovalConfig, ExpiryConfig, StoreConfig
 from vittne.appliance.pauseconfig import DigitsConfig, PauseConfig
 from vittne.appliance.recordconfig import KeepingConfig
+from vittne.appliance.review.plans import PlanConfig
 from vittne.appliance.ruleconfig import RuleConfig
 from vittne.appliance.scrub.settings import ScrubSettings
 from vittne.appliance.stamps.settings import StampsConfig
+from vittne.appliance.subjects.settings import SubjectsConfig
 from vittne.appliance.triggers.settings import TriggersConfig
 from vittne.appliance.witness.settings import LedgerConfig
 
@@ -72,12 +76,16 @@ class Config(KeepingConfig):
     approval: ApprovalConfig = ApprovalConfig()
     store: StoreConfig = StoreConfig()
     scrub: ScrubSettings = ScrubSettings()
+    backup: BackupSettings = BackupSettings()
+    subjects: SubjectsConfig = SubjectsConfig()
     ledger: LedgerConfig = LedgerConfig()
+    inventory: InventoryConfig = InventoryConfig()
     rules: tuple[RuleConfig, ...] = Field(default=(), strict=False, max_length=256)
+    review: tuple[PlanConfig, ...] = Field(default=(), strict=False, max_length=256)
 
-    @field_validator("rules")
+    @field_validator("rules", "review")
     @classmethod
-    def _rule_names(cls, rules: tuple[RuleConfig, ...]) -> tuple[RuleConfig, ...]:
+    def _rule_names(cls, rules: tuple[RuleConfig | PlanConfig, ...]) -> tuple[RuleConfig | PlanConfig, ...]:
         if len({rule.name for rule in rules}) < len(rules):
             raise ValueError("two rules have one name")
         return rules

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from vittne.appliance.backup.operation import ENTER_BACKUP, ENTER_DRILL, POINT
+from vittne.appliance.compliance.incident_operations import CLOSE_INCIDENT, NOTE_INCIDENT, OPEN_INCIDENT
 from vittne.appliance.control.operation import Operation
 from vittne.appliance.cut import ENTER_CUT, KEEP_KEYS, SETTLE_CUTS
 from vittne.appliance.life.approving import APPROVE, ASK_CUT, REFUSE
 from vittne.appliance.life.operations import CORRECT, ERASE, PLACE_HOLD, RELEASE_HOLD, RESTRICT, SETTLE_ERASURES
 from vittne.appliance.life.retention import CHANGE_RETENTION, RUN_RETENTION
 from vittne.appliance.looks import LOOK
+from vittne.appliance.review.operations import REVIEW_OPERATIONS
 from vittne.appliance.scrub.runner import ENTER_SCRUB
 from vittne.appliance.stamps.operation import ENTER_STAMPS
+from vittne.appliance.subjects.operations import SUBJECT_OPERATIONS
 
 OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     LOOK,
     ENTER_STAMPS,
     ENTER_SCRUB,
+    POINT,
+    ENTER_BACKUP,
+    ENTER_DRILL,
     SETTLE_CUTS,
     KEEP_KEYS,
     ENTER_CUT,
@@ -31,4 +38,9 @@ OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     CHANGE_RETENTION,
     APPROVE,
     REFUSE,
+    OPEN_INCIDENT,
+    NOTE_INCIDENT,
+    CLOSE_INCIDENT,
+    *REVIEW_OPERATIONS,
+    *SUBJECT_OPERATIONS,
 )

@@ -60,7 +60,7 @@ def read_rows(data_dir: Path) -> Iterator[Read]:
             if told is not None:
                 yield Read(_erased(manifest, told))
                 continue
-            yield _read(data_dir, manifest, place)
+            yield read_row(data_dir, manifest, place)
     finally:
         store.close()
 
@@ -120,7 +120,8 @@ def differences(data_dir: Path) -> Iterator[tuple[str, str]]:
             yield recording, "in the catalogue, and not on the disk"
 
 
-def _read(data_dir: Path, manifest: Manifest, place: str) -> Read:
+def read_row(data_dir: Path, manifest: Manifest, place: str) -> Read:
+    """Return what a finished recording says of its call: without its key, when it was and what became of it."""
     try:
         body = _meta(data_dir, manifest, place)
         meta: dict[str, Any] = json.loads(body)

@@ -23,11 +23,12 @@ NS: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class RecordOptions:
-    """What to record from, and how. pcaps: capture files instead of the configuration's interfaces."""
+    """What to record from, and how. pcaps: capture files instead of the configuration's interfaces; file: its own."""
 
     config: Config
     pcaps: tuple[str, ...] = ()
     test_call: bool = False
+    file: Path | None = None
 
     @property
     def interfaces(self) -> tuple[str, ...]:
@@ -145,7 +146,7 @@ def _live(options: RecordOptions, registrar: Any) -> int:
         warning = offload_warning(name)
         if warning:
             log.warning(warning)
-    log_key_state(log, config.data)
+    log_key_state(log, config)
     registrar.begin_run(options.interfaces, now_us(), VERSION)
     # A first recording should be there soon: the test call does not wait for a full cycle.
     commit_s = min(config.commit_s, 1.0) if options.test_call else config.commit_s
@@ -171,7 +172,7 @@ def _live(options: RecordOptions, registrar: Any) -> int:
         hold_back_s=config.hold_back_s,
     )
     try:
-        asyncio.run(supervisor.run(beside(config, registrar, desk, options.test_call)))
+        asyncio.run(supervisor.run(beside(config, registrar, desk, options.test_call, options.file)))
     finally:
         supervisor.close()
     status = supervisor.status
@@ -181,17 +182,18 @@ def _live(options: RecordOptions, registrar: Any) -> int:
     return 0
 
 
-def log_key_state(log: Any, data: Path) -> None:
-    """Say what the archive key lacks. Where only its public half is, this box records and cannot play."""
-    from vittne.appliance.seal.keys import KeysMissing, archive_key_warning  # noqa: PLC0415
+def log_key_state(log: Any, config: Config) -> None:
+    """Say what keys and backups lack. Where only the public half of the archive key is, this box cannot play."""
+    from vittne.appliance.backup.standing import warnings  # noqa: PLC0415
+    from vittne.appliance.seal.keys import KeysMissing  # noqa: PLC0415
 
     try:
-        warning = archive_key_warning(data)
+        lacking = warnings(config.data, config.backup)
     except KeysMissing:
         log.info("the archive's private key is not here: what is recorded can be played elsewhere only")
         return
-    if warning:
-        log.warning(warning)
+    for words in lacking:
+        log.warning(words)
 
 
 def _ring_size(options: RecordOptions, name: str) -> Any:

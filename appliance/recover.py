@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +16,10 @@ from vittne.appliance.registrar import CallClosed, Registrar
 from vittne.appliance.seal import events
 from vittne.appliance.seal.finish import only_to_rename
 from vittne.appliance.seal.history import history_of
+from vittne.appliance.seal.ledgerview import LedgerView
 from vittne.appliance.seal.manifest import BadManifest, read_manifest
 from vittne.appliance.seal.part import scan_whole_groups, summarise, truncate_to
+from vittne.appliance.seal.scan import read_entry
 from vittne.appliance.store.catalogue import NoSuchCall
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import recording_of
@@ -25,6 +28,7 @@ from vittne.appliance.store.times import now_us, rfc3339
 from vittne.capture.report import PARTIAL
 
 REASON: Final = "restart"
+_LOOKED_BACK: Final = 2000  # entries: more than any commit makes
 
 
 def recover(registrar: Registrar) -> list[str]:
@@ -42,6 +46,7 @@ def recover(registrar: Registrar) -> list[str]:
     cut = registrar.ledger.cut_bytes
     if not folders and not cut:
         _settle_rows(registrar)
+        _enter_unknown(registrar)
         return []
     wanted = [recording_of(folder) for folder in folders]
     history = history_of(registrar.data_dir / "ledger", registrar.ledger.key.verifier, wanted)
@@ -52,6 +57,7 @@ def recover(registrar: Registrar) -> list[str]:
     registrar.ledger.record({"t": events.CRASH, "run": run, "cut": cut, "recordings": len(closed)})
     registrar.close_calls(closed)
     _settle_rows(registrar)
+    _enter_unknown(registrar)
     return [str(call.report["id"]) for call in closed]
 
 
@@ -87,6 +93,30 @@ def _settle_rows(registrar: Registrar) -> None:
     registrar.catalogue.upsert_calls(rows)
 
 
+def _enter_unknown(registrar: Registrar) -> None:
+    """Enter recordings in the catalogue that were sealed right before everything died, and that it never heard of.
+
+    A call from a capture file is not in it before it ends; nor is one that was over within a commit.
+    """
+    sealed = []
+    view = LedgerView(registrar.data_dir / "ledger", registrar.ledger.key.verifier)
+    for _, entry in islice(view.backwards(), _LOOKED_BACK):
+        event = read_entry(entry)
+        if event["t"] == events.SEALED:
+            sealed.append(str(event["rec"]))
+    known = {row.id for row in registrar.catalogue.get_all(sealed)}
+    for recording in [one for one in sealed if one not in known]:
+        folder = registrar.store.find(recording)
+        if folder is None:
+            continue
+        from vittne.appliance.rebuild import read_row  # noqa: PLC0415 - seldom: it reads what is sealed
+
+        with suppress(BadManifest):  # `verify` says what is wrong with it
+            manifest, _ = read_manifest(folder, registrar.ledger.key.verifier)
+            place = str(folder.relative_to(registrar.data_dir))
+            registrar.catalogue.upsert_calls([read_row(registrar.data_dir, manifest, place).row])
+
+
 def _close(registrar: Registrar, folder: Path) -> CallClosed | None:
     recording_id = recording_of(folder)
     parts = []
@@ -102,6 +132,7 @@ def _close(registrar: Registrar, folder: Path) -> CallClosed | None:
     if not parts or not registrar.keys.parts(recording_id):  # or who was recorded objected, and its key is gone
         registrar.keys.erase(recording_id)
         registrar.ledger.record({"t": events.DISCARDED, "rec": recording_id, "reason": REASON})
+        registrar.ledger.flush()
         for path in folder.iterdir():
             path.unlink()
         folder.rmdir()

@@ -227,13 +227,14 @@ class Registrar:
 
     def _discard(self, calls: Sequence[CallClosed]) -> None:
         """Destroy the keys of recordings that a rule says are not kept, then their folders."""
-        for call in calls:
-            folder = self._hidden(call)
-            recording_id = str(call.report["id"])
-            if not folder.exists():
-                continue
+        going = [(folder, call.report) for call in calls if (folder := self._hidden(call)).exists()]
+        for _, report in going:
+            recording_id = str(report["id"])
             self.keys.erase(recording_id)
-            self.ledger.record({"t": events.DISCARDED, "rec": recording_id, "reason": str(call.report["outcome"])})
+            self.ledger.record({"t": events.DISCARDED, "rec": recording_id, "reason": str(report["outcome"])})
+        if going:
+            self.ledger.flush()  # first: a crash must not leave something begun of which nobody knows what became
+        for folder, _ in going:
             for path in folder.iterdir():
                 path.unlink()
             folder.rmdir()

@@ -27,6 +27,7 @@ from vittne.capture.digits import DigitWatch
 from vittne.capture.errors import Malformed
 from vittne.capture.flows import FlowTable
 from vittne.capture.handover import Handover
+from vittne.capture.heldpauses import without_paused
 from vittne.capture.keeping import RecordKeeper
 from vittne.capture.link import LinkParser
 from vittne.capture.matching import Matcher, Run
@@ -399,7 +400,12 @@ class Pipeline:
             self._write_released(call, works)
 
     def _write_released(self, call: Call, works: dict[str, CallWork]) -> None:
-        pieces, packets = self.recording.released(call)
+        released, packets = self.recording.released(call)
+        pieces, paused = without_paused(call, released, self.pauses)
+        packets -= paused
+        if paused and not packets:  # nothing is written, so what describes the streams comes again
+            for stream in call.streams.values():
+                stream.announced = False
         if packets:
             work = works.setdefault(call.id, CallWork(call))
             work.records += pieces

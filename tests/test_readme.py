@@ -51,6 +51,8 @@ PAGES: Final = sorted(
 README: Final = (ROOT / "README.md").read_text()
 SETTINGS: Final = (ROOT / "docs/settings.md").read_text()
 API: Final = (ROOT / "docs/api.md").read_text()
+AUDITOR: Final = (ROOT / "docs/auditor.md").read_text()
+ENTRIES: Final = AUDITOR + (ROOT / "docs/review.md").read_text() + (ROOT / "docs/persons.md").read_text()
 RULES: Final = (ROOT / "docs/recording-rules.md").read_text()
 EVENTS: Final = (ROOT / "docs/ledger-events.md").read_text()
 OPERATOR: Final = (ROOT / "docs/operator.md").read_text()
@@ -324,6 +326,7 @@ def test_every_event_of_the_ledger_is_explained() -> None:
     unused = {events.GAP, events.ERASED}
 
     assert sorted(name for name in events.MEMBERS.keys() - unused if f"`{name}`" not in EVENTS) == []
+    assert sorted(name for name in events.MEMBERS.keys() - unused if f"`{name}`" not in ENTRIES) == []
 
 
 def test_every_route_and_problem_of_pauses_is_described() -> None:

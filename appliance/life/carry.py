@@ -18,10 +18,40 @@ from vittne.appliance.seal.signing import load_verifier
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import write_atomically
-from vittne.appliance.store.tables import audit, calls, corrections, erasures, held, holds, pauses, requests
+from vittne.appliance.store.tables import (
+    audit,
+    calls,
+    corrections,
+    erasures,
+    held,
+    holds,
+    incidents,
+    pauses,
+    requests,
+    review_cards,
+    review_draws,
+    review_plans,
+    reviews,
+    subject_acts,
+    subjects,
+)
 
 LOST_FILE: Final = "holds.lost"
-_TABLES: Final = (holds, held, corrections, requests, erasures, audit, pauses)  # a pause may live: a restart goes on
+_REVIEW: Final = (review_plans, review_cards, review_draws, reviews)
+# a pause may live: a restart goes on with it
+_TABLES: Final = (
+    holds,
+    held,
+    corrections,
+    requests,
+    erasures,
+    audit,
+    pauses,
+    *_REVIEW,
+    subjects,
+    subject_acts,
+    incidents,
+)
 _KEPT: Final = ("retention_class", "locked_until_us", "expires_us", "restricted_us")
 _TELLING: Final = (events.HOLD_PLACED, events.RESTRICTED, events.RETENTION_CHANGED)
 _CHUNK: Final = 1000

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
+from vittne.appliance.review.table import forget_reviews
 from vittne.appliance.seal.events import ERASED
 from vittne.appliance.store.corrections import Correction
 from vittne.appliance.store.holds import forget_in_holds
@@ -77,6 +78,7 @@ def forget(
     connection.execute(update(corrections).where(corrections.c.recording.in_(ids)).values(gone))
     connection.execute(delete(dialogs).where(dialogs.c.call.in_(ids)))
     connection.execute(update(streams).where(streams.c.call.in_(ids)).values(source="", destination=""))
+    forget_reviews(connection, ids)
     for also in ALSO:
         also(connection, ids)
     reduced = update(calls).where(calls.c.id == bindparam("which"))

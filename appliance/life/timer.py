@@ -17,6 +17,7 @@ from vittne.appliance.life.settings import ExpiryConfig
 from vittne.appliance.log import fault
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.store.errors import StoreError
+from vittne.appliance.subjects.operations import FORGET_CASES, ForgetCases
 
 log = structlog.get_logger()
 
@@ -60,6 +61,7 @@ class RetentionTimer:
                 rules.update(answer["rules"])
                 order = following(answer)
             log.info("retention", due=rules.total(), rules=dict(rules))
+            await self._operator.perform(FORGET_CASES, ForgetCases(), VITTNE)
         except StoreError as error:
             log.error("retention failed", reason=str(error))
         except Exception as error:  # a fault of ours costs this night, never the recorder

@@ -28,6 +28,9 @@ GATE: Final = "gate"
 PLAYED: Final = "play"
 DAMAGED: Final = "damage"
 SCRUBBED: Final = "scrub"
+BACKED_UP: Final = "backup"
+DRILLED: Final = "drill"
+RESTORED: Final = "restore"
 EXPORTED: Final = "export"
 LOOK_REFUSED: Final = "look.refuse"
 HOLD_PLACED: Final = "hold.place"
@@ -43,6 +46,20 @@ RETENTION_RUN: Final = "retention.run"
 REQUESTED: Final = "request.make"
 APPROVED: Final = "request.approve"
 REQUEST_REFUSED: Final = "request.refuse"
+INCIDENT_OPENED: Final = "incident.open"
+INCIDENT_NOTED: Final = "incident.note"
+INCIDENT_TOLD: Final = "incident.tell"
+INCIDENT_CLOSED: Final = "incident.close"
+REVIEW_PLAN: Final = "review.plan"
+REVIEW_CARD: Final = "review.card"
+REVIEW_DRAWN: Final = "review.draw"
+REVIEW_ASSIGNED: Final = "review.assign"
+REVIEWED: Final = "review.score"
+SUBJECT_OPENED: Final = "subject.open"
+SUBJECT_ACT: Final = "subject.act"
+SUBJECT_DUE: Final = "subject.due"
+SUBJECT_CLOSED: Final = "subject.close"
+SUBJECT_FORGOTTEN: Final = "subject.forget"
 
 MEMBERS: Final[dict[str, frozenset[str]]] = {
     # a run of the recorder; run is the catalogue's number of it
@@ -87,6 +104,12 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     DAMAGED: frozenset({"rec"}),
     # the archive was read through
     SCRUBBED: frozenset({"recordings", "bytes", "damaged"}),
+    # a backup was written: recordings in it, copied and missing, entries of the ledger, SHA-256 of its snapshot.json
+    BACKED_UP: frozenset({"recordings", "copied", "missing", "bytes", "size", "sum"}),
+    # recordings were brought back from a backup and opened; good: as they should be; size: as above
+    DRILLED: frozenset({"recordings", "good", "ok", "size"}),
+    # this archive goes on from a backup of so many entries; missing: sealed, and not in it; lost: begun, never sealed
+    RESTORED: frozenset({"size", "snapshot", "recordings", "missing", "lost"}),
     # somebody listened, or took a copy; row is a commitment to the audit trail's row (appliance/audit.py)
     PLAYED: frozenset({"rec", "row"}),
     EXPORTED: frozenset({"rec", "row"}),
@@ -107,4 +130,22 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     REQUESTED: frozenset({"rec", "row"}),
     APPROVED: frozenset({"rec", "row"}),
     REQUEST_REFUSED: frozenset({"rec", "row"}),
+    # the row has a commitment to what was written of an incident (appliance/compliance/incidents.py)
+    INCIDENT_OPENED: frozenset({"row"}),
+    INCIDENT_NOTED: frozenset({"row"}),
+    INCIDENT_TOLD: frozenset({"row"}),
+    INCIDENT_CLOSED: frozenset({"row"}),
+    # review (appliance/review): seed and population are hashes in hex, month is such as 2026-01, drawn a count; what a
+    # reviewer wrote is in tables, and the row has a commitment to it
+    REVIEW_PLAN: frozenset({"row"}),
+    REVIEW_CARD: frozenset({"row"}),
+    REVIEW_DRAWN: frozenset({"row", "month", "seed", "population", "drawn"}),
+    REVIEW_ASSIGNED: frozenset({"rec", "row"}),
+    REVIEWED: frozenset({"rec", "row"}),
+    # requests of persons (appliance/subjects): the row has the case's id, and never who it is about
+    SUBJECT_OPENED: frozenset({"row"}),
+    SUBJECT_ACT: frozenset({"rec", "row"}),
+    SUBJECT_DUE: frozenset({"row"}),
+    SUBJECT_CLOSED: frozenset({"row"}),
+    SUBJECT_FORGOTTEN: frozenset({"row"}),
 }

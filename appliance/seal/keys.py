@@ -41,6 +41,7 @@ __all__ = [
     "KeysMissing",
     "archive_key_warning",
     "make_capsule",
+    "note_proof",
     "open_capsule",
     "passphrase_from",
     "prove_backup",
@@ -207,8 +208,14 @@ def prove_backup(directory: Path, backup: Path, passphrase: bytes | None, at: st
         is_proven = False
     if not is_proven:
         raise KeysMismatch("this is not a backup of the archive key in use", backup, "make one of archive.key")
+    note_proof(directory, at)
+
+
+def note_proof(directory: Path, at: str) -> None:
+    """Note in keys/ that a backup of the archive key in use was opened, and when (RFC 3339)."""
     path = directory / FOLDER / PROOF_FILE
-    os.replace(_write_hidden(path, json.dumps({"kid": public.kid, "at": at}).encode(), 0o600), path)
+    told = {"kid": ArchiveKey.load_public(directory).kid, "at": at}
+    os.replace(_write_hidden(path, json.dumps(told).encode(), 0o600), path)
     _sync_folder(path.parent)
 
 

@@ -62,6 +62,8 @@ def corrected_json(row: CallRow, made: Sequence[Correction]) -> dict[str, Any]:
 
 def marked(row: CallRow, made: Sequence[Correction]) -> CallRow:
     """Return a call for tables: corrected, and said to be."""
+    if row.erased_us is not None:
+        return row
     new = corrected(row, made)
     values = {one.field: f"{getattr(new, one.field)} (corrected)" for one in made}
     return replace(

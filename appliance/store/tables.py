@@ -23,7 +23,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD: Final = "0006"  # the last step in migrations/versions
+HEAD: Final = "0008"  # the last step in migrations/versions
 
 metadata: Final = MetaData(
     naming_convention={
@@ -260,4 +260,120 @@ erasures: Final = Table(
     Column("entry", BigInteger),
     Column("done_us", BigInteger),
     Index(None, "done_us"),
+)
+
+# Incidents (GDPR Art. 33(5)), a line each time somebody wrote: the first opens it. Lines are never altered.
+incidents: Final = Table(
+    "incidents",
+    metadata,
+    Column("incident", Text, primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("word", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("salt", Text, nullable=False),
+    Index(None, "at_us"),
+)
+
+# What is reviewed, how, and by whom (appliance/review). A plan's terms change by a new version.
+review_plans: Final = Table(
+    "review_plans",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("terms", JSON, nullable=False),
+    Column("made_us", BigInteger, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("ended_us", BigInteger),
+)
+
+review_cards: Final = Table(
+    "review_cards",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("body", JSON, nullable=False),
+    Column("made_us", BigInteger, nullable=False),
+    Column("made_by", Text, nullable=False),
+)
+
+# One draw of a plan and a month. groups: names; population: [id, group, risks] of every call that could be drawn.
+review_draws: Final = Table(
+    "review_draws",
+    metadata,
+    Column("plan", Text, primary_key=True),
+    Column("month", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("seed", Text, nullable=False),
+    Column("groups", JSON, nullable=False),
+    Column("population", JSON, nullable=False),
+    Column("drawn_us", BigInteger, nullable=False),
+    Column("drawn_by", Text, nullable=False),
+    Column("is_late", Boolean, nullable=False),
+    Column("row", Text, nullable=False),
+)
+
+reviews: Final = Table(
+    "reviews",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("plan", Text, nullable=False),
+    Column("month", Text, nullable=False),
+    Column("recording", Text, nullable=False),
+    Column("group", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("risks", JSON, nullable=False),
+    Column("reviewer", Text, nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("card", Text, nullable=False),
+    Column("card_version", Integer),
+    Column("answers", JSON, nullable=False),
+    Column("score", Float),
+    Column("outcome", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("coaching", Text, nullable=False),
+    Column("done_us", BigInteger),
+    Column("done_by", Text, nullable=False),
+    Column("salt", Text, nullable=False),
+    Index(None, "plan", "month"),
+    Index(None, "recording"),
+    Index(None, "state"),
+)
+
+# Requests of persons (appliance/subjects). who: what the person is found by; empty once forget_us is over.
+subjects: Final = Table(
+    "subjects",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("who", JSON, nullable=False),
+    Column("opened_us", BigInteger, nullable=False),
+    Column("opened_by", Text, nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    Column("closed_us", BigInteger),
+    Column("closed_by", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("forget_us", BigInteger),
+    Column("forgotten_us", BigInteger),
+    Index(None, "due_us"),
+    Index(None, "forget_us"),
+)
+
+# What was done, or not done and why, in a case; act "note" for what people write. who it is about is not in here.
+subject_acts: Final = Table(
+    "subject_acts",
+    metadata,
+    Column("subject", Text, ForeignKey("subjects.id", ondelete="CASCADE"), primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("act", Text, nullable=False),
+    Column("recording", Text, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("salt", Text, nullable=False),
+    Index(None, "recording"),
 )

@@ -15,14 +15,14 @@ from building.playing import NEVER, Order, Result, blocks_of, play
 from scenarios import basic, digits, noise, transfers
 from scenarios.catalogue import ALL
 
-from vittne.capture import gating, record
+from vittne.capture import gating, pausing, record
 from vittne.capture.assemble import Packets
 from vittne.capture.columns import SECOND
 from vittne.capture.conditions import Condition, HeaderIs
 from vittne.capture.gates import Decision
 from vittne.capture.gating import gate
 from vittne.capture.pause import PauseSettings
-from vittne.capture.pausing import Answer
+from vittne.capture.pausing import Answer, PauseOrder
 from vittne.capture.pipeline import Pipeline, Settings
 from vittne.capture.recordrules import GateLimits, Keys, RecordRule, RecordRules
 from vittne.capture.rules import Rule
@@ -470,3 +470,35 @@ def test_an_objection_while_the_first_commit_is_made_keeps_that_commit_off_the_d
     assert not any(isinstance(piece, Packets) for piece in work.records)
     assert not work.packets
     assert all(stream.stored == 0 for stream in work.call.streams.values())
+
+
+@pytest.mark.parametrize("agreed_s", [16, 60])  # also when the pause is long over
+@pytest.mark.parametrize("party", ["", "caller"])
+def test_a_pause_that_reaches_into_what_waits_for_a_gate_keeps_it_off_the_disk(party: str, agreed_s: int) -> None:
+    """What waits in locked memory was never written: a card that was said there must not be when the gate opens."""
+
+    def pause_back(pipeline: Pipeline, at_ns: int, mono_ns: int) -> None:
+        (call,) = pipeline.book.calls.values()
+        scope: Any = "party" if party else "call"
+        select = {"recording": call.id}
+        made = pausing.pause(
+            pipeline,
+            PauseOrder("p", "api", "t", select, at_ns, mono_ns, 2 * SECOND, at_ns - 8 * SECOND, scope, party),
+        )
+        assert made.state == pausing.PAUSED
+
+    def resume(pipeline: Pipeline, at_ns: int, mono_ns: int) -> None:
+        pausing.resume(pipeline, "p", at_ns, mono_ns, "t")
+
+    orders = {at(12): pause_back, at(13): resume, at(agreed_s): decide("agreed")}
+    result = play(a_call(agreed_s + 4.0), ruled(CONSENT), orders=orders)
+
+    report = only(result)
+    by_party = {stream["number"]: stream["party"] for stream in report["streams"]}
+    records = [one for some in result.records.values() for one in some if one.kind == record.RTP]
+    in_pause = [one for one in records if at(4) - SECOND // 2 <= one.at_ns < at(13)]
+    assert {by_party[one.stream] for one in in_pause} == ({"callee"} if party else set())
+    for stream in report["streams"]:
+        stored = [one for one in records if one.stream == stream["number"]]
+        assert len(stored) == stream["stored"]
+        assert {one.at_ns < at(3) for one in stored} == {True, False}  # before and behind the pause it is all there

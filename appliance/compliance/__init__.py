@@ -1,0 +1,1 @@
+"""What an authority, an auditor or a data protection officer asks for, answered by looking."""

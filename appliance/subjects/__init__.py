@@ -1,0 +1,1 @@
+"""Requests of persons about what is recorded of them (GDPR Art. 12 to 21)."""

@@ -1,0 +1,57 @@
+"""An archive of two recordings under a passphrase, and a place for its backups."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cuts import three_parts
+from recordings import record
+from scenarios import basic
+
+from vittne.appliance.__main__ import run
+from vittne.appliance.seal.keys import FILE_VARIABLE, ArchiveKey
+
+Vittne = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="session")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A call from a capture, and one of three parts made by hand."""
+    found = record(basic.basic_call(), tmp_path_factory.mktemp("begun"))
+    three_parts(found.data)
+    ArchiveKey.load_private(found.data).set_passphrase(found.data, b"word")
+    return found.data
+
+
+@pytest.fixture
+def data(begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    secret = tmp_path / "passphrase"
+    secret.write_bytes(b"word\n")
+    secret.chmod(0o600)
+    monkeypatch.setenv(FILE_VARIABLE, str(secret))
+    return Path(shutil.copytree(begun, tmp_path / "data"))
+
+
+@pytest.fixture
+def dest(tmp_path: Path) -> Path:
+    found = tmp_path / "dest"
+    found.mkdir()
+    return found
+
+
+@pytest.fixture
+def vittne(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Vittne:
+    """Runs a command line; returns exit status, standard output, standard error."""
+    for name in ("VITTNE_DATA", "VITTNE_CONFIG", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def command(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = run([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return command
