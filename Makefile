@@ -39,7 +39,8 @@ tools: ## the programs that tests compare with or talk to; installed when this i
 	@.ci/need tshark=tshark editcap=wireshark-common ffmpeg=ffmpeg sox=sox openssl=openssl \
 		ip=iproute2 tc=iproute2 tcpdump=tcpdump ethtool=ethtool unshare=util-linux nsenter=util-linux \
 		faketime=faketime pdftotext=poppler-utils \
-		sipp=sip-tester baresip=baresip-core kamailio=kamailio rtpengine=rtpengine-daemon
+		sipp=sip-tester baresip=baresip-core kamailio=kamailio rtpengine=rtpengine-daemon \
+		softhsm2-util=softhsm2 swtpm=swtpm tpm2_unseal=tpm2-tools
 
 lint: $(DEV_READY) ## ruff: rules and format
 	$(BIN)/ruff check $(CHECKED)

@@ -27,6 +27,8 @@ from vittne.appliance.channelwatch import ChannelWatch, is_up
 from vittne.appliance.clock.watch import ClockWatch
 from vittne.appliance.config import Config
 from vittne.appliance.control.server import ControlServer, Operator
+from vittne.appliance.keyring.desk import KeyDesk
+from vittne.appliance.keyring.ring import ring_path
 from vittne.appliance.life.timer import RetentionTimer
 from vittne.appliance.log import fault
 from vittne.appliance.operations import OPERATIONS
@@ -76,6 +78,8 @@ def beside(
             "clock": watch.run,
             "stamps": Stamper(registrar, config.stamps, clocks_apart_us=apart_us, do=desk.books.do).run,
         }
+        if ring_path(config.data).exists():  # without the private half it records, and nothing is ever opened here
+            everything["keys"] = KeyDesk(registrar, config.keys).run
         tasks = [keep_up(name, one) for name, one in everything.items()]
         tasks += [_place(config.data)] if test_call else []
         control = ControlServer(config.data, operator)

@@ -126,6 +126,8 @@ def _add_ledger(bag: Bag, archive: Archive, found: Found, kept: Path | None) -> 
     bag.put("evidence/checkpoint", log.note)
     bag.put(f"evidence/{PUBLIC_FILE}", archive.key.pem())
     bag.put(f"evidence/{VKEY_FILE}", archive.key.text().encode() + b"\n")
+    for former in archive.key.former:
+        bag.put(f"evidence/former/{former.key_id.hex()}.pem", former.pem())
     for entry in found.rotations:
         bag.put(f"evidence/rotations/{entry_name(entry)}", log.prove(entry, True))
     if kept is not None:

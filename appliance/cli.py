@@ -16,6 +16,7 @@ from vittne.appliance.api.scopes import SCOPES
 from vittne.appliance.backup.cli import add_backup
 from vittne.appliance.compliance_cli import add_compliance
 from vittne.appliance.datadir import DATA_VARIABLE, config_file, existing_data_dir
+from vittne.appliance.keys_parser import add_keys
 from vittne.appliance.life_cli import add_life, add_purpose, policy_of
 from vittne.appliance.review.cli import add_review
 from vittne.appliance.store.errors import StoreError
@@ -73,6 +74,8 @@ def parser() -> argparse.ArgumentParser:
     rebuild.add_argument("--check", action="store_true", help="only say where the two differ")
     words = "make, list and revoke tokens of the API"
     _add_token(commands.add_parser("token", help=words, description=words, allow_abbrev=False), where)
+    words = "look at the keys, protect, back up, recover and renew them"
+    add_keys(commands.add_parser("keys", help=words, description=words, allow_abbrev=False), where)
     words = "what the ledger says, and proofs of it"
     _add_ledger(commands.add_parser("ledger", help=words, description=words, allow_abbrev=False), where)
     _add_pauses(add("pauses", _pauses, "list the pauses that were asked for, or report on who asked"))

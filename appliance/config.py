@@ -24,6 +24,7 @@ from vittne.appliance.backup.settings import BackupSettings
 from vittne.appliance.clock.settings import ClockConfig
 from vittne.appliance.compliance.settings import InventoryConfig
 from vittne.appliance.datadir import DATA_VARIABLE, DEFAULT_DATA, ConfigError, config_file, read_toml
+from vittne.appliance.keyring.settings import KeysConfig
 from vittne.appliance.life.settings import ApprovalConfig, ExpiryConfig, StoreConfig
 from vittne.appliance.pauseconfig import DigitsConfig, PauseConfig
 from vittne.appliance.recordconfig import KeepingConfig
@@ -70,6 +71,7 @@ class Config(KeepingConfig):
     analysis: AnalysisConfig = AnalysisConfig()
     api: ApiSettings = ApiSettings()
     triggers: TriggersConfig = TriggersConfig()
+    keys: KeysConfig = KeysConfig()
     stamps: StampsConfig = StampsConfig()
     clock: ClockConfig = ClockConfig()
     expiry: ExpiryConfig = ExpiryConfig()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from vittne.appliance.life.approving import ASK_CUT
 from vittne.appliance.life.asking import AskCut
 from vittne.appliance.life.policy import LifePolicy
 from vittne.appliance.opened import open_recording
-from vittne.appliance.seal.keys import ArchiveKey, passphrase_from
+from vittne.appliance.seal.keys import unlock
 from vittne.appliance.seal.verdict import HOLDS
 from vittne.appliance.seal.verify import verify
 from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
@@ -63,7 +62,7 @@ def run(data: Path, options: CutOptions, policy: LifePolicy | None = None) -> in
 
 
 def _cut(data: Path, options: CutOptions, by: str, reason: str, policy: LifePolicy | None) -> int:
-    key = ArchiveKey.load_private(data, passphrase_from(os.environ))
+    key = unlock(data)
     if perform(data, SETTLE_CUTS, Settle(), by)["settled"]:
         print("cuts that had been interrupted were brought to their end", file=sys.stderr)
     call = _call(data, options.id)

@@ -14,14 +14,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from vittne.appliance.seal.keys import ArchiveKey, CapsuleRefused, KeysMissing, KeyStore, open_capsule, passphrase_from
+from vittne.appliance.seal.keys import CapsuleRefused, open_keys
 from vittne.appliance.seal.manifest import MANIFEST_FILE, MANIFEST_LIMIT
 from vittne.appliance.seal.part import PartDamaged, PartReader
 from vittne.appliance.seal.records import Columns, RecordsDamaged, columns
 from vittne.appliance.store.errors import StoreError, explain
 from vittne.appliance.store.files import checked_id, open_plain, recording_of
+
+if TYPE_CHECKING:
+    from vittne.appliance.keyring.opening import OpenKeys
 
 Advance = Callable[[int, int], None]  # bytes read, bytes in all
 
@@ -137,7 +140,7 @@ class OpenedRecording:
 
 
 def open_recording(data_dir: Path, folder: str, recording_id: str) -> OpenedRecording:
-    """Open a recording with the archive's private key.
+    """Open a recording: the archive is unlocked in this process for a moment.
 
     folder: as the catalogue has it, below the data directory. Raises StoreError: no recording,
     KeysLocked, KeysMissing, KeysExposed, a capsule that is gone or not ours.
@@ -154,14 +157,8 @@ def data_keys(data_dir: Path, folder: Path) -> dict[int, bytes]:
     recording_id, numbers = recording_of(folder), _parts(folder)
     if not numbers:
         raise NotPlayable("nothing is in the recording yet", folder, "try again in a moment")
-    key = ArchiveKey.load_private(data_dir, passphrase_from(os.environ))
-    if not (data_dir / "keys.db").exists():
-        raise KeysMissing("there is no store of data keys", data_dir / "keys.db", "restore it from a backup")
-    store = KeyStore(data_dir / "keys.db")
-    try:
-        return {n: _data_key(store, key, recording_id, n) for n in numbers}
-    finally:
-        store.close()
+    with open_keys(data_dir) as keys:
+        return {n: _data_key(keys, recording_id, n) for n in numbers}
 
 
 def _folder(data_dir: Path, folder: str, recording_id: str) -> Path:
@@ -195,11 +192,8 @@ def _order(folder: Path) -> list[int]:
         return []
 
 
-def _data_key(store: KeyStore, key: ArchiveKey, recording_id: str, part_no: int) -> bytes:
-    capsule = store.get(recording_id, part_no)
-    if capsule is None:
-        raise KeysMissing(f"the key of part {part_no} is gone: nobody can hear it", recording_id, "was it erased?")
+def _data_key(keys: OpenKeys, recording_id: str, part_no: int) -> bytes:
     try:
-        return open_capsule(key, capsule, recording_id, part_no)
+        return keys.data_key(recording_id, part_no)
     except CapsuleRefused as error:
-        raise NotPlayable(str(error), recording_id, "use the archive key that it was sealed for") from error
+        raise NotPlayable(str(error), recording_id, "use the keys that it was sealed for") from error

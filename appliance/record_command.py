@@ -64,15 +64,27 @@ def run(options: RecordOptions) -> int:
     lock_much_memory()
     Store(options.config.data).close()  # makes the directory
     with DataLock(options.config.data, "recording"):
-        registrar = Registrar(options.config.data, policy_rules(options.config))
+        registrar = Registrar(options.config.data, policy_rules(options.config), bool(options.config.keys.fips))
         registrar.life_policy = life_policy(options.config.approval, options.config.store, options.config.classes)
         try:
+            _check_keys(options.config, registrar)
             finished = recover(registrar)
             if finished:
                 print(f"finished {len(finished)} recordings that an earlier run left open", file=sys.stderr)
             return _files(options, registrar) if options.pcaps else _live(options, registrar)
         finally:
             registrar.close()
+
+
+def _check_keys(config: Config, registrar: Any) -> None:
+    """Refuse to begin where the FIPS profile was asked for and is not to be had. Raises NotApproved."""
+    if not config.keys.fips:
+        return
+    from vittne.appliance.keyring.selftest import check_keys, check_profile  # noqa: PLC0415
+
+    for warning in check_profile(config.keys.fips):
+        print(f"warning: {warning}", file=sys.stderr)
+    check_keys(config.data, registrar.ledger.key.verifier)
 
 
 def _files(options: RecordOptions, registrar: Any) -> int:

@@ -33,7 +33,7 @@ from vittne.appliance.store.rows import FINISHED, RECORDING, CallRow, RunRow, St
 from vittne.appliance.store.times import rfc3339
 from vittne.capture.pause import Pause
 
-ARCHIVE_KEY_FILE: Final = "archive.key"
+RING_FILE: Final = "keyring.json"
 _PAUSES_KNOWN: Final = 50_000
 _RECORDINGS_NAMED: Final = 200  # in one entry of the ledger
 _HIDDEN: Final = re.compile(r"\d{4}/\d\d/\d\d/\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
@@ -78,12 +78,14 @@ class CallClosed:
 class Registrar:
     """Catalogue, ledger and keys of a data directory; the caller holds its lock."""
 
-    def __init__(self, data_dir: Path, policy: PolicyRules = NO_RULES) -> None:
+    def __init__(self, data_dir: Path, policy: PolicyRules = NO_RULES, fips: bool = False) -> None:
+        """Open everything, making what is missing. fips: with which kind of key a new ledger is signed."""
         self.data_dir = data_dir
         self.policy = policy
         self.store = Store(data_dir)
         self.public = self._archive_key()
-        self.ledger: Ledger = open_ledger(data_dir)
+        self.ledger: Ledger = open_ledger(data_dir, fips)
+        self._settle_keys()
         self.keys = KeyStore(data_dir / "keys.db")
         self.catalogue = Catalogue(data_dir / "catalogue.db")
         self.audit = Audit(AuditTable(self.catalogue), self.ledger)
@@ -95,12 +97,15 @@ class Registrar:
         self._unkept: dict[str, Pause] = {}  # entered, and not in the catalogue yet
 
     def _archive_key(self) -> ArchivePublic:
-        if (
-            not (self.data_dir / "keys" / ARCHIVE_KEY_FILE).exists()
-            and not (self.data_dir / "keys" / "archive.pub").exists()
-        ):
+        if not (self.data_dir / "keys" / RING_FILE).exists() and not (self.data_dir / "keys" / "archive.pub").exists():
             ArchiveKey.create(self.data_dir)
         return ArchiveKey.load_public(self.data_dir)
+
+    def _settle_keys(self) -> None:
+        """Enter what a change of keys, cut short by a crash, had no time to enter."""
+        from vittne.appliance.keyring.changes import settle  # noqa: PLC0415 - a capture worker needs it not
+
+        settle(self.data_dir, self.ledger)
 
     @property
     def life(self) -> LifeTable:

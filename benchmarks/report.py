@@ -30,6 +30,7 @@ SMALL: Final = (
     (("bench_live.py", "--folder", "{folder}"), True),
     (("bench_pause.py",), True),
     (("bench_inband.py",), False),
+    (("bench_keys.py", "--rows", "50000", "--folder", "{folder}"), False),
     (("bench_analysis.py", "--folder", "{folder}"), False),
     (("bench_life.py", "--folder", "{folder}"), False),
 )

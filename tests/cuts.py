@@ -15,7 +15,7 @@ from vittne.appliance.life.policy import LifePolicy
 from vittne.appliance.opened import open_recording
 from vittne.appliance.policy.decide import NO_RULES, PolicyRules
 from vittne.appliance.registrar import CallClosed, PartClosed, PartOpened, Registrar
-from vittne.appliance.seal.keys import ArchiveKey, make_capsule
+from vittne.appliance.seal.keys import make_capsule, unlock
 from vittne.appliance.seal.manifest import digest, meta_body
 from vittne.appliance.seal.part import PartWriter
 from vittne.appliance.store.catalogue import Catalogue
@@ -109,7 +109,7 @@ def cut_steps(data: Path, begin_ms: int, end_ms: int) -> Iterator[Iterator[str]]
         with open_recording(data, call.folder, call.id) as opened:
             plan = plan_cut(opened, Span(at(begin_ms), at(end_ms)))
         do = done_by(registrar, Caller("Ann"))
-        yield cutting(data, do, ArchiveKey.load_private(data), call, CutOrder("Ann", "a card was read out", plan))
+        yield cutting(data, do, unlock(data), call, CutOrder("Ann", "a card was read out", plan))
     finally:
         registrar.close()
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vittne.appliance.backup.copying import Damaged, MovedOn, Spent, copy_file, copy_proofs, copy_recording, grow
-from vittne.appliance.backup.keyfiles import ARCHIVE_KEY_FILES, BOX_FILE, open_box
+from vittne.appliance.backup.keyfiles import ARCHIVE_KEY_FILE, BOX_FILE, open_archive, open_box
 from vittne.appliance.backup.ledgercopy import full_tiles
 from vittne.appliance.backup.place import ERASED, NoBackup, Place, Snapshot, make_folders
+from vittne.appliance.keyring.vault import Vault
 from vittne.appliance.seal.history import History, read_history
 from vittne.appliance.seal.journal import JOURNAL_FILE, read_journal
-from vittne.appliance.seal.keys import ArchiveKey, passphrase_from
 from vittne.appliance.seal.ledgerstate import CHECKPOINT_FILE, HEAD_FILE
 from vittne.appliance.seal.note import BadNote, open_checkpoint
 from vittne.appliance.seal.signing import VerifyKey, load_verifier
@@ -30,7 +30,7 @@ class Brought:
 
     data_dir: Path
     key: VerifyKey
-    archive_key: ArchiveKey
+    archive_key: Vault
     secrets: dict[str, bytes]
     history: History
     size: int
@@ -110,15 +110,15 @@ def _bring_one(source: Path, target: Path, state: str, key: VerifyKey, spent: Sp
     raise NoBackup("it is not in the backup in the state that its ledger names", source, "look for another backup")
 
 
-def _archive_key(data_dir: Path, given: Path | None) -> ArchiveKey:
+def _archive_key(data_dir: Path, given: Path | None) -> Vault:
     """Open the archive key: the one given, or that of the snapshot. Raises StoreError."""
-    path = data_dir / "keys" / ARCHIVE_KEY_FILES[0]
+    path = data_dir / "keys" / ARCHIVE_KEY_FILE
     if given is not None:
         _copy(given, path)
     elif not path.exists():
         what = "the archive key is not in this backup: it had no passphrase, so a copy would have lain open"
         raise NoBackup(what, path.name, "give the copy that you keep elsewhere: --archive-key FILE")
-    return ArchiveKey.load_private(data_dir, passphrase_from(os.environ))
+    return open_archive(data_dir)
 
 
 def _bring_ledger(place: Place, newest: Snapshot, data_dir: Path, key: VerifyKey) -> None:

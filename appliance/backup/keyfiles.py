@@ -21,27 +21,34 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from vittne.appliance.backup.copying import copy_file
 from vittne.appliance.backup.place import NoBackup, make_folders
-from vittne.appliance.seal.keys import ArchiveKey, CapsuleRefused, make_capsule, open_capsule
+from vittne.appliance.keyring.changes import PENDING_FILE
+from vittne.appliance.keyring.ring import RING_FILE, parse_ring, read_ring
+from vittne.appliance.keyring.vault import Vault
+from vittne.appliance.seal.keys import ArchiveKey, CapsuleRefused, KeysMissing, make_capsule, open_capsule, unlock
+from vittne.appliance.seal.ledgerstate import HEAD_FILE
 from vittne.appliance.store.errors import explain
 from vittne.appliance.store.files import write_atomically
 
 BOX_FILE: Final = "secrets.json"
-ARCHIVE_KEY_FILES: Final = ("archive.key",)
+ARCHIVE_KEY_FILE: Final = RING_FILE
 _PUBLIC: Final = (".pub", ".pub.pem", ".vkey")
-_LEFT_OUT: Final = ("ledger.head",)  # is made anew from the ledger
+_LEFT_OUT: Final = (HEAD_FILE, PENDING_FILE)  # of a moment
 _WHERE: Final = "00000000-0000-0000-0000-000000000000"
 _NONCE: Final = 12
 _ABOUT: Final = b"vittne backup secrets/1"
 
 
 def is_sealed(data_dir: Path) -> bool:
-    """Say whether the archive key is under a passphrase, so that a copy of it does not lie open."""
+    """Say whether the root is under a passphrase, a token or a TPM, so that a copy of it does not lie open."""
     try:
-        return b"ENCRYPTED" in (data_dir / "keys" / "archive.key").read_bytes()
-    except FileNotFoundError:
+        return not read_ring(data_dir).is_open
+    except KeysMissing:
         return False
-    except OSError as error:
-        raise explain(error, "read a key", data_dir / "keys") from error
+
+
+def open_archive(data_dir: Path) -> Vault:
+    """Unlock the keys of a data directory; the passphrase comes from where it always does. Raises StoreError."""
+    return unlock(data_dir)
 
 
 def copy_keys(data_dir: Path, staging: Path) -> bool:
@@ -53,7 +60,7 @@ def copy_keys(data_dir: Path, staging: Path) -> bool:
     sealed = is_sealed(data_dir)
     try:
         for path in sorted(path for path in keys.iterdir() if path.is_file() and path.name[0] != "."):
-            if path.name in ARCHIVE_KEY_FILES:
+            if path.name == ARCHIVE_KEY_FILE:
                 if sealed:
                     copy_file(path, target / path.name, lambda _: None)
             elif path.name.endswith(_PUBLIC):
@@ -68,6 +75,17 @@ def copy_keys(data_dir: Path, staging: Path) -> bool:
     return sealed
 
 
+def copied_epoch(snapshot: Path) -> int | None:
+    """Return the epoch of the keys in a snapshot; None when they are not in it. Raises StoreError."""
+    path = snapshot / "keys" / ARCHIVE_KEY_FILE
+    try:
+        return parse_ring(path.read_bytes(), path).epoch.number
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise explain(error, "read a backup", path) from error
+
+
 def seal_box(data_dir: Path, secrets: Mapping[str, bytes]) -> bytes:
     """Return secrets, by their paths below the data directory, as only the archive key opens them."""
     key, nonce = os.urandom(32), os.urandom(_NONCE)
@@ -77,12 +95,12 @@ def seal_box(data_dir: Path, secrets: Mapping[str, bytes]) -> bytes:
     return json.dumps({"v": 1, "capsule": capsule, "box": base64.b64encode(nonce + sealed).decode()}).encode() + b"\n"
 
 
-def open_box(path: Path, key: ArchiveKey) -> dict[str, bytes]:
+def open_box(path: Path, vault: Vault) -> dict[str, bytes]:
     """Return what is in a box. Raises NoBackup."""
     try:
         said: dict[str, Any] = json.loads(path.read_bytes())
         box = base64.b64decode(said["box"])
-        inner = open_capsule(key, said["capsule"], _WHERE, 0)
+        inner = open_capsule(vault.archive, said["capsule"], _WHERE, 0)
         told = json.loads(AESGCM(inner).decrypt(box[:_NONCE], box[_NONCE:], _ABOUT))
         return {_below(name): base64.b64decode(data) for name, data in told.items()}
     except CapsuleRefused as error:

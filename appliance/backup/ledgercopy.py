@@ -9,7 +9,7 @@ from pathlib import Path
 from vittne.appliance.backup.copying import Spent
 from vittne.appliance.backup.place import Place, make_folders
 from vittne.appliance.seal.journal import JOURNAL_FILE, Journal, read_journal
-from vittne.appliance.seal.ledgerstate import CHECKPOINT_FILE, COSIGNED_FILE, HEAD_FILE, padded_head
+from vittne.appliance.seal.ledgerstate import CHECKPOINT_FILE, HEAD_FILE, padded_head
 from vittne.appliance.seal.merkle import HASH_BYTES, TILE_HEIGHT, TILE_WIDTH
 from vittne.appliance.seal.note import NOTE_LIMIT, BadNote, open_checkpoint
 from vittne.appliance.seal.signing import VerifyKey
@@ -27,8 +27,8 @@ def copy_ledger(source: Path, place: Place, key: VerifyKey, spent: Spent) -> Jou
     make_folders(edge)
     # What was published is read before the journal, and tiles after it: so each contains the one before.
     published = _published(source, key)
-    if (source / COSIGNED_FILE).exists():
-        write_atomically(edge / COSIGNED_FILE, _read(source / COSIGNED_FILE))
+    for path in source.glob(f"{CHECKPOINT_FILE}.*"):  # with a witness's signatures, or a former key's last word
+        write_atomically(edge / path.name, _read(path))
     write_atomically(edge / CHECKPOINT_FILE, published)
     write_atomically(edge / JOURNAL_FILE, _read(source / JOURNAL_FILE).rstrip(b"\0"))
     journal = read_journal(edge / JOURNAL_FILE, key)

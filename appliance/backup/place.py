@@ -95,14 +95,19 @@ class Place:
             raise NoBackup("this is no backup of ours", path, f"look at {MARKER_FILE}") from error
 
     @classmethod
-    def open(cls, path: Path, key: VerifyKey) -> Self:
-        """Open a directory to write there, and take its lock; an empty one is begun. Raises NoBackup, StoreError."""
+    def open(cls, path: Path, key: VerifyKey, begin: bool = True) -> Self:
+        """Open a directory to write there, and take its lock. Raises NoBackup, StoreError.
+
+        begin: whether an empty one is begun. What runs by itself does not: a share that is not mounted is empty.
+        """
         if not path.is_dir():
             raise NoBackup("there is no such directory", path, "is it mounted? make it once by hand")
         marker = path / MARKER_FILE
         if not marker.exists():
             strange = [name for name in os.listdir(path) if name not in (LOCK_FILE, "lost+found")]
             strange = [name for name in strange if name != f".{MARKER_FILE}.new"]
+            if not begin and not strange:
+                raise NoBackup("no backup was begun there", path, "is it mounted? `vittne backup` begins one")
             if strange:
                 raise NoBackup("something else is in there", path, "give an empty directory")
             write_atomically(marker, json.dumps({"v": _VERSION, "ledger": key.name}).encode() + b"\n")

@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     stay_behind()
     data = Path(order["data"])
     config = Path(order["config"]) if order["config"] else None
-    wanted = Wanted(data, Path(order["target"]), config, int(order["keep_days"]))
+    wanted = Wanted(data, Path(order["target"]), config, int(order["keep_days"]), begin=False)
     try:
         backup = Backup(wanted, lambda: point(data), Pace(float(order["bytes_per_s"])).spent)
         for _ in backup.steps():

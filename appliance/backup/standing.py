@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from vittne.appliance.backup.settings import BackupSettings
-from vittne.appliance.seal.keys import ArchiveKey, KeysMissing, archive_key_warning, note_proof
+from vittne.appliance.keyring.opening import PROOF_FILE
+from vittne.appliance.keyring.ring import FOLDER, read_ring
+from vittne.appliance.seal.keys import KeysMissing, archive_key_warning
+from vittne.appliance.seal.signing import load_verifier
 from vittne.appliance.store.files import write_atomically
 from vittne.appliance.store.times import from_rfc3339, now_us, rfc3339
 
@@ -31,8 +34,10 @@ def last_backup_us(data_dir: Path) -> int | None:
 
 
 def proof_of(data_dir: Path) -> dict[str, str]:
-    """Return which archive key a data directory has: what a drill with it is good for. Raises StoreError."""
-    return {"kid": ArchiveKey.load_public(data_dir).kid}
+    """Return which keys a data directory has: what a drill with it is good for. Raises StoreError."""
+    ring = read_ring(data_dir)
+    ledger = load_verifier(data_dir / FOLDER).key_id.hex()
+    return {"root": ring.root.id, "archive": ring.pair.kid, "ledger": ledger}
 
 
 def note_drill(data_dir: Path, proof: dict[str, str]) -> None:
@@ -40,13 +45,14 @@ def note_drill(data_dir: Path, proof: dict[str, str]) -> None:
     at = rfc3339(now_us())
     write_atomically(data_dir / "keys" / DRILL_FILE, json.dumps({**proof, "at": at}).encode())
     if proof == proof_of(data_dir):
-        note_proof(data_dir, at)
+        write_atomically(data_dir / FOLDER / PROOF_FILE, json.dumps({**proof, "at": at}).encode())
 
 
 def last_drill_us(data_dir: Path) -> int | None:
     """Return when a drill succeeded for the key in use; None when none did. Raises StoreError."""
     said = _said(data_dir / "keys" / DRILL_FILE)
-    is_ours = all(said.get(name) == value for name, value in proof_of(data_dir).items())
+    # An epoch changes the archive's pair; root and passphrase stay, and the next backup has the new pair.
+    is_ours = said.get("root") == proof_of(data_dir)["root"]
     return _time_in(data_dir / "keys" / DRILL_FILE) if is_ours else None
 
 

@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +23,6 @@ from vittne.appliance.backup.copying import (
     copy_proofs,
     copy_recording,
     grow,
-    manifest_digest,
 )
 from vittne.appliance.backup.keyfiles import copy_keys
 from vittne.appliance.backup.ledgercopy import copy_ledger
@@ -40,6 +38,7 @@ from vittne.appliance.backup.place import (
     remove,
     snapshot_name,
 )
+from vittne.appliance.backup.tidy import Listed, Step, is_in, prune, settle, swap
 from vittne.appliance.seal import events
 from vittne.appliance.seal.history import History
 from vittne.appliance.seal.journal import Journal
@@ -53,26 +52,25 @@ from vittne.appliance.store.files import Store, is_id, sync_path, write_atomical
 from vittne.appliance.store.times import now_us, rfc3339
 
 _ROUNDS: Final = 8
-_DAY_US: Final = 86_400_000_000
-_ALL_KEPT_US: Final = 2 * _DAY_US  # of older days the last snapshot stays
 _TOLD_EVERY: Final = 16  # recordings
 # After one of these, what was copied before is not what the ledger says.
-_MOVING: Final = frozenset({events.CUT, events.ERASED})
+_MOVING: Final = frozenset({events.CUT, events.ERASED, events.KEY_EPOCH, events.KEY_ROTATE})
 _FILES: Final = ("holds.lost",)
 _FOLDERS: Final = ("witness",)
 
 
-Listed = dict[str, tuple[str, str]]  # manifest's SHA-256 or ERASED, and folder below recordings/, by recording
-
-
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to copy, and how long copies of keys live. config: the configuration in force, copied as well."""
+    """What to copy, and how long copies of keys live. config: the configuration in force, copied as well.
+
+    begin: whether the first backup may be written to an empty directory.
+    """
 
     data_dir: Path
     target: Path
     config: Path | None = None
     keep_days: int = 30
+    begin: bool = True
 
 
 @dataclass(slots=True)
@@ -88,15 +86,6 @@ class Done:
     problems: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """words: what was just done. done, total: recordings."""
-
-    words: str
-    done: int = 0
-    total: int = 0
-
-
 class Backup:
     """One run. point(): has the recorder, or whoever may write, bring ledger and catalogue to one state."""
 
@@ -110,7 +99,7 @@ class Backup:
 
     def steps(self) -> Iterator[Step]:
         """Do it. Raises NoBackup, LedgerDamaged, StoreError: then the snapshot before is as it was."""
-        with Place.open(self._wanted.target, self._key) as place:
+        with Place.open(self._wanted.target, self._key, self._wanted.begin) as place:
             before = place.newest()
             self._refuse_rollback(before)
             yield Step("the place is ours")
@@ -119,7 +108,7 @@ class Backup:
             yield from self._rounds(place, before)
             snapshot = self._finish(place)
             yield Step("snapshot in place")
-            yield from _swap(place, snapshot.wanted())
+            yield from swap(place, snapshot.wanted())
             yield from prune(place, self._wanted.keep_days)
 
     def _refuse_rollback(self, before: Snapshot | None) -> None:
@@ -207,10 +196,10 @@ class Backup:
 
     def _bring(self, source: Path, target: Path, state: str) -> bool:
         """Have a recording's state in the backup; return whether something was to be copied for it."""
-        if _is_in(target, state):
+        if is_in(target, state):
             return False
         staged = target.with_name(f".{target.name}.next") if target.exists() else target
-        if staged != target and _is_in(staged, state):
+        if staged != target and is_in(staged, state):
             return False
         if staged != target:
             remove(staged)
@@ -292,69 +281,3 @@ class Backup:
                 "a snapshot from the future is there: this machine's clock was wrong", place.path, "remove it"
             )
         return found
-
-
-def settle(place: Place, newest: Snapshot | None) -> None:
-    """Bring to its end, or remove, what a backup that was killed has left. Raises StoreError."""
-    for hidden in (place.path / "snapshots").glob(".*"):
-        remove(hidden)
-    if newest is not None:
-        for _ in _swap(place, newest.wanted()):
-            pass
-    for hidden in list(place.hidden()):
-        remove(hidden)
-
-
-def _swap(place: Place, wanted: Listed) -> Iterator[Step]:
-    """Let recordings that changed take their places, as the newest snapshot has them."""
-    for hidden in [path for path in place.hidden() if path.name.endswith((".next", ".old"))]:
-        name = hidden.name[1:].rpartition(".")[0]
-        final, old = hidden.with_name(name), hidden.with_name(f".{name}.old")
-        try:
-            if hidden.suffix == ".next" and name in wanted and _is_in(hidden, wanted[name][0]):
-                if final.exists():
-                    remove(old)
-                    os.rename(final, old)
-                    yield Step("former state aside")
-                os.rename(hidden, final)
-                sync_path(final.parent)
-                yield Step("new state in place")
-                remove(old)
-                yield Step("former state removed")
-            elif hidden.suffix == ".old" and hidden.exists() and not final.exists() and not _next_of(final).exists():
-                os.rename(hidden, final)
-                sync_path(final.parent)
-        except OSError as error:
-            raise explain(error, "exchange two copies", final) from error
-
-
-def _next_of(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.next")
-
-
-def _is_in(folder: Path, state: str) -> bool:
-    """Say whether a folder holds a recording in this state."""
-    if state == ERASED:
-        return folder.is_dir() and not any(folder.glob("part-*"))
-    return manifest_digest(folder) == state and any(folder.glob("part-*"))
-
-
-def prune(place: Place, keep_days: int) -> Iterator[Step]:
-    """Remove snapshots, with the copies of keys in them: all that are too old, and of older days all but the last."""
-    snapshots = place.snapshots()
-    now = snapshots[-1].at_us
-    by_day: dict[str, Snapshot] = {}
-    for one in snapshots:
-        by_day[datetime.fromtimestamp(one.at_us / 1e6, UTC).strftime("%Y%m%d")] = one
-    kept = {one.folder for one in by_day.values()} | {one.folder for one in snapshots if now - one.at_us < _ALL_KEPT_US}
-    for one in snapshots[:-1]:
-        if one.folder in kept and now - one.at_us < keep_days * _DAY_US:
-            continue
-        gone = one.folder.with_name(f".{one.folder.name}.old")
-        try:
-            os.rename(one.folder, gone)
-        except OSError as error:
-            raise explain(error, "remove an old snapshot", one.folder) from error
-        yield Step("old snapshot aside")
-        remove(gone)
-        yield Step("old snapshot removed")

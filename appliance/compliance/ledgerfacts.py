@@ -18,7 +18,18 @@ from vittne.appliance.store.times import rfc3339
 # What an auditor looks for (COMPLIANCE 1.1, EDPB 02/2025), in whatever is no hash, id, time or key of ours.
 _PERSONAL: Final = re.compile(r"\+?\d{7,}|@")
 _OURS: Final = re.compile(r"[0-9a-f]{16,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{4}-\d\d-\d\dT[\d:.]+Z")
-_KEPT_WHOLE: Final = frozenset({events.CLOCK, events.GAP, events.CRASH, events.DAMAGED, events.SCRUBBED, events.CUT})
+_KEPT_WHOLE: Final = frozenset(
+    {
+        events.CLOCK,
+        events.GAP,
+        events.CRASH,
+        events.DAMAGED,
+        events.SCRUBBED,
+        events.CUT,
+        events.BACKED_UP,
+        events.DRILLED,
+    }
+)
 _OPAQUE: Final = frozenset({"old", "new", "proof", "seconded"})  # keys and signatures, base64
 _SUSPECTS_KEPT: Final = 20
 

@@ -8,10 +8,19 @@ from importlib.resources import files
 from types import ModuleType
 from typing import Final
 
-from vittne.appliance.compliance import checks_evidence, checks_incidents, checks_life, checks_recordings
+from vittne.appliance.compliance import (
+    checks_backup,
+    checks_duties,
+    checks_evidence,
+    checks_incidents,
+    checks_life,
+    checks_recordings,
+)
 from vittne.appliance.compliance.finding import NOT_COVERED, ORGANISATIONAL, Check, Finding, Row
 
 _SUBJECTS: Final[dict[str, ModuleType]] = {
+    "backup": checks_backup,
+    "duties": checks_duties,
     "evidence": checks_evidence,
     "incidents": checks_incidents,
     "life": checks_life,

@@ -57,8 +57,8 @@ class Log:
 
     def __init__(self, directory: Path, key: VerifyKey) -> None:
         self._directory = directory
-        self._key = key
-        self._journal = read_state(directory, key).journal
+        state = read_state(directory, key)
+        self._key, self._journal = state.key, state.journal
         self._disk = TileReader(directory, self._journal.base)
         self._made: dict[tuple[int, int], bytes] = {}
         self.note = self._journal.note

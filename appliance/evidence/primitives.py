@@ -100,14 +100,29 @@ P256 = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")  
 
 
 class Key(NamedTuple):
-    """A public key. kind: 1 is Ed25519 (32 bytes), 2 is P-256 (SubjectPublicKeyInfo)."""
+    """A public key. kind: 1 is Ed25519 (32 bytes), 2 is P-256 (SubjectPublicKeyInfo).
+
+    until: entries in the last checkpoint that it signs, when another key followed it; 0: none did.
+    """
 
     name: str
     kind: int
     public: bytes
+    until: int = 0
 
     def signed(self, signature: bytes, data: bytes) -> bool:
         return (ed25519_holds if self.kind == 1 else p256_holds)(self.public, signature, data)
+
+    def signed_jws(self, signature: bytes, data: bytes) -> bool:
+        """The same for JWS, where a P-256 signature is two numbers of 32 bytes (RFC 7518 section 3.4), not DER."""
+        if self.kind == 2 and len(signature) != 64:
+            return False
+        if self.kind == 2:
+            pair = [int.from_bytes(half, "big") for half in (signature[:32], signature[32:])]
+            coded = [number.to_bytes(number.bit_length() // 8 + 1, "big") for number in pair]
+            body = b"".join(b"\x02" + bytes([len(number)]) + number for number in coded)
+            signature = b"\x30" + bytes([len(body)]) + body
+        return self.signed(signature, data)
 
     def id(self) -> bytes:
         told = self.public if self.kind == 2 else self.name.encode() + b"\n\x01" + self.public
@@ -152,7 +167,25 @@ def open_checkpoint(note: bytes, keys: list[Key]) -> Checkpoint:
     origin, size, root = open_note(note, keys).split("\n")[:3]
     if origin != keys[0].name or not size.isdigit():
         raise Bad("it is a checkpoint of another ledger, or none")
-    return Checkpoint(int(size), base64.b64decode(root, validate=True))
+    found = Checkpoint(int(size), base64.b64decode(root, validate=True))
+    open_note(note, [key for key in keys if not key.until or found.size <= key.until])  # no later than it was followed
+    return found
+
+
+class Rotation(NamedTuple):
+    """One key followed another: each has signed that, with the number of entries at which it did."""
+
+    old: Key
+    new: Key
+
+
+def read_rotation(entry: dict[str, Any]) -> Rotation:
+    old, new = parse_key(entry["old"]), parse_key(entry["new"])
+    said = "vittne-key/1\n{}\n{}\n{}\n".format(entry["old"], entry["new"], entry["size"]).encode()
+    by_both = (old, entry["proof"]), (new, entry["seconded"])
+    if not all(key.signed(base64.b64decode(signature), said) for key, signature in by_both):
+        raise Bad("one key did not follow another as it is said")
+    return Rotation(old._replace(until=int(entry["size"])), new)
 
 
 # The ledger's Merkle tree: RFC 9162 sections 2.1.3.2 and 2.1.4.2; proof files: C2SP tlog-proof

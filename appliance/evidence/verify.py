@@ -42,6 +42,7 @@ from primitives import (  # noqa: E402
     openssl,
     parse_key,
     parse_pem,
+    read_rotation,
     read_stamp,
 )
 
@@ -141,21 +142,19 @@ class Ledger:
         else:
             tell.note(f"key {given.id().hex()} came with the bundle: hold it against a copy from elsewhere (--key)")
         self.keys: list[Key] = [mine]
-        rotations = [read(top, "evidence/rotations", name) for name in names(top, "evidence/rotations")]
-        for data in rotations:  # a key that yours says is to follow it
-            entry = json.loads(base64.b64decode(data.split(b"\n")[1][6:]))
-            signed = ("vittne-key/1\n{}\n".format(entry["new"])).encode()
-            if parse_key(entry["old"]) == self.keys[0] and self.keys[0].signed(
-                base64.b64decode(entry["proof"]), signed
-            ):
-                self.keys.insert(0, parse_key(entry["new"]))
+        proofs = [read(top, "evidence/rotations", name) for name in names(top, "evidence/rotations")]
+        rotations = [read_rotation(json.loads(base64.b64decode(data.split(b"\n")[1][6:]))) for data in proofs]
+        for old, new in rotations:  # a key that yours says is to follow it
+            if old._replace(until=0) == self.keys[0]:
+                self.keys[0:1] = [new, old]
         if given != self.keys[0] or parse_pem(read(top, "evidence/ledger.pub.pem").decode(), given.name) != given:
             raise Bad("the bundle was made with another key than yours")
         self.checkpoint = open_checkpoint(read(top, "evidence/checkpoint"), self.keys)
-        for data in reversed(rotations):  # keys from before, named by the ledger that the newest one signs
-            entry = open_proof(data, self.keys).entry
-            if parse_key(entry["new"]) in self.keys and parse_key(entry["old"]) not in self.keys:
-                self.keys.append(parse_key(entry["old"]))
+        for old, new in reversed(rotations):  # keys from before: the one that followed says so
+            if (new.public == self.keys[-1].public) and old not in self.keys:
+                self.keys.append(old)
+        for data in proofs:
+            open_proof(data, self.keys)  # it stands in the ledger as well
         tell.ok(f"ledger: {plain(mine.name)} signed its first {self.checkpoint.size} entries")
 
     def vouches(self, signature: bytes, data: bytes) -> bool:
@@ -268,7 +267,8 @@ def check_derived(ledger: Ledger, folder: str, sha256: str) -> None:
     vcon = json.loads(read(folder, "vcon.json"))
     for one in vcon.get("signatures", []):
         signed = ("{}.{}".format(one["protected"], vcon["payload"])).encode()
-        if not ledger.vouches(base64.urlsafe_b64decode(one["signature"] + "=="), signed):
+        signature = base64.urlsafe_b64decode(one["signature"] + "==")
+        if not any(key.signed_jws(signature, signed) for key in ledger.keys):
             raise Bad("vcon.json carries no valid signature of the recorder's key")
 
 

@@ -1,10 +1,12 @@
-"""Capsules: data keys sealed for the archive key, and the database that keeps them.
+"""Capsules: data keys sealed for the archive key, and the database that keeps data keys in either form.
 
 A capsule is a compact JWE (RFC 7516): ECDH-ES+A256KW on P-256, A256GCM. Anybody who has the
 public key can make one. Its payload is JSON and says which recording and part the key is
 for, so that a row put in another's place is refused:
 
     {"v":1,"recording":"<uuid>","part":0,"key":"<base64url of 32 bytes>"}
+
+Once the archive is unlocked a data key is wrapped again under a bucket (keyring/), 40 bytes, in the capsule's place.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,20 +63,24 @@ def open_capsule_with(jwk: ECKey, kid: str, capsule: str, recording_id: str, par
     try:
         opened = jwe.decrypt_compact(capsule, jwk, algorithms=_ALLOWED)
     except (JoseError, ValueError, TypeError, KeyError) as error:
-        raise CapsuleRefused(f"the archive key does not open this capsule{_made_for(capsule, kid)}") from error
+        raise CapsuleRefused(f"the archive key does not open this capsule{_other_key(capsule, kid)}") from error
     return _key_in(opened.plaintext or b"", recording_id, part_no)
 
 
-def _made_for(capsule: str, kid: str) -> str:
-    """Say for which other key a capsule was made, as far as that can be read."""
+def made_for(capsule: str) -> str:
+    """Return the kid of the key that a capsule was made for, "" when it names none. Believe it after opening."""
     try:
-        head = capsule.partition(".")[0]
+        head = capsule[:_CAPSULE_LIMIT].partition(".")[0]
         named = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"]
     except (ValueError, KeyError, TypeError):
         return ""
-    if named == kid or not isinstance(named, str):
-        return ""
-    return f": it was made for {named[:64]!r}, this is {kid!r}"
+    return named[:64] if isinstance(named, str) else ""
+
+
+def _other_key(capsule: str, kid: str) -> str:
+    """Say for which other key a capsule was made, as far as that can be read."""
+    named = made_for(capsule)
+    return f": it was made for {named!r}, this is {kid!r}" if named not in ("", kid) else ""
 
 
 def _key_in(payload: bytes, recording_id: str, part_no: int) -> bytes:
@@ -91,17 +99,64 @@ def _key_in(payload: bytes, recording_id: str, part_no: int) -> bytes:
 
 
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS capsules (
+CREATE TABLE IF NOT EXISTS buckets (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    site TEXT NOT NULL,
+    retention TEXT NOT NULL,
+    month TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    created TEXT NOT NULL,
+    retiring INTEGER NOT NULL DEFAULT 0,
+    wrapped BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS data_keys (
     recording_id TEXT NOT NULL,
     part_no INTEGER NOT NULL,
-    capsule TEXT NOT NULL,
+    bucket INTEGER,
+    key BLOB NOT NULL,
     PRIMARY KEY (recording_id, part_no)
-) WITHOUT ROWID
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS waiting ON data_keys (recording_id) WHERE bucket IS NULL;
 """
+_BUCKET: Final = "id, site, retention, month, epoch, created, retiring, wrapped"
+
+Row = tuple[int, bytes, str, int]  # bucket, wrapped key, recording, part: a row as it is to become
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A key that wraps data keys: one for each site, retention class and month. wrapped: under its epoch's key."""
+
+    id: int
+    site: str
+    retention: str
+    month: str  # YYYY-MM, of the call's start
+    epoch: int
+    created: str
+    retiring: bool
+    wrapped: bytes
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What it is for."""
+        return self.site, self.retention, self.month
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A data key as it is kept: wrapped under a bucket, or in a capsule while it waits for the archive's key."""
+
+    bucket: Bucket | None
+    key: bytes
+
+    @property
+    def capsule(self) -> str:
+        """The capsule; "" when it is none any more."""
+        return self.key.decode("utf-8", "replace") if self.bucket is None else ""
 
 
 class KeyStore:
-    """Capsules in DIR/keys.db, apart from the files they open. Raises StoreError.
+    """Data keys in DIR/keys.db, apart from the files they open. Raises StoreError.
 
     May be used from any thread, one at a time. Erasing a row overwrites it in the database and
     empties the write-ahead log; copies that the disk or a backup kept end at the next key epoch.
@@ -118,13 +173,11 @@ class KeyStore:
             raise explain(error, "open the store of keys", path) from error
         if mode & 0o077:
             raise StoreError(f"mode {mode:04o} lets others in", path, "chmod 0600 it; who read it?")
-        try:
+        with self._explaining():
             self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "trusted_schema=OFF"):
                 self._db.execute(f"PRAGMA {pragma}").fetchall()
-            self._db.execute(_SCHEMA)
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
+            self._db.executescript(_SCHEMA)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -134,31 +187,102 @@ class KeyStore:
     def put(self, rows: Sequence[tuple[str, int, str]]) -> None:
         """Keep (recording_id, part_no, capsule) rows: all or none, durable on return.
 
-        The same row again is no error. Another capsule for a part that has one is (KeyTaken): the first
+        The same row again is no error. Another capsule for a part that has a key is (KeyTaken): the first
         may be the only way to what is already written.
         """
-        with self._lock:
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                self._db.executemany("INSERT INTO capsules VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows)
-                clash = next((row for row in rows if self._get(row[0], row[1]) != row[2]), None)
-                self._db.execute("ROLLBACK" if clash else "COMMIT")
-            except sqlite3.Error as error:
-                self._back_out()
-                raise self._explained(error) from error
+        with self._locked():
+            self._db.execute("BEGIN IMMEDIATE")
+            values = [(rec, part, capsule.encode()) for rec, part, capsule in rows]
+            self._db.executemany("INSERT INTO data_keys VALUES (?, ?, NULL, ?) ON CONFLICT DO NOTHING", values)
+            clash = next((row for row in values if self._raw(row[0], row[1]) != (None, row[2])), None)
+            self._db.execute("ROLLBACK" if clash else "COMMIT")
         if clash:
             raise KeyTaken(f"part {clash[1]} of {clash[0]} has another key already", self.path, "use a new part")
 
-    def get(self, recording_id: str, part_no: int) -> str | None:
-        """Return a part's capsule; None when there is none, or none any more."""
-        with self._lock:
-            try:
-                return self._get(recording_id, part_no)
-            except sqlite3.Error as error:
-                raise self._explained(error) from error
+    def get(self, recording_id: str, part_no: int) -> Kept | None:
+        """Return a part's key as it is kept; None when there is none, or none any more."""
+        with self._locked():
+            row = self._raw(recording_id, part_no)
+            return None if row is None else Kept(None if row[0] is None else self._bucket(row[0]), row[1])
+
+    def keys_of(self, recording_id: str) -> list[tuple[int, Kept]]:
+        """Return (part_no, key) of all parts of a recording, in the order of their numbers."""
+        found = ((n, self.get(recording_id, n)) for n in self.parts(recording_id))
+        return [(n, kept) for n, kept in found if kept is not None]
+
+    def waiting(self, after: str = "", limit: int = 1000) -> list[str]:
+        """Return recordings that have capsules, by id, from behind one on."""
+        query = (
+            "SELECT DISTINCT recording_id FROM data_keys WHERE bucket IS NULL AND recording_id > ? ORDER BY 1 LIMIT ?"
+        )
+        with self._locked():
+            return [str(row[0]) for row in self._db.execute(query, (after, limit))]
+
+    def scan(self, after: tuple[str, int], limit: int) -> list[tuple[int | None, bytes, str, int]]:
+        """Return rows (bucket, key, recording_id, part_no) in the order of recording and part, from behind one on."""
+        query = "SELECT bucket, key, recording_id, part_no FROM data_keys WHERE (recording_id, part_no) > (?, ?)"
+        with self._locked():
+            return self._db.execute(f"{query} ORDER BY recording_id, part_no LIMIT ?", (*after, limit)).fetchall()
+
+    def buckets(self) -> list[Bucket]:
+        """Return all buckets."""
+        with self._locked():
+            rows = self._db.execute(f"SELECT {_BUCKET} FROM buckets ORDER BY id").fetchall()  # noqa: S608 - ours
+            return [_bucket_of(row) for row in rows]
+
+    def rows_by_bucket(self) -> dict[int | None, int]:
+        """Return how many data keys each bucket has; None stands for capsules."""
+        with self._locked():
+            return dict(self._db.execute("SELECT bucket, count(*) FROM data_keys GROUP BY bucket").fetchall())
+
+    def bucket_for(self, place: tuple[str, str, str], make: Callable[[], tuple[int, bytes]], now: str) -> Bucket:
+        """Return the bucket in use for a (site, retention class, month); make gives (epoch, wrapped) of a new one."""
+        with self._locked():
+            where = "site = ? AND retention = ? AND month = ? AND NOT retiring"
+            query = f"SELECT {_BUCKET} FROM buckets WHERE {where} ORDER BY id DESC LIMIT 1"  # noqa: S608 - ours
+            row = self._db.execute(query, place).fetchone()
+            if row is None:
+                columns = "(site, retention, month, epoch, created, wrapped)"
+                values = (*place, *(made := make())[:1], now, made[1])
+                self._db.execute(f"INSERT INTO buckets {columns} VALUES (?, ?, ?, ?, ?, ?)", values)  # noqa: S608
+                row = self._db.execute(query, place).fetchone()
+            return _bucket_of(row)
+
+    def retire_buckets(self, numbers: Collection[int]) -> None:
+        """Use buckets no more for what is new; durable on return."""
+        with self._locked():
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("UPDATE buckets SET retiring = 1 WHERE id = ?", [(n,) for n in numbers])
+            self._db.execute("COMMIT")
+
+    def drop_buckets(self, numbers: Collection[int]) -> None:
+        """Remove buckets that no row needs, and leave no copy of them or of erased rows in the database's files."""
+        with self._locked():
+            self._db.execute("BEGIN IMMEDIATE")
+            query = (
+                "DELETE FROM buckets WHERE id = ? AND NOT EXISTS (SELECT 1 FROM data_keys WHERE bucket = buckets.id)"
+            )
+            self._db.executemany(query, [(n,) for n in numbers])
+            self._db.execute("COMMIT")
+            self._db.execute("VACUUM")
+            self._empty_log()
+
+    def replace(self, rows: Sequence[Row]) -> None:
+        """Put wrapped keys in the place of what rows hold: all or none, durable. Rows that were erased stay erased."""
+        with self._locked():
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(
+                "UPDATE data_keys SET bucket = ?, key = ? WHERE recording_id = ? AND part_no = ?", rows
+            )
+            self._db.execute("COMMIT")
+
+    def empty_log(self) -> None:
+        """Empty the write-ahead log: what was replaced is in no file any more. StoreError while somebody reads."""
+        with self._locked():
+            self._empty_log()
 
     def erase(self, recording_id: str) -> int:
-        """Overwrite all capsules of a recording, durable on return; return how many there were.
+        """Overwrite all keys of a recording, durable on return; return how many there were.
 
         Raises StoreError when the write-ahead log could not be emptied, because another process
         reads the database: call again, the rows are gone but not yet their last copy.
@@ -176,49 +300,61 @@ class KeyStore:
         return self._erase(f"recording_id = ? AND part_no IN ({places})", (recording_id, *sorted(part_nos)))
 
     def parts(self, recording_id: str) -> list[int]:
-        """Return the numbers of the parts that have a capsule."""
-        with self._lock:
-            try:
-                query = "SELECT part_no FROM capsules WHERE recording_id = ? ORDER BY part_no"
-                return [int(row[0]) for row in self._db.execute(query, (recording_id,))]
-            except sqlite3.Error as error:
-                raise self._explained(error) from error
-
-    def _erase(self, which: str, values: tuple[str | int, ...]) -> int:
-        with self._lock:
-            try:
-                gone = self._db.execute(f"DELETE FROM capsules WHERE {which}", values).rowcount  # noqa: S608 - ours
-                busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            except sqlite3.Error as error:
-                raise self._explained(error) from error
-        if busy:
-            raise StoreError("the log of the key store is still being read", self.path, "erase again")
-        return gone
+        """Return the numbers of the parts that have a key."""
+        with self._locked():
+            query = "SELECT part_no FROM data_keys WHERE recording_id = ? ORDER BY part_no"
+            return [int(row[0]) for row in self._db.execute(query, (recording_id,))]
 
     def recordings(self) -> set[str]:
-        """Return the ids of the recordings that have a capsule."""
-        with self._lock:
-            try:
-                return {str(row[0]) for row in self._db.execute("SELECT DISTINCT recording_id FROM capsules")}
-            except sqlite3.Error as error:
-                raise self._explained(error) from error
+        """Return the ids of the recordings that have a key."""
+        with self._locked():
+            return {str(row[0]) for row in self._db.execute("SELECT DISTINCT recording_id FROM data_keys")}
 
     def count(self) -> int:
-        """Return how many capsules there are."""
-        with self._lock:
+        """Return how many keys there are."""
+        with self._locked():
+            return int(self._db.execute("SELECT count(*) FROM data_keys").fetchone()[0])
+
+    def _erase(self, which: str, values: tuple[str | int, ...]) -> int:
+        with self._locked():
+            gone = self._db.execute(f"DELETE FROM data_keys WHERE {which}", values).rowcount  # noqa: S608 - ours
+            self._empty_log()
+        return gone
+
+    def _empty_log(self) -> None:
+        if self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            raise StoreError("the log of the key store is still being read", self.path, "erase again")
+
+    def _raw(self, recording_id: str, part_no: int) -> tuple[int | None, bytes] | None:
+        query = "SELECT bucket, key FROM data_keys WHERE recording_id = ? AND part_no = ?"
+        row = self._db.execute(query, (recording_id, part_no)).fetchone()
+        return None if row is None else (row[0], bytes(row[1]))
+
+    def _bucket(self, number: int) -> Bucket:
+        row = self._db.execute(f"SELECT {_BUCKET} FROM buckets WHERE id = ?", (number,)).fetchone()  # noqa: S608 - ours
+        if row is None:
+            raise StoreError(f"the store of keys lacks bucket {number}", self.path, "restore keys.db")
+        return _bucket_of(row)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._lock, self._explaining():
             try:
-                return int(self._db.execute("SELECT count(*) FROM capsules").fetchone()[0])
-            except sqlite3.Error as error:
-                raise self._explained(error) from error
+                yield
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
 
-    def _get(self, recording_id: str, part_no: int) -> str | None:
-        where = (recording_id, part_no)
-        row = self._db.execute("SELECT capsule FROM capsules WHERE recording_id = ? AND part_no = ?", where).fetchone()
-        return None if row is None else str(row[0])
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            what = f"the store of keys fails ({error})"
+            raise StoreError(what, self.path, "look at the disk; restore keys.db") from error
 
-    def _back_out(self) -> None:
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
 
-    def _explained(self, error: sqlite3.Error) -> StoreError:
-        return StoreError(f"the store of keys fails ({error})", self.path, "look at the disk; restore keys.db")
+def _bucket_of(row: tuple[Any, ...]) -> Bucket:
+    number, site, retention, month, epoch, created, retiring, wrapped = row
+    return Bucket(number, site, retention, month, epoch, created, bool(retiring), bytes(wrapped))

@@ -16,11 +16,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from vittne.appliance.seal.signing import SIGNATURE_BYTES, is_key_name
+from vittne.appliance.seal.verifykey import is_key_name
 
 _TYPE: Final = b"\x04"
 _MARK: Final = "— "
 _TIME_BYTES: Final = 8
+_SIGNATURE_BYTES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class WitnessKey:
             raw = base64.b64decode(encoded, validate=True)
         except ValueError:
             return None
-        if len(raw) != 4 + _TIME_BYTES + SIGNATURE_BYTES or raw[:4] != self.key_id:
+        if len(raw) != 4 + _TIME_BYTES + _SIGNATURE_BYTES or raw[:4] != self.key_id:
             return None
         at_s = int.from_bytes(raw[4 : 4 + _TIME_BYTES], "big")
         try:

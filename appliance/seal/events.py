@@ -23,6 +23,15 @@ PAUSED: Final = "pause"
 PAUSE_CHANGED: Final = "pause.change"
 RESUMED: Final = "resume"
 PAUSE_REFUSED: Final = "pause.refuse"
+KEY_CREATE: Final = "key.create"
+KEY_SEAL: Final = "key.seal"
+KEY_ROTATE: Final = "key.rotate"
+KEY_EPOCH: Final = "key.epoch"
+KEY_SHARES: Final = "key.shares"
+KEY_BACKUP: Final = "key.backup"
+KEY_RECOVER: Final = "key.recover"
+KEY_UNLOCK: Final = "key.unlock"
+KEY_LOCK: Final = "key.lock"
 STAMP: Final = "stamp"
 GATE: Final = "gate"
 PLAYED: Final = "play"
@@ -96,6 +105,26 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     RESUMED: frozenset({"pause", "recs", "by", "to"}),
     # a request that paused nothing, and why
     PAUSE_REFUSED: frozenset({"by", "reason"}),
+    # keys by their ids, never a secret: key and former are ids of roots, archive and destroyed of the archive's pairs
+    KEY_CREATE: frozenset({"kind", "key", "archive"}),
+    # the root was put under another passphrase, token or TPM
+    KEY_SEAL: frozenset({"key", "provider"}),
+    # kind: root, archive, bucket, ledger. old and new are the ledger's public keys (ledger.vkey), size the ledger's
+    # with this entry, proof and seconded the old and the new one's signature of all three, base64
+    KEY_ROTATE: frozenset(
+        {
+            *("kind", "key", "former", "provider", "count", "rows", "archive", "destroyed"),
+            *("old", "new", "size", "proof", "seconded"),
+        }
+    ),
+    # state: begun, then done. count buckets and the archive pairs in "destroyed" are gone: rows erased before are dead
+    KEY_EPOCH: frozenset({"epoch", "state", "archive", "destroyed", "rows", "count"}),
+    KEY_SHARES: frozenset({"key", "threshold", "shares"}),
+    # a backup was made, or proven by opening it
+    KEY_BACKUP: frozenset({"key", "epoch", "proven"}),
+    KEY_RECOVER: frozenset({"key", "provider"}),
+    KEY_UNLOCK: frozenset({"key", "provider", "by"}),
+    KEY_LOCK: frozenset({"key", "by"}),
     # a third party's token over the checkpoint with so many entries; token is its SHA-256, in hex
     STAMP: frozenset({"authority", "size", "token"}),
     # somebody said over the API whether a call may be recorded: agreed, refused, announced or keep

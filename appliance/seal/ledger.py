@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,9 @@ from vittne.appliance.seal.ledgerfiles import HeadWriter, JournalWriter
 from vittne.appliance.seal.ledgerstate import CHECKPOINT_FILE, COSIGNED_FILE, head_path, padded_head, read_state
 from vittne.appliance.seal.merkle import EMPTY_ROOT, HASH_BYTES, TILE_WIDTH
 from vittne.appliance.seal.note import Checkpoint, sign_note
+from vittne.appliance.seal.settling import settle_key
 from vittne.appliance.seal.signing import KEY_FILE, SigningKey, load_key, new_key, save_key
+from vittne.appliance.seal.succession import ROTATIONS_FILE
 from vittne.appliance.seal.tiles import ENTRIES, TILE_FOLDER, LedgerDamaged, TileWriter, bundle
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import write_atomically
@@ -51,18 +54,22 @@ class Ledger:
         cut_bytes afterwards is what a crash had left behind the last checkpoint: it was removed.
         """
         self.directory = directory
-        self.key = key
         self._lock = threading.RLock()
         self._cosigned: tuple[Checkpoint | None, list[bytes]] = None, []
         self._published_at = 0.0  # s, monotonic
         state = read_state(directory, key.verifier)
         if state.head is None:
             raise LedgerDamaged("the folder of keys is gone", head_path(directory), "restore keys/ from a backup")
+        if state.key != key.verifier:
+            what, where = "another key has followed the one in keys/", directory / ROTATIONS_FILE
+            raise StoreError(what, where, "restore keys/ from a backup that was made after it did")
+        self.key = replace(key, former=state.key.former)
         journal = state.journal
         self._tree, root_at = edge_tree(directory, journal)
         for remembered in state.remembered:
             ledgerstate.hold_against(remembered, journal.checkpoint, root_at)
-        self.checkpoint, self._note = journal.checkpoint, journal.note
+        self.checkpoint = journal.checkpoint
+        self._note = sign_note(journal.checkpoint.text(), key)  # a former key's is replaced by ours
         self.published = state.published.checkpoint
         self.cut_bytes = journal.tail_bytes
         self._tiles = TileWriter(directory)
@@ -234,16 +241,22 @@ class Ledger:
         self._head.close()
 
 
-def open_ledger(data_dir: Path) -> Ledger:
-    """Open the ledger of a data directory; on the very first run make its key and begin it.
+def resigned(directory: Path, key: SigningKey) -> None:
+    """Publish a ledger and have a key sign its newest state, in the place of one that it followed."""
+    Ledger(directory, key).close()
+
+
+def open_ledger(data_dir: Path, fips: bool = False) -> Ledger:
+    """Open the ledger of a data directory; on the very first run make its key and begin it. fips: an ECDSA key.
 
     The key file comes last, so a first run that was cut short begins again. Once there is a key, a missing
     ledger is damage and not a beginning. Raises LedgerDamaged, StoreError.
     """
     keys_dir, directory = data_dir / "keys", data_dir / "ledger"
+    settle_key(data_dir, resigned)
     if (keys_dir / KEY_FILE).exists():
         return Ledger(directory, load_key(keys_dir))
-    key = new_key()
+    key = new_key(fips)
     ledger = Ledger.create(directory, key)
     save_key(keys_dir, key)
     return ledger

@@ -18,6 +18,7 @@ from typing import Final
 from vittne.appliance.seal.journal import JOURNAL_FILE, Journal, read_journal
 from vittne.appliance.seal.note import NOTE_LIMIT, BadNote, Checkpoint, open_checkpoint
 from vittne.appliance.seal.signing import VerifyKey
+from vittne.appliance.seal.succession import following
 from vittne.appliance.seal.tiles import NEXT, LedgerDamaged
 from vittne.appliance.store.errors import explain
 
@@ -40,6 +41,7 @@ class Remembered:
 class LedgerState:
     """What was found; nothing is compared yet. head is None where there is no keys/ folder: a copy of the ledger."""
 
+    key: VerifyKey  # the newest that the one asked for leads to
     journal: Journal
     published: Remembered
     head: Remembered | None
@@ -56,11 +58,25 @@ def head_path(directory: Path) -> Path:
 
 
 def read_state(directory: Path, key: VerifyKey) -> LedgerState:
-    """Read all three, the journal last: another process may go on writing. Raises LedgerDamaged, StoreError."""
+    """Read all three, the journal last: another process may go on writing. Raises LedgerDamaged, StoreError.
+
+    key: one that is trusted; the ledger may be signed by one that followed it.
+    """
+    newest = following(directory, key)
+    try:
+        return _read_state(directory, newest)
+    except LedgerDamaged:
+        newer = following(directory, key)
+        if newer == newest:
+            raise
+        return _read_state(directory, newer)  # another one followed between two of our reads
+
+
+def _read_state(directory: Path, key: VerifyKey) -> LedgerState:
     head = head_path(directory)
     remembered = _remembered(head, key, "note of its newest state") if head.parent.is_dir() else None
     published = _remembered(directory / CHECKPOINT_FILE, key, "signed checkpoint")
-    return LedgerState(read_journal(directory / JOURNAL_FILE, key), published, remembered)
+    return LedgerState(key, read_journal(directory / JOURNAL_FILE, key), published, remembered)
 
 
 def padded_head(note: bytes) -> bytes:

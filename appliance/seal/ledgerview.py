@@ -22,8 +22,8 @@ class LedgerView:
     def __init__(self, directory: Path, key: VerifyKey) -> None:
         """Read the newest signed state. Nothing before the journal is looked at: scan.py does that."""
         self.directory = directory
-        self._key = key
         state = read_state(directory, key)
+        self._key = state.key
         self._journal = state.journal
         self._state = state
         self.note = state.published.note

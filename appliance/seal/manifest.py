@@ -1,7 +1,7 @@
 """The manifest: what a finished recording consists of, signed, and free of personal data.
 
     manifest.json  canonical JSON (RFC 8785), described in MANIFEST below
-    manifest.sig   64 bytes, Ed25519 over manifest.json as it is
+    manifest.sig   the signature over manifest.json as it is: Ed25519, 64 bytes (FIPS: ECDSA, P-256, SHA-256, DER)
 
     openssl pkeyutl -verify -pubin -inkey ledger.pub.pem -rawin -in manifest.json -sigfile manifest.sig
 
@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from vittne.appliance.seal.canonical import Json, NotCanonical, canonical, parse
-from vittne.appliance.seal.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
+from vittne.appliance.seal.signing import SigningKey
+from vittne.appliance.seal.verifykey import SIGNATURE_LIMIT, VerifyKey
 from vittne.appliance.store.errors import explain
 from vittne.appliance.store.files import is_id, open_plain
 from vittne.appliance.store.times import from_rfc3339, rfc3339
@@ -196,7 +197,7 @@ def read_manifest(
     files: those of a former version. Nothing of it is looked at before its signature was found good.
     """
     text = _read(folder / files[0], MANIFEST_LIMIT)
-    signature = _read(folder / files[1], SIGNATURE_BYTES)
+    signature = _read(folder / files[1], SIGNATURE_LIMIT)
     if not key.accepts(signature, text):
         raise BadManifest("does not carry a valid signature of the ledger's key: it was altered or is not ours")
     return parse_manifest(text), digest(text)

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import base64
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from vittne.appliance.seal.signing import SIGNATURE_BYTES, SigningKey, VerifyKey
+from vittne.appliance.seal.signing import SigningKey
+from vittne.appliance.seal.verifykey import SIGNATURE_LIMIT, VerifyKey
 
 NOTE_LIMIT: Final = 65_536
 _MARK: Final = "— "
 _LINE: Final = re.compile(
-    rb"checkpoint origin=([!-~]{1,200}) size=(\d{1,18}) root=([0-9A-Za-z+/=]{44}) signature=([0-9A-Za-z+/=]{92})"
+    rb"checkpoint origin=([!-~]{1,200}) size=(\d{1,18}) root=([0-9A-Za-z+/=]{44}) signature=([0-9A-Za-z+/=]{92,104})"
 )
 
 
@@ -74,8 +76,12 @@ def open_note(note: bytes, key: VerifyKey) -> str:
 
 
 def open_checkpoint(note: bytes, key: VerifyKey) -> Checkpoint:
-    """Return the checkpoint in a note that key signed, its origin being the key's name. Raises BadNote."""
-    lines = open_note(note, key).split("\n")
+    """Return the checkpoint in a note that key signed, its origin being the key's name. Raises BadNote.
+
+    Of keys that it followed it takes those up to the size at which the next one followed.
+    """
+    text, signer = _text_and_signer(note, key)
+    lines = text.split("\n")
     if len(lines) < 4:
         raise BadNote("it is not a checkpoint: three lines are needed")
     origin, size, encoded = lines[:3]
@@ -89,7 +95,19 @@ def open_checkpoint(note: bytes, key: VerifyKey) -> Checkpoint:
         raise BadNote("its root is not base64") from error
     if len(root) != 32:
         raise BadNote("its root has not 32 bytes")
+    if signer.until is not None and int(size) > signer.until:
+        raise BadNote("it is signed by a key that another one had followed by then")
     return Checkpoint(origin, int(size), root)
+
+
+def _text_and_signer(note: bytes, key: VerifyKey) -> tuple[str, VerifyKey]:
+    try:
+        return open_note(note, key), key
+    except BadNote:
+        for former in key.former:
+            with suppress(BadNote):
+                return open_note(note, former), former
+        raise
 
 
 def checkpoint_line(note: bytes) -> str:
@@ -117,6 +135,6 @@ def _is_by(key: VerifyKey, line: str, text: str) -> bool:
         raw = base64.b64decode(encoded, validate=True)
     except ValueError:
         return False
-    if len(raw) != 4 + SIGNATURE_BYTES or raw[:4] != key.key_id:
+    if len(raw) > 4 + SIGNATURE_LIMIT or raw[:4] != key.key_id:
         return False
-    return key.accepts(raw[4:], text.encode())
+    return key.signed(raw[4:], text.encode())

@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from vittne.appliance.seal import records
 from vittne.appliance.seal.history import History
-from vittne.appliance.seal.keys import ArchiveKey, CapsuleRefused, KeyStore, open_capsule
+from vittne.appliance.seal.keys import CapsuleRefused, KeyStore
 from vittne.appliance.seal.manifest import (
     MANIFEST_FILE,
     SEALED,
@@ -36,6 +36,9 @@ from vittne.appliance.store.catalogue import Catalogue, NoSuchCall
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import open_plain, recording_of, staged_name
 
+if TYPE_CHECKING:
+    from vittne.appliance.keyring.vault import Vault
+
 Advance = Callable[[int], None]  # bytes that were read since the last call
 
 _CHUNK: Final = 1 << 20
@@ -51,7 +54,7 @@ class Archive:
     key: VerifyKey
     history: History | None
     key_store: KeyStore | None
-    archive_key: ArchiveKey | None
+    archive_key: Vault | None
     why_no_key: str  # words for unchecked content
     catalogue: Catalogue | None
 
@@ -298,19 +301,20 @@ def _data_key(archive: Archive, recording_id: str, part_no: int) -> bytes:
     if archive.key_store is None:
         raise _Missing("there is no key store (keys.db) here")
     try:
-        capsule = archive.key_store.get(recording_id, part_no)
+        kept = archive.key_store.get(recording_id, part_no)
     except StoreError as error:
         raise _Wrong(str(error)) from error
-    if capsule is None:
+    if kept is None:
         raise _Wrong(f"the key of part {part_no} is gone: nobody can hear it")
     entered = archive.history.capsules.get((recording_id, part_no)) if archive.history else None
-    if entered not in (None, digest(capsule.encode())):
+    # Wrapped under a bucket it is another text; that it is the same key is then seen by its opening the part.
+    if kept.bucket is None and entered not in (None, digest(kept.key)):
         raise _Wrong(f"the key of part {part_no} is not the one that was entered in the ledger")
     if archive.archive_key is None:
         raise _Missing(archive.why_no_key)
     try:
-        return open_capsule(archive.archive_key, capsule, recording_id, part_no)
-    except CapsuleRefused as error:
+        return archive.archive_key.data_key(kept, recording_id, part_no)
+    except (CapsuleRefused, ValueError) as error:
         raise _Wrong(f"the key of part {part_no} does not open: {error}") from error
 
 

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from vittne.appliance.seal import ledgerstate
 from vittne.appliance.seal.canonical import Json
+from vittne.appliance.seal.events import KEY_ROTATE
 from vittne.appliance.seal.journal import JOURNAL_FILE
 from vittne.appliance.seal.ledgerstate import LedgerState, read_state
 from vittne.appliance.seal.merkle import TILE_HEIGHT, TILE_WIDTH, TileTree
 from vittne.appliance.seal.note import Checkpoint
 from vittne.appliance.seal.proofs import root_of
 from vittne.appliance.seal.signing import VerifyKey
+from vittne.appliance.seal.succession import ROTATIONS_FILE, Rotation, read_succession
 from vittne.appliance.seal.tiles import ENTRIES, NEXT, LedgerDamaged, TileReader, tile_name
 
 Visitor = Callable[[int, bytes], None]
 Progress = Callable[[int, int], None]  # entries read, entries in all
+
+_ROTATED: Final = b'"t":"key.rotate"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,7 @@ def scan_ledger(
     if size is None:
         for remembered in state.remembered:
             ledgerstate.hold_against(remembered, journal.checkpoint, lambda known: reader.roots[known])
+        reader.check_rotations()
         _check_published(directory, state)
     if progress is not None:
         progress(wanted, wanted)
@@ -87,6 +94,8 @@ class _Reading:
         self._there = max(state.journal.base, state.published.checkpoint.size)
         self._tiles = TileReader(directory, self._there)
         self._visit = visit
+        self._key = state.key
+        self._rotations: list[Rotation] = []
         self._note_root()
 
     def add(self, entries: Iterable[bytes], wanted: int) -> None:
@@ -98,6 +107,8 @@ class _Reading:
             if visit is not None:
                 visit(tree.size, entry)
             tree.add(entry)
+            if _ROTATED in entry:
+                self._note_rotation(entry)
             if tree.size in self.roots:
                 self._note_root()
 
@@ -108,6 +119,22 @@ class _Reading:
                 continue
             if self._tiles.tile(level, number) != data:
                 raise _altered(self._directory / tile_name(level, number), "entries and hashes disagree")
+
+    def check_rotations(self) -> None:
+        """See that the list of keys beside the ledger says what its entries say, since readers follow the list."""
+        listed = read_succession(self._directory).rotations
+        if self._rotations[: len(listed)] == list(listed):
+            rest = self._rotations[len(listed) :]
+            if not rest or [one.old for one in rest] == [self._key]:  # one that is under way: its line is to come
+                return
+        raise _altered(self._directory / ROTATIONS_FILE, "the list of its keys and its entries disagree")
+
+    def _note_rotation(self, entry: bytes) -> None:
+        with suppress(ValueError, KeyError, RecursionError):  # altered: the root's check will say so
+            event = read_entry(entry)
+            found = Rotation.read(event) if event["t"] == KEY_ROTATE else None
+            if found is not None and found.size == self.tree.size:
+                self._rotations.append(found)
 
     def _note_root(self) -> None:
         if self.tree.size in self.roots:

@@ -1,25 +1,23 @@
-"""The key that signs ledger and manifests: Ed25519, apart from the keys that encrypt.
+"""The key that signs ledger and manifests: Ed25519 or ECDSA on P-256, apart from the keys that encrypt.
 
     DIR/keys/ledger.key      private, PKCS #8 PEM, 0600
     DIR/keys/ledger.pub.pem  public, PEM: what `openssl pkeyutl -verify -pubin -inkey` takes
-    DIR/keys/ledger.vkey     public, one line: name+id+key (C2SP signed-note, "verifier key")
+    DIR/keys/ledger.vkey     public, one line: name+id+key (verifykey.py)
 
-The key's name is the ledger's origin. Its id is the first four bytes of SHA-256 over name, newline, type and
-public key (C2SP signed-note). Checkpoints begin with the origin and manifests with a brace, so that a
-signature of one is never one of the other.
+Checkpoints begin with the origin and manifests with a brace, so that a signature of one is never one of the other.
+A key may have followed others (succession.py): what is read here knows them.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -28,128 +26,114 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from vittne.appliance.seal.succession import following, read_succession
+from vittne.appliance.seal.verifykey import ECDSA, ED25519, VerifyKey, parse_verifier
 from vittne.appliance.store.errors import StoreError, explain
-from vittne.appliance.store.files import write_atomically
+from vittne.appliance.store.files import overwriting, write_atomically
+
+__all__ = [
+    "KEY_FILE",
+    "PUBLIC_FILE",
+    "VKEY_FILE",
+    "SigningKey",
+    "VerifyKey",
+    "load_key",
+    "load_verifier",
+    "new_key",
+    "parse_verifier",
+    "read_verifier",
+    "save_key",
+]
 
 KEY_FILE: Final = "ledger.key"
 PUBLIC_FILE: Final = "ledger.pub.pem"
 VKEY_FILE: Final = "ledger.vkey"
-SIGNATURE_BYTES: Final = 64
-_ED25519: Final = b"\x01"
+LEDGER_FOLDER: Final = "ledger"  # beside the folder of keys
 _TEXT_LIMIT: Final = 4096
 
-
-@dataclass(frozen=True, slots=True)
-class VerifyKey:
-    """A name and a public key of 32 bytes: enough to check, not to sign."""
-
-    name: str
-    public: bytes
-
-    @property
-    def key_id(self) -> bytes:
-        """Four bytes that say which key signed."""
-        return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:4]
-
-    def text(self) -> str:
-        """Return the key as one line, to be handed to whoever checks."""
-        return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(_ED25519 + self.public).decode()}"
-
-    def pem(self) -> bytes:
-        """Return the key as openssl reads it."""
-        return self._key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-    def accepts(self, signature: bytes, data: bytes) -> bool:
-        """Say whether the signature is this key's over data."""
-        try:
-            self._key().verify(signature, data)
-        except InvalidSignature:
-            return False
-        return True
-
-    def _key(self) -> Ed25519PublicKey:
-        return Ed25519PublicKey.from_public_bytes(self.public)
+Private = Ed25519PrivateKey | ec.EllipticCurvePrivateKey
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key with its name."""
+    """A private key with its name. former: as in VerifyKey."""
 
-    private: Ed25519PrivateKey
+    private: Private
     name: str
+    former: tuple[VerifyKey, ...] = ()
+
+    @classmethod
+    def from_pem(cls, pem: bytes, verifier: VerifyKey) -> Self:
+        """Read a private key. ValueError when it is none, or not the public one's half."""
+        private = load_pem_private_key(pem, None)
+        if not isinstance(private, Ed25519PrivateKey | ec.EllipticCurvePrivateKey):
+            raise ValueError("neither Ed25519 nor ECDSA")
+        key = cls(private, verifier.name)
+        if key.verifier != verifier:
+            raise ValueError("the two halves do not belong together")
+        return key
 
     @property
     def verifier(self) -> VerifyKey:
         """The half of it that may be known."""
-        raw = self.private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        return VerifyKey(self.name, raw)
+        public = self.private.public_key()
+        if isinstance(public, Ed25519PublicKey):
+            return VerifyKey(self.name, public.public_bytes(Encoding.Raw, PublicFormat.Raw), ED25519, self.former)
+        spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return VerifyKey(self.name, spki, ECDSA, self.former)
 
     def sign(self, data: bytes) -> bytes:
-        """Return the 64 bytes of the signature over data."""
-        return self.private.sign(data)
+        """Return the signature over data."""
+        if isinstance(self.private, Ed25519PrivateKey):
+            return self.private.sign(data)
+        return self.private.sign(data, ec.ECDSA(SHA256()))
+
+    def pem(self) -> bytes:
+        """Return the private half, PKCS #8."""
+        return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def new_key() -> SigningKey:
-    """Make a key under a new random name, "vittne/<16 hex digits>": no two ledgers can be taken for one."""
-    return SigningKey(Ed25519PrivateKey.generate(), f"vittne/{secrets.token_hex(8)}")
+def new_key(fips: bool = False, name: str = "") -> SigningKey:
+    """Make a key: Ed25519, or ECDSA on P-256 in the FIPS profile.
+
+    Without a name it gets a new random one, "vittne/<16 hex digits>": no two ledgers can be taken for one.
+    """
+    name = name or f"vittne/{secrets.token_hex(8)}"
+    return SigningKey(ec.generate_private_key(ec.SECP256R1()) if fips else Ed25519PrivateKey.generate(), name)
 
 
 def save_key(keys_dir: Path, key: SigningKey) -> None:
     """Write the three files, the private one last: when it is there, all are. Raises StoreError."""
     write_atomically(keys_dir / PUBLIC_FILE, key.verifier.pem())
     write_atomically(keys_dir / VKEY_FILE, key.verifier.text().encode() + b"\n")
-    pem = key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    write_atomically(keys_dir / KEY_FILE, pem)
+    with overwriting(keys_dir / KEY_FILE):
+        write_atomically(keys_dir / KEY_FILE, key.pem())
 
 
 def load_key(keys_dir: Path) -> SigningKey:
     """Read the private key. Raises StoreError when it is missing, broken or not the public one's half."""
     path = keys_dir / KEY_FILE
-    verifier = load_verifier(keys_dir)
+    verifier = read_verifier(keys_dir)
+    former = read_succession(keys_dir.parent / LEDGER_FOLDER).before(verifier)
     try:
-        private = load_pem_private_key(_read(path), None)
+        return replace(SigningKey.from_pem(_read(path), verifier), former=former)
     except (ValueError, TypeError) as error:
-        raise StoreError("the ledger's key cannot be read", path, "restore it from a backup") from error
-    if not isinstance(private, Ed25519PrivateKey):
-        raise StoreError("the ledger's key is not Ed25519", path, "restore it from a backup")
-    key = SigningKey(private, verifier.name)
-    if key.verifier != verifier:
-        raise StoreError("the ledger's keys do not belong together", path, "restore keys/ from a backup")
-    return key
+        what = f"the ledger's key cannot be read ({error})"
+        raise StoreError(what, path, "restore keys/ from a backup") from error
 
 
 def load_verifier(keys_dir: Path) -> VerifyKey:
-    """Read the public key. Raises StoreError when it is missing or broken."""
+    """Read the public key with those that it followed. Raises StoreError, LedgerDamaged when their list is broken."""
+    return following(keys_dir.parent / LEDGER_FOLDER, read_verifier(keys_dir))
+
+
+def read_verifier(keys_dir: Path) -> VerifyKey:
+    """Read the public key alone. Raises StoreError when it is missing or broken."""
     path = keys_dir / VKEY_FILE
     key = parse_verifier(_read(path).decode("utf-8", "replace").removesuffix("\n"))
     if key is None:
         raise StoreError("the ledger's public key cannot be read", path, "restore it from a backup")
     return key
-
-
-def parse_verifier(text: str) -> VerifyKey | None:
-    """Read a key from its one line; None when it is none, or its id does not fit."""
-    name, _, rest = text.partition("+")
-    key_id, _, encoded = rest.partition("+")
-    try:
-        raw = base64.b64decode(encoded, validate=True)
-    except ValueError:
-        return None
-    if not is_key_name(name) or len(raw) != 33 or raw[:1] != _ED25519:
-        return None
-    key = VerifyKey(name, raw[1:])
-    return key if key.key_id.hex() == key_id else None
-
-
-def is_key_name(name: str) -> bool:
-    """Say whether a text may name a key: not empty, no space, no plus (C2SP signed-note)."""
-    return (
-        0 < len(name) <= 200
-        and name.isprintable()
-        and " " not in name
-        and "+" not in name
-        and not any(c.isspace() for c in name)
-    )
 
 
 def _read(path: Path) -> bytes:

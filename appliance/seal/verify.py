@@ -8,27 +8,26 @@ they were before, is not noticed here: that takes checkpoints kept elsewhere (wi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vittne.appliance.seal.history import History, read_history
-from vittne.appliance.seal.keys import (
-    ArchiveKey,
-    KeysLocked,
-    KeysMissing,
-    KeyStore,
-    passphrase_from,
-)
+from vittne.appliance.seal.keys import KeysLocked, KeysMissing, KeyStore, unlock
 from vittne.appliance.seal.recording_checks import Archive, check_erased, check_recording
 from vittne.appliance.seal.scan import Scan
-from vittne.appliance.seal.signing import VerifyKey, load_verifier
+from vittne.appliance.seal.signing import VerifyKey, read_verifier
+from vittne.appliance.seal.succession import following
 from vittne.appliance.seal.tiles import LedgerDamaged
 from vittne.appliance.seal.verdict import Check, Verdict, fails, holds, unchecked
 from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import Store, is_id, recording_of
+
+if TYPE_CHECKING:
+    from vittne.appliance.keyring.vault import Vault
 
 ARCHIVE = "archive"
 _SHOWN = 3  # ids named in a sentence; the count is always given
@@ -74,7 +73,9 @@ class _Verifier:
         self._finished = {folder.name: folder for folder in self._store.finished()}
         self._hidden = {recording_of(folder): folder for folder in self._store.unfinished()}
         self._around: list[Check] = []
-        key = load_verifier(data_dir / "keys") if trusted is None else trusted
+        key = read_verifier(data_dir / "keys") if trusted is None else trusted
+        with suppress(LedgerDamaged):  # the check of the ledger says it
+            key = following(data_dir / "ledger", key)
         self._history = self._read_ledger(data_dir / "ledger", key)
         archive_key, why_no_key = self._open_archive_key(data_dir)
         self._archive = Archive(
@@ -205,9 +206,9 @@ class _Verifier:
         self._around.append(holds("ledger", _ledger_words(scan)))
         return history
 
-    def _open_archive_key(self, data_dir: Path) -> tuple[ArchiveKey | None, str]:
+    def _open_archive_key(self, data_dir: Path) -> tuple[Vault | None, str]:
         try:
-            return ArchiveKey.load_private(data_dir, passphrase_from(os.environ)), ""
+            return unlock(data_dir), ""
         except (KeysLocked, KeysMissing) as error:
             self._around.append(unchecked("archive key", f"{error.what}: contents are not opened"))
             return None, f"{error.what}: not opened"

@@ -10,6 +10,7 @@ from typing import Final
 from vittne.appliance.seal.ledger import LedgerDamaged
 from vittne.appliance.seal.note import BadNote, Checkpoint, open_checkpoint
 from vittne.appliance.seal.signing import VerifyKey, load_verifier
+from vittne.appliance.seal.succession import following
 from vittne.appliance.seal.verdict import Check, Verdict, fails, holds, unchecked
 from vittne.appliance.stamps import folders
 from vittne.appliance.stamps.asking import read_question
@@ -46,7 +47,7 @@ def verify_stamps(
     names: only these folders, and nothing about all. key: the true one, kept elsewhere.
     May run while calls are recorded. Raises StoreError when the directory or its public key cannot be read.
     """
-    key = key or load_verifier(data_dir / "keys")
+    key = load_verifier(data_dir / "keys") if key is None else following(data_dir / "ledger", key)
     chosen = list(names) if names is not None else folders.all_stamps(data_dir)
     notes = [_open_note(folder, key) for folder in chosen]
     sizes = {note.size for note in notes if isinstance(note, Checkpoint)}

@@ -16,6 +16,7 @@ import os
 import stat
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -200,6 +201,29 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError as error:
         raise explain(error, "write a file", path) from error
     sync_path(path.parent)
+
+
+@contextmanager
+def overwriting(path: Path) -> Iterator[None]:
+    """Overwrite the blocks of a secret's file, if there is one, once it was replaced within; as far as disks let one.
+
+    A file system that copies on write, and a flash disk, keep old blocks for a while.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield
+        return
+    except OSError as error:
+        raise explain(error, "replace a key", path) from error
+    try:
+        yield
+        # Only what is no longer the file: a name that was not replaced must keep its content.
+        if os.fstat(fd).st_nlink == 0:
+            os.pwrite(fd, bytes(os.fstat(fd).st_size), 0)
+            os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def sync_path(path: Path) -> None:

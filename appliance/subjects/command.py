@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,11 +39,11 @@ from vittne.appliance.subjects.operations import (
 from vittne.appliance.subjects.personcopy import INDEX, CopyOptions, write_copy
 from vittne.appliance.subjects.reasons import for_the_letter
 from vittne.appliance.subjects.settings import SubjectsConfig
+from vittne.appliance.subjects.showing import case_table, found_json, found_table, month_after
 from vittne.appliance.subjects.table import Case, CaseTable
-from vittne.appliance.terminal import FAINT, RED, YELLOW, Cell, Column, clean, duration, painted, table
+from vittne.appliance.terminal import FAINT, clean, painted
 
 WAITS: Final = 3
-_DAY_US: Final = 86_400_000_000
 _TOGETHER: Final = 1000
 
 
@@ -71,7 +70,7 @@ class Desk:
         if as_json:
             sys.stdout.writelines(json_array(one.as_json() for one in cases))
         else:
-            _print(_case_table(cases) if cases else ["no cases"])
+            _print(case_table(cases) if cases else ["no cases"])
         return 0
 
     def due(self, as_json: bool) -> int:
@@ -80,7 +79,7 @@ class Desk:
         if as_json:
             sys.stdout.writelines(json_array({**one.as_json(), "overdue": one.due_us <= at} for one in cases))
         else:
-            _print(_case_table(cases) if cases else ["nothing is due"])
+            _print(case_table(cases) if cases else ["nothing is due"])
         return 1 if any(one.due_us <= at for one in cases) else 0
 
     def show(self, prefix: str, as_json: bool) -> int:
@@ -90,7 +89,7 @@ class Desk:
             acts = CaseTable(catalogue).acts(case.id)
             life = self._life(catalogue, found)
         if as_json:
-            recordings = [_found_json(one, life[one.call.id]) for one in found]
+            recordings = [found_json(one, life[one.call.id]) for one in found]
             sys.stdout.write(
                 json_object({**case.as_json(), "recordings": recordings, "acts": [one.as_json() for one in acts]})
             )
@@ -99,7 +98,7 @@ class Desk:
         who = "; ".join(", ".join(words) for words in shown.pop("who").values() if words)
         told = {"who": who or "forgotten", **shown}
         _print([f"{painted(f'{name:14}', FAINT)} {clean(value)}" for name, value in told.items() if value])
-        _print(_found_table(found, life) if found else ["no recordings of this person"])
+        _print(found_table(found, life) if found else ["no recordings of this person"])
         for one in acts:
             words = " ".join(word for word in (one.by, one.act, one.recording[:8], one.result, one.text) if word)
             print(f"{rfc3339(one.at_us)[:16]} {clean(words)}")
@@ -235,75 +234,12 @@ class Desk:
         return Catalogue(self._data / CATALOGUE_FILE, read_only=True)
 
 
-def month_after(at_us: int) -> int:
-    """Return the end of the same day a month later, or of that month's last day (Regulation 1182/71, Art. 3(2)(c)).
-
-    >>> rfc3339(month_after(1_769_860_800_000_000))
-    '2026-02-28T23:59:59.000000Z'
-    """
-    day = datetime.fromtimestamp(at_us // 1_000_000, UTC).replace(hour=23, minute=59, second=59, microsecond=0)
-    year, month = day.year + day.month // 12, day.month % 12 + 1
-    for number in range(day.day, 0, -1):
-        try:
-            return int(day.replace(year=year, month=month, day=number).timestamp()) * 1_000_000
-        except ValueError:
-            continue
-    raise AssertionError
-
-
 def _reason(case: Case) -> str:
     return f"request of a person, case {case.id}"
 
 
 def _act(act: Doing, recording: str, result: str, text: str) -> dict[str, str]:
     return {"act": act, "recording": recording, "result": result, "text": text}
-
-
-def _found_json(one: Found, life: LifeRow) -> dict[str, Any]:
-    decision = decide("erase", life.facts, now_us())
-    return {
-        "id": one.call.id,
-        "started_at": rfc3339(one.call.started_us),
-        "duration_s": one.call.duration_s,
-        "how": one.how,
-        "why": one.why,
-        "party": one.party,
-        "shared": one.shared,
-        "kept": bool(one.call.folder),
-        "restricted": life.facts.restricted_us is not None,
-        "erasable": decision.allowed,
-        "reason": for_the_letter(decision, life.facts),
-    }
-
-
-def _found_table(found: Sequence[Found], life: Mapping[str, LifeRow]) -> list[str]:
-    names = ("recording", "started (UTC)", "length", "how", "why", "party", "state")
-    cells: list[list[str | Cell]] = []
-    for one in found:
-        facts = life[one.call.id].facts
-        states = ["nothing is kept"] if not one.call.folder else []
-        states += ["held"] if facts.holds else []
-        states += ["locked"] if facts.locked_until_us is not None and facts.locked_until_us > now_us() else []
-        states += ["restricted"] if facts.restricted_us is not None else []
-        party = f"{one.party or '?'}{' (with others)' if one.shared else ''}"
-        how = Cell(one.how, "" if one.how == "sure" else YELLOW)
-        at, length = rfc3339(one.call.started_us)[:19], duration(one.call.duration_s)
-        cells.append([one.call.id[:8], at, length, how, one.why, party, ", ".join(states)])
-    return table([Column(name, least=6) for name in names], cells)
-
-
-def _case_table(cases: Sequence[Case]) -> list[str]:
-    at = now_us()
-    cells: list[list[str | Cell]] = []
-    for one in cases:
-        days = (one.due_us - at) // _DAY_US
-        left = one.outcome if one.closed_us is not None else "overdue" if one.due_us <= at else f"{days} days left"
-        who = ", ".join(word for words in Who.from_json(one.who).as_json().values() for word in words)
-        colour = RED if left == "overdue" else ""
-        cells.append([one.id, one.kind, who or "forgotten", rfc3339(one.opened_us)[:10], rfc3339(one.due_us)[:10]])
-        cells[-1].append(Cell(left, colour))
-    names = ("case", "request", "who", "opened", "due (UTC)", "state")
-    return table([Column(name, least=10 if name == "who" else 0) for name in names], cells)
 
 
 def _print(lines: Sequence[str]) -> None:

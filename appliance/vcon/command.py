@@ -35,7 +35,8 @@ def check(path: Path, key_file: Path | None, data_dir: Path | None, as_json: boo
 def _is_ours(found: Reading, data_dir: Path | None) -> None:
     if data_dir is None or not found.signer_key or not (data_dir / "keys").is_dir():
         return
-    if load_verifier(data_dir / "keys").public == found.signer_key:
+    key = load_verifier(data_dir / "keys")
+    if found.signer_key in [one.public for one in (key, *key.former)]:
         found.good.append("that is the key of this recorder's ledger")
     else:
         found.open.append("it was not signed by this recorder: whom the key belongs to must be known from elsewhere")

@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from joserfc import jwe, jws
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, OKPKey, RSAKey
@@ -47,7 +47,7 @@ class Reading:
     vcon: dict[str, Any]
     digits: int = 0  # events that were taken out
     signer: str = ""  # subject of the certificate beside the signature
-    signer_key: bytes = b""  # Ed25519: the raw key, to hold against a ledger's
+    signer_key: bytes = b""  # raw Ed25519, else SPKI: to hold against a ledger's
     good: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     open: list[str] = field(default_factory=list)  # what could not be looked at
@@ -166,11 +166,16 @@ def _verified(value: dict[str, Any], found: Reading) -> dict[str, Any]:
                 warnings.simplefilter("ignore", SecurityWarning)
                 jws.deserialize_json(signed, _key(public), registry=registries.signing(SIGNED_WITH))
             found.good.append(f"signed by the key of {found.signer}")
-            found.signer_key = public.public_bytes_raw() if isinstance(public, Ed25519PublicKey) else b""
+            found.signer_key = _bytes(public)
         except (JoseError, ValueError, TypeError, KeyError, AttributeError):
             found.wrong.append(f"the signature is not that of {found.signer}, or it was altered")
     payload = value["payload"]
-    inner = _object(_decoded(payload if isinstance(payload, str) else ""))
+    try:
+        inner = _object(_decoded(payload if isinstance(payload, str) else ""))
+    except BadVcon:
+        raise
+    except ValueError as error:
+        raise BadVcon("what was signed is not base64url") from error
     for one in value["signatures"] if isinstance(value["signatures"], list) else ():
         header = one.get("header") if isinstance(one, dict) else None
         told = header.get("uuid") if isinstance(header, dict) else None
@@ -187,6 +192,13 @@ def _certificate(value: dict[str, Any]) -> x509.Certificate | None:
         return x509.load_der_x509_certificate(base64.b64decode(chain[0], validate=True))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _bytes(public: Any) -> bytes:
+    if isinstance(public, Ed25519PublicKey):
+        return public.public_bytes_raw()
+    der: bytes = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return der
 
 
 def _key(public: Any) -> RSAKey | ECKey | OKPKey:

@@ -13,7 +13,7 @@ import hashlib
 import secrets
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -56,8 +56,11 @@ class Witness:
 
     def __init__(self, data_dir: Path, ledgers: Sequence[VerifyKey]) -> None:
         """Open it; its key is made at the first time. Raises StoreError."""
-        self._ledgers = {key.name: key for key in ledgers}
         self._turn = threading.Lock()  # what was signed last is compared and replaced as one
+        self._ledgers: dict[str, VerifyKey] = {}
+        for key in ledgers:  # several of one ledger while one of its keys follows another
+            first = self._ledgers.get(key.name)
+            self._ledgers[key.name] = key if first is None else replace(first, former=(*first.former, key))
         self._folder = data_dir / "witness"
         self._private, self.key = _own_key(data_dir / "keys")
         try:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from api.harness import Served, run_served
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from structlog.testing import capture_logs
 
 from vittne.appliance.api.witness import ROUTES, WITNESS
@@ -271,7 +272,7 @@ def test_the_example_of_c2sp_is_a_key_and_no_other_line_is() -> None:
 
 
 def test_a_cosignature_is_of_one_time_and_one_text() -> None:
-    private = new_key().private
+    private = Ed25519PrivateKey.generate()
     line = cosign(private, "w", "text\n", 1_700_000_000).rstrip("\n")
     key = WitnessKey("w", private.public_key().public_bytes_raw())
 

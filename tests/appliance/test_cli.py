@@ -169,7 +169,7 @@ def test_verification_fails_for_a_changed_bit(recorded: Record, vittne: Vittne) 
 
 def test_what_could_not_be_checked_is_said_and_is_not_success(recorded: Record, vittne: Vittne) -> None:
     found = recorded(basic.basic_call(0.5))
-    (found.data / "keys" / "archive.key").rename(found.data / "elsewhere.key")
+    (found.data / "keys" / "keyring.json").rename(found.data / "elsewhere.key")
 
     status, text, _ = vittne("verify", found.call.id, "--data", found.data)
 

@@ -20,7 +20,7 @@ from vittne.appliance.cutplan import CutPlan, Span, plan_cut
 from vittne.appliance.opened import open_recording
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.seal import records
-from vittne.appliance.seal.keys import ArchiveKey
+from vittne.appliance.seal.keys import unlock
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.lock import DataLock
@@ -300,7 +300,7 @@ def test_a_new_version_that_is_not_right_is_given_up_before_anything_is_lost(fou
     plan.parts.clear()  # a fault of ours: the part is taken over with all that is in it
     before = snapshot(found.data)
     registrar = Registrar(found.data)
-    key = ArchiveKey.load_private(found.data)
+    key = unlock(found.data)
 
     with pytest.raises(StoreError, match="packets of the span that was cut are there"):
         cut(found.data, done_by(registrar, Caller("Ann")), key, found.call, CutOrder("Ann", "x", plan))
@@ -316,7 +316,7 @@ def test_a_new_version_that_is_not_right_is_given_up_before_anything_is_lost(fou
 def test_the_next_start_brings_a_cut_to_its_end(vittne: Vittne, found: Recorded, tmp_path: Path) -> None:
     recording_id = found.call.id
     registrar = Registrar(found.data)
-    key = ArchiveKey.load_private(found.data)
+    key = unlock(found.data)
     do = done_by(registrar, Caller("Ann"))
     for step in cutting(found.data, do, key, found.call, CutOrder("Ann", "x", plan_of(found, 1, 2))):
         if step == "entered in the ledger":

@@ -19,11 +19,13 @@ from recordings import Recorded, correlation
 from scenarios import basic, changes, transfers
 from scenarios.catalogue import ALL
 
+from vittne.appliance.keyring import envelope
+from vittne.appliance.keyring.ring import replace_ring
 from vittne.appliance.opened import NotPlayable, OpenedRecording, open_recording
 from vittne.appliance.playback import Playback
 from vittne.appliance.rtprows import read_rtp
 from vittne.appliance.seal import records
-from vittne.appliance.seal.keys import ArchiveKey, KeysExposed, KeysLocked, KeysMissing
+from vittne.appliance.seal.keys import KeysExposed, KeysLocked, KeysMissing, unlock
 from vittne.capture.columns import SECOND
 from vittne.codecs.timeline import Rendering, lay_out
 from vittne.codecs.tracks import Side
@@ -192,7 +194,7 @@ def test_a_damaged_recording_is_heard_up_to_the_damage_and_says_so(recorded: Rec
 
 def test_a_missing_archive_key_is_told(recorded: Record) -> None:
     found = recorded(basic.basic_call(0.5))
-    (found.data / "keys" / "archive.key").unlink()
+    (found.data / "keys" / "keyring.json").unlink()
 
     with pytest.raises(KeysMissing):
         opened(found)
@@ -200,7 +202,7 @@ def test_a_missing_archive_key_is_told(recorded: Record) -> None:
 
 def test_an_archive_key_that_others_can_read_is_refused(recorded: Record) -> None:
     found = recorded(basic.basic_call(0.5))
-    (found.data / "keys" / "archive.key").chmod(0o644)
+    (found.data / "keys" / "keyring.json").chmod(0o644)
 
     with pytest.raises(KeysExposed):
         opened(found)
@@ -210,7 +212,8 @@ def test_a_locked_archive_key_asks_for_its_passphrase(
     recorded: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = recorded(basic.basic_call(0.5))
-    ArchiveKey.load_private(found.data).set_passphrase(found.data, b"open sesame")
+    vault = unlock(found.data)
+    replace_ring(found.data, vault.enveloped(envelope.sealed(vault.root, b"open sesame")))
     monkeypatch.delenv("VITTNE_ARCHIVE_PASSPHRASE_FILE", raising=False)
     with pytest.raises(KeysLocked, match="VITTNE_ARCHIVE_PASSPHRASE_FILE"):
         opened(found)

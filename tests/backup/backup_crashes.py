@@ -38,7 +38,7 @@ def check(dest: Path, folder: Path, data: Path) -> set[str]:
     """Restore; return the parts that are there."""
     to = folder / "restored"
     shutil.rmtree(to, ignore_errors=True)
-    found = restore(dest, to, archive_key=data / "keys/archive.key")
+    found = restore(dest, to, archive_key=data / "keys/keyring.json")
     assert found.problems == [], found.problems
     wrong = [verdict for verdict in verify_all(to) if not verdict.ok]
     assert wrong == [], wrong

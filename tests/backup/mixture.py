@@ -93,7 +93,7 @@ def check(data: Path) -> None:
 def restored(data: Path, dest: Path, folder: Path) -> None:
     back_up(data, dest)
     shutil.rmtree(folder, ignore_errors=True)
-    found = restore(dest, folder, archive_key=data / "keys/archive.key")
+    found = restore(dest, folder, archive_key=data / "keys/keyring.json")
     assert found.problems == [], found.problems
     check(folder)
     assert sorted(recorded(folder)) == sorted(recorded(data))

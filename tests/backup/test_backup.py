@@ -193,7 +193,7 @@ def test_the_backup_alone_neither_opens_nor_signs(vittne: Vittne, data: Path, de
     everything = b"".join(files(dest).values())
     ledger_key = (data / "keys/ledger.key").read_bytes().splitlines()[1]
     assert ledger_key not in everything
-    assert b"BEGIN ENCRYPTED PRIVATE KEY" in everything
+    assert b'"provider": "passphrase"' in everything
     assert b"BEGIN PRIVATE KEY" not in everything
 
 
@@ -207,7 +207,7 @@ def test_a_key_without_passphrase_stays_out_and_is_given_at_the_restore(
     status, _, error = vittne("restore", dest, "--to", tmp_path / "to")
     assert (status, "--archive-key" in error) == (1, True)
 
-    to = restored(vittne, dest, tmp_path / "to", "--archive-key", data / "keys/archive.key")
+    to = restored(vittne, dest, tmp_path / "to", "--archive-key", data / "keys/keyring.json")
     assert vittne("verify", "--all", "--data", to)[0] == 0
 
 
@@ -223,6 +223,21 @@ def test_old_copies_of_keys_go(vittne: Vittne, data: Path, dest: Path) -> None:
 
     assert not old.exists()
     assert len(list((dest / "snapshots").iterdir())) == 1
+
+
+def test_after_a_key_epoch_no_copy_of_the_keys_before_it_stays(
+    vittne: Vittne, data: Path, dest: Path, tmp_path: Path
+) -> None:
+    back_up(vittne, data, dest)
+    (old,) = (dest / "snapshots").iterdir()
+    status, _, error = vittne("keys", "epoch", "--backup", tmp_path / "keys.backup", "--data", data)
+    assert status == 0, error
+
+    back_up(vittne, data, dest)
+
+    assert not old.exists()
+    to = restored(vittne, dest, tmp_path / "to")
+    assert vittne("verify", "--all", "--data", to)[0] == 0
 
 
 def test_an_altered_snapshot_is_not_restored(vittne: Vittne, data: Path, dest: Path, tmp_path: Path) -> None:

@@ -19,11 +19,11 @@ from vittne.appliance.backup.settings import BackupSettings
 from vittne.appliance.backup.standing import DRILL_FILE, last_backup_us, last_drill_us, warnings
 from vittne.appliance.config import Config
 from vittne.appliance.control.server import ControlServer, Operator
+from vittne.appliance.keyring.secretfile import PASSPHRASE_VARIABLE
 from vittne.appliance.operations import OPERATIONS
 from vittne.appliance.record_command import log_key_state
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.seal import events
-from vittne.appliance.seal.keys import FILE_VARIABLE
 from vittne.appliance.store.lock import DataLock
 
 Vittne = Callable[..., tuple[int, str, str]]
@@ -66,7 +66,7 @@ def test_a_drill_without_the_passphrase_proves_nothing(
     vittne: Vittne, data: Path, dest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vittne("backup", dest, "--data", data)
-    monkeypatch.delenv(FILE_VARIABLE)
+    monkeypatch.delenv(PASSPHRASE_VARIABLE)
 
     status, _, error = drill(vittne, dest, data)
 
@@ -110,7 +110,7 @@ def test_a_drill_with_another_key_does_not_count(vittne: Vittne, data: Path, des
     vittne("backup", dest, "--data", data)
     drill(vittne, dest, data)
     path = data / "keys" / DRILL_FILE
-    path.write_text(json.dumps({**json.loads(path.read_text()), "kid": "another"}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "root": "another"}))
 
     assert any("no drill has succeeded" in words for words in warnings(data, WITH_TARGET))
 
@@ -134,12 +134,22 @@ def once(data: Path, settings: BackupSettings) -> bool:
 
 
 def test_a_recorder_backs_up_in_a_process_of_its_own(vittne: Vittne, data: Path, dest: Path) -> None:
+    vittne("backup", dest, "--data", data)
+
     assert once(data, BackupSettings(target=str(dest)))
 
-    (entry,) = [entry for entry in entries(data) if entry["t"] == events.BACKED_UP]
-    assert (entry["recordings"], entry["missing"]) == (2, 0)
+    told = [entry for entry in entries(data) if entry["t"] == events.BACKED_UP]
+    assert [(entry["recordings"], entry["copied"], entry["missing"]) for entry in told] == [(2, 2, 0), (2, 0, 0)]
     assert last_backup_us(data) is not None
     assert drill(vittne, dest, data)[0] == 0
+
+
+def test_a_recorder_begins_no_backup_where_the_share_may_not_be_mounted(data: Path, dest: Path) -> None:
+    with capture_logs() as told:
+        assert not once(data, BackupSettings(target=str(dest)))
+
+    assert any("is it mounted" in str(line.get("reason")) for line in told)
+    assert list(dest.iterdir()) == []
 
 
 def test_a_backup_that_fails_is_an_alarm(data: Path, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_a_report_looks_at_all_lines_and_those_without_code_say_so(vittne: Vittn
     assert len(found) > 80
     assert {row["state"] for row in found.values()} == set(STATES)
     assert all(row["evidence"] for row in found.values())
-    assert state(found, "sec", "17a-4(f)(2)(v)", "") == NOT_COVERED
+    assert state(found, "soc2", "CC8.1", "") == NOT_COVERED
 
 
 def test_a_regime_selects_its_lines_and_whoever_reads_the_status_is_told(vittne: Vittne, data: Path) -> None:
@@ -185,6 +185,37 @@ def test_the_recorder_that_runs_is_looked_at(vittne: Vittne, data: Path) -> None
         _, said, _ = vittne("report", "pci", "--data", data)
 
     assert f"process {os.getpid()}: " in said
+
+
+def test_a_backup_and_a_drill_count_when_they_were_made(vittne: Vittne, data: Path, tmp_path: Path) -> None:
+    backup, drill = ("soc2", "A1.2", "ledger list --type backup"), ("soc2", "A1.3", "ledger list --type drill")
+    found = report(vittne, data)
+    assert (state(found, *backup), state(found, *drill)) == (NOT_MET, NOT_MET)
+    (tmp_path / "copy").mkdir()
+    status, _, error = vittne("backup", tmp_path / "copy", "--data", data)
+    assert status == 0, error
+
+    found = report(vittne, data)
+
+    assert (state(found, *backup), state(found, *drill)) == (MET, NOT_MET)
+
+
+def test_a_request_that_is_overdue_is_found(vittne: Vittne, data: Path) -> None:
+    asked = ("gdpr", "Art. 12(3), 15", "subject list")
+    assert state(report(vittne, data), *asked) == NO_DATA
+    status, _, error = vittne("subject", "open", "--kind", "access", "--number", "+4930555123", "--data", data)
+    assert status == 0, error
+    assert state(report(vittne, data), *asked) == MET
+
+    with sqlite3.connect(data / "catalogue.db") as database:
+        database.execute("UPDATE subjects SET due_us = 1")
+    database.close()
+
+    assert state(report(vittne, data), *asked) == NOT_MET
+
+
+def test_without_a_plan_nothing_is_monitored(vittne: Vittne, data: Path) -> None:
+    assert state(report(vittne, data), "mifid", "2017/565 Art. 76(6)", "review plan list") == NOT_MET
 
 
 def test_a_number_in_the_ledger_is_found(vittne: Vittne, data: Path) -> None:

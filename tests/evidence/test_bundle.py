@@ -31,6 +31,7 @@ from vittne.appliance.opened import data_keys
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.seal.manifest import parse_manifest
 from vittne.appliance.seal.part import PartReader
+from vittne.appliance.seal.rotation import rotate_key
 from vittne.appliance.store.audit import AuditSearch, AuditTable
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.rows import CallRow
@@ -211,7 +212,7 @@ def test_a_party_can_be_left_out(world: World, tmp_path: Path, audio: str, party
 
 def test_without_the_archives_key_what_was_sealed_is_still_proven(world: World, tmp_path: Path) -> None:
     shutil.copytree(world.data, tmp_path / "data")
-    (tmp_path / "data/keys/archive.key").unlink()
+    (tmp_path / "data/keys/keyring.json").unlink()
 
     made = bundle(tmp_path / "data", tmp_path / "out", "--sealed", "--audio", "none", recs=[REC])
 
@@ -219,6 +220,22 @@ def test_without_the_archives_key_what_was_sealed_is_still_proven(world: World, 
     assert "OK    parts: 3" in said
     assert "who called whom is sealed, and not told" in said
     assert "has no proof" in (made / "data" / REC / "report.html").read_text()
+
+
+@pytest.mark.parametrize("fips", [False, True], ids=["to Ed25519", "to P-256"])
+def test_after_a_rotation_the_old_key_leads_to_the_new_one(world: World, tmp_path: Path, fips: bool) -> None:
+    shutil.copytree(world.data, tmp_path / "data")
+    rotate_key(tmp_path / "data", fips)
+
+    made = bundle(tmp_path / "data", tmp_path / "out", "--sealed", "--audio", "none", recs=[REC])
+
+    said = holds(made, "--key", str(world.data / "keys/ledger.pub.pem"))
+    assert "all of it when it was made" in said
+    assert "stamp " in said  # over a checkpoint of the old key
+    assert "Nothing fails." in holds(made, "--key", str(tmp_path / "data/keys/ledger.pub.pem"))
+    assert [path.read_bytes() for path in (made / "evidence/former").iterdir()] == [
+        (world.data / "keys/ledger.pub.pem").read_bytes()
+    ]
 
 
 def test_without_the_ledgers_private_key_it_says_that_it_is_not_signed(

@@ -290,7 +290,7 @@ def entry_and_proof_of_another_recording(_: World, at: Path) -> None:
 
 @forged(LEDGER)
 def a_proof_at_another_place(_: World, at: Path) -> None:
-    replace(proofs(at) / "manifest.tlog-proof", b"index 7\n", b"index 6\n")
+    replace(proofs(at) / "manifest.tlog-proof", b"index 8\n", b"index 7\n")
 
 
 @forged(LEDGER)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import base64
 import importlib
 import json
 import sys
@@ -19,6 +18,7 @@ from rig.bundles import SOURCE
 from vittne.appliance.seal.merkle import GrowingTree
 from vittne.appliance.seal.note import Checkpoint, sign_note
 from vittne.appliance.seal.signing import SigningKey, new_key
+from vittne.appliance.seal.succession import Rotation, statement
 from vittne.appliance.seal.tlogproof import TlogProof
 
 sys.path.insert(0, str(SOURCE))  # as a stranger's Python finds them
@@ -91,15 +91,15 @@ def test_a_key_that_followed_another_is_taken_when_the_other_said_so(tmp_path: P
     old = new_key()
     new = SigningKey(new_key().private, old.name)
 
-    def made(by: SigningKey) -> Path:
+    def made(by: SigningKey, second: SigningKey = new) -> Path:
         told = new.verifier.text()
-        proof = base64.b64encode(by.sign(f"vittne-key/1\n{told}\n".encode())).decode()
-        entry = {"t": "key.rotate", "kind": "ledger", "old": old.verifier.text(), "new": told, "proof": proof}
-        line = json.dumps(entry).encode()
+        said = statement(old.verifier, new.verifier, 1)
+        rotation = Rotation(old.verifier, new.verifier, 1, by.sign(said), second.sign(said))
+        line = json.dumps({"t": "key.rotate", "kind": "ledger", **rotation.members()}).encode()
         tree = GrowingTree()
         tree.add(line)
         note = sign_note(Checkpoint(new.name, 1, tree.root()).text(), new)
-        top = tmp_path / by.verifier.key_id.hex()
+        top = tmp_path / (by.verifier.key_id + second.verifier.key_id).hex()
         (top / "evidence/rotations").mkdir(parents=True)
         (top / "evidence/rotations/entry-0.tlog-proof").write_bytes(TlogProof(0, (), note, line).text())
         (top / "evidence/ledger.vkey").write_text(told)
@@ -112,5 +112,9 @@ def test_a_key_that_followed_another_is_taken_when_the_other_said_so(tmp_path: P
 
     assert ledger.vouches(new.sign(b"x"), b"x")
     assert ledger.vouches(old.sign(b"x"), b"x")
-    with pytest.raises(primitives.Bad, match="another key than yours"):
-        verify.Ledger(verify.Tell(), str(made(new_key())), str(tmp_path / "mine"))
+    later = sign_note(Checkpoint(old.name, 2, bytes(32)).text(), old)
+    with pytest.raises(primitives.Bad):  # what it signs after it was followed
+        primitives.open_checkpoint(later, ledger.keys)
+    for wrong in (made(new_key()), made(old, new_key())):
+        with pytest.raises(primitives.Bad, match="did not follow"):
+            verify.Ledger(verify.Tell(), str(wrong), str(tmp_path / "mine"))

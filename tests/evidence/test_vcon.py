@@ -23,16 +23,17 @@ from cuts import REC, cut_span, three_parts
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jws
-from joserfc.jwk import OKPKey, RSAKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 from recordings import Recorded, record
 from scenarios import basic, digits
 
 from vittne.appliance.__main__ import run
-from vittne.appliance.seal.signing import load_key
+from vittne.appliance.seal.signing import load_key, new_key
 from vittne.appliance.store.audit import AuditSearch, AuditTable
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.rows import CallRow
 from vittne.appliance.vcon.build import build
+from vittne.appliance.vcon.forms import signed
 from vittne.appliance.vcon.reading import BadVcon, read_vcon, without_digits
 
 Json = dict[str, Any]
@@ -127,7 +128,7 @@ def test_it_is_signed_with_the_ledgers_key(plain: Recorded, export: Export) -> N
     registry = jws.JWSRegistry(algorithms=["EdDSA"], strict_check_header=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        jws.deserialize_json(value, OKPKey.import_key(key.private.public_key()), registry=registry)
+        jws.deserialize_json(value, OKPKey.import_key(key.verifier.pem()), registry=registry)
 
     (signature,) = value["signatures"]
     assert signature["header"]["uuid"] == unsigned(path)["uuid"]
@@ -136,6 +137,17 @@ def test_it_is_signed_with_the_ledgers_key(plain: Recorded, export: Export) -> N
     found = read_vcon(path)
     assert (found.form, found.wrong) == ("signed", [])
     assert found.signer_key == key.verifier.public
+
+
+def test_a_p256_key_of_the_fips_profile_signs_with_es256() -> None:
+    key = new_key(fips=True)
+
+    made = signed({"uuid": "1"}, key)
+
+    value = json.loads(made)
+    registry = jws.JWSRegistry(algorithms=["ES256"], strict_check_header=False)
+    jws.deserialize_json(value, ECKey.import_key(key.verifier.pem()), registry=registry)
+    assert json.loads(signed({"uuid": "1"}, key))["signatures"][0]["header"] == value["signatures"][0]["header"]
 
 
 @pytest.mark.parametrize("kind", ["rsa", "ec"])

@@ -21,7 +21,7 @@ from vittne.appliance.life.erase import Wanted, erasing_some, settle_erasures
 from vittne.appliance.life.precedence import decide
 from vittne.appliance.recover import recover
 from vittne.appliance.registrar import Registrar
-from vittne.appliance.seal.keys import ArchiveKey, KeyStore, open_capsule
+from vittne.appliance.seal.keys import KeyStore, unlock
 from vittne.appliance.seal.part import PartReader
 from vittne.appliance.seal.scan import read_entry, scan_ledger
 from vittne.appliance.seal.signing import load_key
@@ -228,10 +228,10 @@ def test_an_old_copy_of_the_keys_opens_old_files_until_the_key_epoch_and_verify_
     shutil.copy(folder(backup) / "part-0.floe", folder(data))
 
     store = KeyStore(data / "keys.db")
-    capsule = store.get(REC, 0)
+    kept = store.get(REC, 0)
     store.close()
-    assert capsule is not None
-    key = open_capsule(ArchiveKey.load_private(data), capsule, REC, 0)
+    assert kept is not None
+    key = unlock(data).data_key(kept, REC, 0)
     with PartReader(folder(data) / "part-0.floe", REC, 0, key) as reader:
         assert reader.plaintext()  # that is what a backup is, and what the certificate says
     found = failed(data)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from rig.namespaces import Room
 
-from vittne.appliance.seal.keys import ArchiveKey, KeyStore, open_capsule
+from vittne.appliance.seal.keys import open_keys
 from vittne.appliance.seal.part import PartReader
 from vittne.appliance.seal.records import rtp_columns
 
@@ -124,15 +124,12 @@ def listed(data: Path, *options: str) -> list[dict[str, Any]]:
 
 def stored_packets(data: Path, call: dict[str, Any]) -> dict[int, Counter[int]]:
     """Decrypt a recording; return by stream how often each sequence number is in it."""
-    private = ArchiveKey.load_private(data)
-    keys = KeyStore(data / "keys.db")
+    keys = open_keys(data)
     found: dict[int, Counter[int]] = {}
     try:
         for path in sorted((data / call["folder"]).glob("part-*.floe")):
             number = int(path.stem.removeprefix("part-"))
-            capsule = keys.get(call["id"], number)
-            assert capsule is not None
-            key = open_capsule(private, capsule, call["id"], number)
+            key = keys.data_key(call["id"], number)
             with PartReader(path, call["id"], number, key, finished=False) as part:
                 for plain in part.groups():
                     rows = rtp_columns(plain)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vittne.appliance.seal.keys import ArchiveKey, KeyStore, open_capsule
+from vittne.appliance.seal.keys import open_keys
 from vittne.appliance.seal.part import PartReader
 from vittne.appliance.seal.records import rtp_columns
 
@@ -25,14 +25,11 @@ def stored_rtp(data: Path, call: dict[str, Any]) -> Iterator[bytes]:
 
 
 def _groups(data: Path, call: dict[str, Any]) -> Iterator[bytes]:
-    private = ArchiveKey.load_private(data)
-    keys = KeyStore(data / "keys.db")
+    keys = open_keys(data)
     try:
         for path in sorted((data / call["folder"]).glob("part-*.floe")):
             number = int(path.stem.removeprefix("part-"))
-            capsule = keys.get(call["id"], number)
-            assert capsule is not None
-            key = open_capsule(private, capsule, call["id"], number)
+            key = keys.data_key(call["id"], number)
             with PartReader(path, call["id"], number, key, finished=False) as part:
                 yield from map(bytes, part.groups())
     finally:

@@ -20,7 +20,7 @@ from vittne.appliance.cut import settle_cuts
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.seal import records
 from vittne.appliance.seal.history import read_history
-from vittne.appliance.seal.keys import ArchiveKey, KeyStore, make_capsule, open_capsule
+from vittne.appliance.seal.keys import ArchiveKey, KeyStore, make_capsule, open_keys
 from vittne.appliance.seal.ledger import open_ledger
 from vittne.appliance.seal.manifest import Manifest, former_files, read_manifest, write_manifest
 from vittne.appliance.seal.part import PartDamaged, PartReader, PartWriter
@@ -72,11 +72,8 @@ def failed(data: Path) -> dict[str, str]:
 
 
 def key_of(data: Path, part: int) -> bytes:
-    store = KeyStore(data / "keys.db")
-    capsule = store.get(REC, part)
-    store.close()
-    assert capsule is not None
-    return open_capsule(ArchiveKey.load_private(data), capsule, REC, part)
+    with open_keys(data) as keys:
+        return keys.data_key(REC, part)
 
 
 # What a cut does
@@ -141,7 +138,7 @@ def test_verify_explains_the_old_version_and_finds_nothing_wrong(data: Path) -> 
 
 
 def test_without_the_archive_key_the_chain_of_versions_is_checked_all_the_same(data: Path) -> None:
-    (data / "keys/archive.key").unlink()
+    (data / "keys/keyring.json").unlink()
 
     verdict = verify(data, REC)
 
@@ -232,8 +229,8 @@ def test_no_key_left_on_the_disk_opens_a_packet_that_was_cut(archive: Path, tmp_
     public = ArchiveKey.load_public(data)
     others = [f"{n:08x}-0000-4000-8000-000000000000" for n in range(200)]
     store.put([(one, 0, make_capsule(public, bytes(32), one, 0)) for one in others])
-    old_capsule = store.get(REC, 1)
-    assert old_capsule is not None
+    old = store.get(REC, 1)
+    assert old is not None
     store.close()
     old_key = key_of(data, 1)
     old_part = (folder(data) / "part-1.floe").read_bytes()
@@ -242,7 +239,7 @@ def test_no_key_left_on_the_disk_opens_a_packet_that_was_cut(archive: Path, tmp_
 
     on_disk = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
     everything = b"".join(on_disk.values())
-    for piece in old_capsule.split(".")[1:]:  # the header says which archive key, and is much alike in all
+    for piece in old.capsule.split(".")[1:]:  # the header says which archive key, and is much alike in all
         assert piece[:20].encode() not in everything
     assert not any(old_part[start : start + 64] in everything for start in range(0, len(old_part) - 64, 4096))
     store = KeyStore(data / "keys.db")
@@ -261,13 +258,13 @@ def test_no_key_left_on_the_disk_opens_a_packet_that_was_cut(archive: Path, tmp_
 def test_a_key_store_that_somebody_reads_is_emptied_by_the_next_try(archive: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(archive, tmp_path / "data"))
     store = KeyStore(data / "keys.db")
-    old_capsule = store.get(REC, 1)
-    assert old_capsule is not None
+    old = store.get(REC, 1)
+    assert old is not None
     store.close()
-    secret = old_capsule.split(".")[1].encode()
+    secret = old.capsule.split(".")[1].encode()
     reader = sqlite3.connect(data / "keys.db", isolation_level=None)
     reader.execute("BEGIN")
-    reader.execute("SELECT count(*) FROM capsules").fetchall()
+    reader.execute("SELECT count(*) FROM data_keys").fetchall()
     with pytest.raises(StoreError, match="erase again"):
         cut_span(data, *CUT_MS)
     assert "is not done" in failed(data)["versions"]
@@ -303,9 +300,9 @@ def lay_the_old_version_beside(data: Path, before: Path) -> None:
 
 def put_the_old_key_back(data: Path, before: Path) -> None:
     old, new = KeyStore(before / "keys.db"), KeyStore(data / "keys.db")
-    capsule = old.get(REC, 1)
-    assert capsule is not None
-    new.put([(REC, 1, capsule)])
+    kept = old.get(REC, 1)
+    assert kept is not None
+    new.put([(REC, 1, kept.capsule)])
     old.close()
     new.close()
 

@@ -12,15 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
+import ledgers
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledgers import journal
 
+from vittne.appliance.keyring import renewal
 from vittne.appliance.seal import records
 from vittne.appliance.seal.finish import finish_recordings, only_to_rename
 from vittne.appliance.seal.history import read_history
-from vittne.appliance.seal.keys import ArchiveKey, KeyStore, make_capsule
+from vittne.appliance.seal.journal import flushed, header
+from vittne.appliance.seal.keys import ArchiveKey, ArchivePair, KeyStore, make_capsule, open_keys
 from vittne.appliance.seal.ledger import Ledger, open_ledger
 from vittne.appliance.seal.manifest import (
     CRASH,
@@ -33,7 +35,8 @@ from vittne.appliance.seal.manifest import (
     write_manifest,
 )
 from vittne.appliance.seal.part import PartWriter
-from vittne.appliance.seal.signing import load_verifier, new_key
+from vittne.appliance.seal.rotation import rotate_key
+from vittne.appliance.seal.signing import load_verifier, new_key, save_key
 from vittne.appliance.seal.verdict import FAILS, HOLDS, UNCHECKED, Check, Verdict
 from vittne.appliance.seal.verify import ARCHIVE, verify, verify_all
 from vittne.appliance.store.catalogue import Catalogue
@@ -51,7 +54,7 @@ class Box:
     data_dir: Path
     store: Store
     ledger: Ledger
-    archive_key: ArchiveKey
+    archive_key: ArchivePair
     key_store: KeyStore
     catalogue: Catalogue
 
@@ -274,7 +277,7 @@ def lay_something_between(data_dir: Path) -> None:
 
 
 def shorten_the_ledger(data_dir: Path) -> None:
-    (data_dir / "ledger/journal").write_bytes(journal(data_dir)[:-30])
+    (data_dir / "ledger/journal").write_bytes(ledgers.journal(data_dir)[:-30])
 
 
 def forget_a_row(data_dir: Path) -> None:
@@ -294,13 +297,13 @@ def invent_a_row(data_dir: Path) -> None:
 
 def destroy_a_key(data_dir: Path) -> None:
     with sqlite3.connect(data_dir / "keys.db") as database:
-        database.execute("DELETE FROM capsules WHERE recording_id = ?", (RECS[2],))
+        database.execute("DELETE FROM data_keys WHERE recording_id = ?", (RECS[2],))
 
 
 def exchange_a_key(data_dir: Path) -> None:
     capsule = make_capsule(ArchiveKey.load_public(data_dir), bytes(32), RECS[2], 0)
     with sqlite3.connect(data_dir / "keys.db") as database:
-        database.execute("UPDATE capsules SET capsule = ? WHERE recording_id = ?", (capsule, RECS[2]))
+        database.execute("UPDATE data_keys SET key = ? WHERE recording_id = ?", (capsule.encode(), RECS[2]))
 
 
 def exchange_the_archive_key(data_dir: Path) -> None:
@@ -438,7 +441,7 @@ def test_a_part_that_lacks_its_end_is_no_finished_part(tmp_path: Path) -> None:
 
 
 def test_without_the_archive_key_all_but_the_content_is_checked(data_dir: Path) -> None:
-    (data_dir / "keys/archive.key").unlink()
+    (data_dir / "keys/keyring.json").unlink()
 
     verdicts = list(verify_all(data_dir))
 
@@ -457,6 +460,53 @@ def test_a_key_kept_elsewhere_unmasks_an_archive_made_anew(tmp_path: Path) -> No
     assert all(verdict.ok for verdict in verify_all(forged.data_dir))
     verdicts = list(verify_all(forged.data_dir, trusted=true.ledger.key.verifier))
     assert [verdict.ok for verdict in verdicts] == [False, False]
+
+
+def test_a_key_kept_elsewhere_still_leads_to_the_one_that_followed_it(tmp_path: Path) -> None:
+    box = Box.make(tmp_path)
+    box.record(RECS[0])
+    first = box.ledger.key.verifier
+    box.ledger.close()
+    rotate_key(tmp_path)
+    second = load_verifier(tmp_path / "keys")
+    rotate_key(tmp_path, fips=True)
+
+    for trusted in (None, first, second, load_verifier(tmp_path / "keys")):
+        assert all(verdict.ok for verdict in verify_all(tmp_path, trusted=trusted))
+    stranger = replace(new_key(), name=first.name).verifier
+    assert not all(verdict.ok for verdict in verify_all(tmp_path, trusted=stranger))
+
+
+def test_a_ledger_that_was_signed_anew_by_a_key_that_nobody_named_is_unmasked(tmp_path: Path) -> None:
+    box = Box.make(tmp_path)
+    box.record(RECS[0])
+    first = box.ledger.key.verifier
+    box.ledger.close()
+    forger = replace(new_key(), name=first.name)
+    lines, note = flushed(ledgers.lines(tmp_path), box.ledger.checkpoint, forger)
+    (tmp_path / "ledger/journal").write_bytes(header(0, ()) + lines)
+    (tmp_path / "ledger/checkpoint").write_bytes(note)
+    (tmp_path / "keys/ledger.head").write_bytes(note)
+    save_key(tmp_path / "keys", forger)
+    Ledger(tmp_path / "ledger", forger).close()  # it is in order for who trusts the forger
+
+    about = list(verify_all(tmp_path, trusted=first))[-1]
+    assert [check.ok for check in about.checks if check.name == "ledger"] == [False]
+
+
+def test_recordings_verify_once_their_keys_are_under_a_bucket_and_after_an_epoch(tmp_path: Path) -> None:
+    box = Box.make(tmp_path)
+    for rec in RECS[:2]:
+        box.record(rec)
+    with open_keys(tmp_path) as keys:
+        assert keys.adopt(RECS[0], "main", "mifid-5y", "2023-11") == 1
+        assert all(verdict.ok for verdict in verify_all(tmp_path))
+
+        renewal.epoch(keys, box.ledger, "main")
+
+    verdicts = list(verify_all(tmp_path))
+    assert all(verdict.ok for verdict in verdicts)
+    assert not any(check.result == UNCHECKED for verdict in verdicts for check in verdict.checks)
 
 
 def test_an_erased_recording_is_no_removed_one_and_nothing_of_it_may_be_here(tmp_path: Path) -> None:

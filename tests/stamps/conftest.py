@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from rig.authority import Authority
+from rig.books import begun
 
 from vittne.appliance.registrar import Registrar
-from vittne.appliance.store.times import now_us
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +27,7 @@ def chained(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture
 def registrar(tmp_path: Path) -> Iterator[Registrar]:
     """The books of a recorder that has begun a run."""
-    found = Registrar(tmp_path / "data")
-    found.begin_run(["test"], now_us(), "test")
+    found = begun(tmp_path / "data")
     found.ledger.publish()
     yield found
     found.close()
@@ -37,8 +36,7 @@ def registrar(tmp_path: Path) -> Iterator[Registrar]:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data directory that nobody writes, with two entries in its ledger."""
-    found = Registrar(tmp_path / "data")
-    found.begin_run(["test"], now_us(), "test")
+    found = begun(tmp_path / "data")
     found.end_run()
     found.close()
     return tmp_path / "data"

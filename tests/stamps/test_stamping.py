@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from rig.authority import Authority, Served, issue, openssl_accepts, reply, serving
+from rig.books import begun
 
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.stamps.client import Unanswered
@@ -108,8 +109,7 @@ def test_another_ledger_of_the_same_length_is_not_taken_for_the_stamped_one(
 ) -> None:
     async def act(served: Served) -> None:
         folder = await stamped(registrar, served)
-        other = Registrar(tmp_path / "other")
-        other.begin_run(["test"], now_us(), "test")
+        other = begun(tmp_path / "other")
         (other.data_dir / "stamps").mkdir()
         folder.rename(other.data_dir / "stamps" / "1-one")
 
