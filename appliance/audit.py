@@ -52,6 +52,8 @@ class Audit:
             )
             for recording, details in about
         ]
+        for row in rows:
+            commitment(row)  # what has none (a float) must be no row either: no start could ever enter it
         self.table.put(rows)
         return self._enter(rows)
 

@@ -42,12 +42,15 @@ class RecordError(StoreError):
 
 def run(options: RecordOptions) -> int:
     """Record until the files end or somebody stops us; return the exit status."""
+    from vittne.appliance.configtrail import note_config  # noqa: PLC0415
     from vittne.appliance.life.settings import life_policy  # noqa: PLC0415 - only what this command needs is loaded
     from vittne.appliance.policy.decide import policy_rules  # noqa: PLC0415
     from vittne.appliance.recover import recover  # noqa: PLC0415
     from vittne.appliance.registrar import Registrar  # noqa: PLC0415
+    from vittne.appliance.standstill import note_standstill  # noqa: PLC0415
     from vittne.appliance.store.files import Store  # noqa: PLC0415
     from vittne.appliance.store.lock import DataLock  # noqa: PLC0415
+    from vittne.appliance.store.times import now_us  # noqa: PLC0415
     from vittne.appliance.worker import (  # noqa: PLC0415
         allow_many_files,
         keep_memory,
@@ -69,6 +72,8 @@ def run(options: RecordOptions) -> int:
         try:
             _check_keys(options.config, registrar)
             finished = recover(registrar)
+            note_standstill(registrar, now_us())
+            note_config(registrar, options.config)
             if finished:
                 print(f"finished {len(finished)} recordings that an earlier run left open", file=sys.stderr)
             return _files(options, registrar) if options.pcaps else _live(options, registrar)

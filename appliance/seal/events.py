@@ -34,6 +34,7 @@ KEY_UNLOCK: Final = "key.unlock"
 KEY_LOCK: Final = "key.lock"
 STAMP: Final = "stamp"
 GATE: Final = "gate"
+CONFIGURED: Final = "config"
 PLAYED: Final = "play"
 DAMAGED: Final = "damage"
 SCRUBBED: Final = "scrub"
@@ -129,6 +130,8 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     STAMP: frozenset({"authority", "size", "token"}),
     # somebody said over the API whether a call may be recorded: agreed, refused, announced or keep
     GATE: frozenset({"rec", "decision", "by", "at"}),
+    # a start with another configuration than the last; the row has it whole
+    CONFIGURED: frozenset({"row"}),
     # a recording is not as it was sealed, or is gone; without "rec": the ledger itself
     DAMAGED: frozenset({"rec"}),
     # the archive was read through

@@ -192,3 +192,11 @@ def test_a_row_that_was_altered_or_removed_is_found_out(vittne: Vittne, data: Pa
         database.execute("DELETE FROM audit WHERE entry = (SELECT min(entry) FROM audit)")
     status, out, _ = vittne("audit", "--check", "--data", data)
     assert (status, "has no row: it was removed" in out) == (1, True)
+
+
+def test_details_that_nothing_can_be_committed_to_become_no_row(data: Path) -> None:
+    registrar = Registrar(data)
+    with pytest.raises(ValueError, match="no canonical form"):
+        registrar.audit.note("export", Caller("Ann"), "", share=0.5)
+    assert registrar.audit.settle() == 0
+    registrar.close()
