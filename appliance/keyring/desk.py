@@ -12,7 +12,7 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,9 +28,7 @@ from vittne.appliance.keyring.ring import FOLDER, read_ring
 from vittne.appliance.keyring.settings import KeysConfig
 from vittne.appliance.seal import events
 from vittne.appliance.seal.capsule import CapsuleRefused
-from vittne.appliance.store.catalogue import NoSuchCall
 from vittne.appliance.store.errors import StoreError
-from vittne.appliance.store.rows import FINISHED
 from vittne.appliance.store.times import rfc3339
 
 if TYPE_CHECKING:
@@ -45,16 +43,17 @@ _ANSWER_S: Final = 150.0  # longer than a token or scrypt may take
 log = structlog.get_logger()
 
 # (site, retention class, month) of a recording that is finished; None for one that is not, or is not known.
-PlaceOf = Callable[[str], tuple[str, str, str] | None]
+Place = tuple[str, str, str]  # site, retention class, month
+PlacesOf = Callable[[Sequence[str]], dict[str, Place]]  # of those recordings that are over
 
 
 class KeyDesk:
     """Keys of a recorder that runs. Everything that touches the ledger is done in the event loop's thread."""
 
-    def __init__(self, registrar: Registrar, config: KeysConfig, place_of: PlaceOf | None = None) -> None:
+    def __init__(self, registrar: Registrar, config: KeysConfig, places_of: PlacesOf | None = None) -> None:
         self._registrar = registrar
         self._config = config
-        self._place_of = place_of or self._by_catalogue
+        self._places_of = places_of or self._by_catalogue
         self._wake = asyncio.Event()
         self.keys = KeyProcess(registrar.data_dir, registrar.keys)
 
@@ -107,10 +106,10 @@ class KeyDesk:
         """Wrap the keys of finished recordings under their buckets; return how many. Raises StoreError."""
         after, done = "", 0
         while found := await asyncio.to_thread(self._registrar.keys.waiting, after):
-            for recording_id in found:
-                place = self._place_of(recording_id)
-                if place is not None:
-                    done += await self._adopt(recording_id, place)
+            # Most that wait are calls that go on, thousands of them: one question, and not in the recorder's loop.
+            places = await asyncio.to_thread(self._places_of, found)
+            for recording_id, place in places.items():
+                done += await self._adopt(recording_id, place)
             after = found[-1]
         return done
 
@@ -147,14 +146,11 @@ class KeyDesk:
         except StoreError as error:
             log.warning("the archive is locked: it records, and nothing is opened", reason=str(error))
 
-    def _by_catalogue(self, recording_id: str) -> tuple[str, str, str] | None:
-        try:
-            row = self._registrar.catalogue.get(recording_id)
-        except NoSuchCall:
-            return None
-        if row.state != FINISHED:
-            return None
-        return self._config.site, UNSORTED, rfc3339(row.started_us)[:7]
+    def _by_catalogue(self, recording_ids: Sequence[str]) -> dict[str, Place]:
+        return {
+            recording_id: (site or self._config.site, retention_class or UNSORTED, rfc3339(started_us)[:7])
+            for recording_id, site, retention_class, started_us in self._registrar.catalogue.finished(recording_ids)
+        }
 
     async def _open_door(self) -> asyncio.Server | None:
         """Listen; whatever is wrong with the socket, recording and opening go on."""

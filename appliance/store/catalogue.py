@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from vittne.appliance.store.database import BUSY_MS, open_database
 from vittne.appliance.store.errors import StoreError
-from vittne.appliance.store.rows import RECORDING, CallRow, RunRow, StreamRow
+from vittne.appliance.store.rows import FINISHED, RECORDING, CallRow, RunRow, StreamRow
 from vittne.appliance.store.tables import calls, corrections, dialogs, pauses, runs, streams, unsignalled
 
 CATALOGUE_FILE: Final = "catalogue.db"
@@ -125,6 +125,15 @@ class Catalogue:
             query = select(calls.c.id, calls.c.state, calls.c.folder).where(calls.c.folder != "")
             for row in connection.execute(query):
                 yield row.id, row.state, row.folder
+
+    def finished(self, ids: Sequence[str]) -> Iterator[tuple[str, str, str, int]]:
+        """Yield (id, site, retention class, begin in us) of those calls that are over."""
+        columns = calls.c.id, calls.c.site, calls.c.retention_class, calls.c.started_us
+        for some in _chunks(list(ids)):
+            with self.reading() as connection:
+                query = select(*columns).where(calls.c.id.in_(some), calls.c.state == FINISHED)
+                for row in connection.execute(query):
+                    yield row.id, row.site, row.retention_class, row.started_us
 
     def recording(self) -> list[CallRow]:
         """Return the calls that are being recorded, or were when their writer died."""
