@@ -178,11 +178,15 @@ def test_the_key_of_an_encrypted_call_is_nowhere_in_clear(evening: Evening) -> N
 
 def test_what_the_mirror_shows_twice_is_recorded_once(evening: Evening) -> None:
     def seen(calls: list[dict[str, Any]]) -> list[list[Any]]:
-        counts = ("ssrc", "source", "destination", "party", "packets", "stored", "lost", "duplicates", "reordered")
+        counts = ("ssrc", "source", "destination", "party", "packets", "lost", "duplicates", "reordered")
         return sorted(
-            [call["call_ids"], sorted([stream[name] for name in counts] for stream in call["streams"])]
+            [call["call_ids"], sorted([*(stream[name] for name in counts), kept(stream)] for stream in call["streams"])]
             for call in calls
         )
+
+    def kept(stream: dict[str, Any]) -> int:
+        # A window around digits ends at a time of arrival, and that is not the same on two interfaces.
+        return int(stream["stored"]) + int(stream["dropped"].get("muted", 0))
 
     assert seen(evening.twice) == seen(evening.once)
 
