@@ -38,6 +38,7 @@ from vittne.appliance.pbxlinks import PbxLinks
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.scrub.runner import Scrubber
 from vittne.appliance.stamps.stamper import Stamper
+from vittne.appliance.store.errors import StoreError
 from vittne.appliance.testcall import place_and_explain
 from vittne.appliance.witness.publisher import CheckpointPublisher
 from vittne.appliance.witness.witness import Witness
@@ -83,7 +84,10 @@ def beside(
         tasks = [keep_up(name, one) for name, one in everything.items()]
         tasks += [_place(config.data)] if test_call else []
         control = ControlServer(config.data, operator)
-        await control.start()
+        try:
+            await control.start()
+        except StoreError as error:  # commands then say who has the directory; all else goes on
+            log.error("alarm: commands cannot reach the recorder", reason=str(error))
         server = await start_api(config.data, config.api, _routes(config), fill)
         try:
             async with asyncio.TaskGroup() as group:

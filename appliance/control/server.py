@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pwd
+import socket
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +19,7 @@ from vittne.appliance.control.operation import Caller, Operation, Order, Progres
 from vittne.appliance.control.socket import LINE_LIMIT, SOCKET_FILE, SocketPath, peer_user
 from vittne.appliance.log import fault
 from vittne.appliance.registrar import Registrar
-from vittne.appliance.store.errors import StoreError
+from vittne.appliance.store.errors import StoreError, explain
 
 log = structlog.get_logger()
 
@@ -97,15 +98,20 @@ class ControlServer:
         self._open = 0
 
     async def start(self) -> None:
-        """Begin to listen; the caller holds the directory's lock, so a socket that is there is nobody's."""
-        with contextlib.suppress(FileNotFoundError):
-            (self._data_dir / SOCKET_FILE).unlink()
-        before = os.umask(0o177)
+        """Begin to listen; the caller holds the directory's lock, so a socket that is there is nobody's.
+
+        Raises StoreError.
+        """
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            (self._data_dir / SOCKET_FILE).unlink(missing_ok=True)
             with SocketPath(self._data_dir) as path:
-                self._server = await asyncio.start_unix_server(self._serve, path, limit=LINE_LIMIT)
-        finally:
-            os.umask(before)
+                listening.bind(path)
+                os.chmod(path, 0o600)  # nobody gets in before it listens; a umask would be other threads' as well
+            self._server = await asyncio.start_unix_server(self._serve, sock=listening, limit=LINE_LIMIT)
+        except OSError as error:
+            listening.close()
+            raise explain(error, "open the socket for commands", self._data_dir / SOCKET_FILE) from error
 
     async def stop(self) -> None:
         """Listen no more."""

@@ -30,6 +30,14 @@ the commands in <code>VERIFY.txt</code>.</p>
 _LIMIT: Final = 2000
 _PAUSES: Final = ("effective_from", "effective_to", "trigger", "by", "packets", "incomplete_until", "ended_by", "id")
 _CUTS: Final = ("version", "from", "to", "party", "packets", "cut_at", "by", "reason")
+_ABOUT: Final = {
+    "caller": "caller",
+    "callee": "callee",
+    "started_at": "started",
+    "answered_at": "answered",
+    "ended_at": "ended",
+    "duration_s": "seconds from answer to end",
+}
 _PARTIES: Final = ("seat", "uri", "name", "from", "to")
 
 
@@ -43,9 +51,7 @@ def page(
 ) -> bytes:
     """Return the page. is_sealed: what it says of the call comes from the recording, else from the list of calls."""
     shown = call.as_json()
-    about = [
-        (name, shown[name]) for name in ("caller", "callee", "started_at", "answered_at", "ended_at", "duration_s")
-    ]
+    about = [(words, shown[name]) for name, words in _ABOUT.items()]
     about += [("outcome", ", ".join([call.outcome, *call.outcome_reasons])), ("call-id", " ".join(call.call_ids))]
     if manifest.meta_sha256 and is_sealed:
         source = "This is sealed in the recording; the signed manifest holds its hash."

@@ -22,7 +22,7 @@ INDEX: Final = "index.html"
 _SHOWN: Final = 3  # digits of somebody else's number
 _HIDDEN: Final = "sip:anonymous@anonymous.invalid"  # RFC 3323 section 4.1.1.3
 _UNKNOWN: Final = "It does not follow from the signalling on which side of the call the person is heard."
-_SHARED: Final = "Others are heard on the person's side as well, and have rights of their own (Art. 15(4) GDPR)."
+_SHARED: Final = "Others are heard on the same side as well, and have rights of their own (Art. 15(4) GDPR)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +125,14 @@ def _cells(line: _Line) -> list[str]:
     other = {"caller": call.callee, "callee": call.caller}.get(party, "")
     basis: Any = call.basis
     ground = ", ".join(str(basis[name]) for name in ("lawful_basis", "purpose") if basis.get(name))
-    until = "" if call.expires_us is None else rfc3339(call.expires_us)[:10]
+    until = "no end was set" if call.expires_us is None else rfc3339(call.expires_us)[:10]
     said = [
         rfc3339(call.started_us)[:19].replace("T", " "),
         duration(call.duration_s),
         you,
         _short(other),
         until,
-        ground,
+        ground or "none was set",
     ]
     there = f'<a href="{escape(line.name)}">{escape(line.name)}</a>'
     return [*(escape(clean(one)) for one in said), escape(line.refused) if line.refused else there]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import multiprocessing
 import os
@@ -22,6 +23,7 @@ from scenarios import basic
 from vittne.appliance.audit import commitment
 from vittne.appliance.control.client import perform
 from vittne.appliance.control.operation import Caller, Operation, Order, Progress, Steps
+from vittne.appliance.control.server import ControlServer, Operator
 from vittne.appliance.control.socket import SOCKET_FILE
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.seal.scan import read_entry, scan_ledger
@@ -199,4 +201,13 @@ def test_details_that_nothing_can_be_committed_to_become_no_row(data: Path) -> N
     with pytest.raises(ValueError, match="no canonical form"):
         registrar.audit.note("export", Caller("Ann"), "", share=0.5)
     assert registrar.audit.settle() == 0
+    registrar.close()
+
+
+def test_a_socket_that_cannot_be_made_is_one_clear_error_and_leaves_nothing_open(data: Path) -> None:
+    (data / SOCKET_FILE).mkdir()  # as a full disk, or a file system without sockets, would refuse it
+    registrar = Registrar(data)
+
+    with pytest.raises(StoreError, match="cannot open the socket for commands"):
+        asyncio.run(ControlServer(data, Operator(registrar, [COUNT])).start())
     registrar.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,6 @@ from scenarios import basic
 from vittne.appliance.__main__ import run
 from vittne.appliance.keyring import envelope
 from vittne.appliance.keyring.secretfile import PASSPHRASE_VARIABLE
-
-Vittne = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="session")
@@ -47,18 +44,3 @@ def dest(tmp_path: Path) -> Path:
     found = tmp_path / "dest"
     found.mkdir()
     return found
-
-
-@pytest.fixture
-def vittne(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Vittne:
-    """Runs a command line; returns exit status, standard output, standard error."""
-    for name in ("VITTNE_DATA", "VITTNE_CONFIG", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
-
-    def command(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = run([str(argument) for argument in arguments])
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return command

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable
@@ -261,7 +260,6 @@ def test_the_page_needs_nothing_else_and_shows_text_as_text(vittne: Vittne, data
     assert page.count("<tr>") > 80
 
 
-@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext (poppler-utils) is not installed")
 def test_the_pdf_has_every_line(vittne: Vittne, data: Path, tmp_path: Path) -> None:
     file = tmp_path / "r.pdf"
     vittne("report", "soc2", *EVER, "-o", file, "--data", data)
