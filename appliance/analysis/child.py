@@ -93,7 +93,7 @@ def rehearse(area: Area) -> None:
     time = np.arange(800) / RATE
     tone = (4000 * (np.sin(2 * np.pi * 770 * time) + np.sin(2 * np.pi * 1336 * time))).astype(np.int16)
     number, whole = np.zeros(5, np.int32), np.full(5, 160, np.int64)
-    heard = ToneListener().hear(Sound(number, np.arange(5), np.arange(5) * 160, whole, tone))
+    heard = ToneListener().hear(Sound(number, np.arange(5), np.arange(5) * 160, whole, tone, np.arange(5) * 160))
     pack_replies(0, heard)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -22,15 +22,28 @@ from vittne.codecs.formats import Format
 REQUEST: Final = struct.Struct("<QQQq")  # number, offset, bytes, monotonic ns after which no answer is wanted (0: none)
 _HEAD: Final = struct.Struct("<QQQ")  # rows, bytes of JSON, bytes of packets
 _REPLY: Final = struct.Struct("<QBxxxI")  # number, whether it is the last one to this request, findings
-FINDING: Final = np.dtype([("kind", "<u4"), ("number", "<u4"), ("begin_mono", "<i8"), ("end_mono", "<i8")])
+FINDING: Final = np.dtype(
+    [
+        ("kind", "<u4"),
+        ("number", "<u4"),
+        ("begin_mono", "<i8"),
+        ("end_mono", "<i8"),
+        ("what", "<u4"),
+        ("values", "<f4", 4),
+    ]
+)
 
 READY: Final = (1 << 64) - 1  # the number of the first reply, which nobody asked for
 LATE: Final = 0  # nothing of the request was looked at
 DIGIT: Final = 1
 NOT_DECODED: Final = 2
 NOT_OPENED: Final = 3  # SRTP
-_KINDS: Final = (LATE, DIGIT, NOT_DECODED, NOT_OPENED)
+ANNOUNCED: Final = 4  # what: the reference's place in the list that was sent; values: see announcements.py
+SPEECH: Final = 5  # somebody spoke
+STATE: Final = 6  # what: which, see states.py
+_KINDS: Final = (LATE, DIGIT, NOT_DECODED, NOT_OPENED, ANNOUNCED, SPEECH, STATE)
 
+NO_VALUES: Final = (0.0, 0.0, 0.0, 0.0)
 MOST_FINDINGS: Final = 1024  # in one reply
 _COLUMNS: Final = (
     ("mono_ns", np.int64),
@@ -45,12 +58,14 @@ _ALIGNMENT: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something in a voice, from one time to another: monotonic ns of packets."""
+    """Something in a voice, from one time to another: monotonic ns of packets. what, values: as the kind has it."""
 
     kind: int
     number: int
     begin_mono: int
     end_mono: int
+    what: int = 0
+    values: tuple[float, ...] = NO_VALUES
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +165,7 @@ def pack_replies(number: int, findings: list[Finding]) -> list[bytes]:
     parts = [findings[at : at + MOST_FINDINGS] for at in range(0, len(findings), MOST_FINDINGS)] or [[]]
     messages = []
     for place, part in enumerate(parts):
-        table = np.array([(f.kind, f.number, f.begin_mono, f.end_mono) for f in part], FINDING)
+        table = np.array([astuple(f) for f in part], FINDING)
         messages.append(_REPLY.pack(number, place == len(parts) - 1, len(part)) + table.tobytes())
     return messages
 
@@ -162,7 +177,13 @@ def parse_reply(message: bytes) -> Reply:
     number, is_last, count = _REPLY.unpack_from(message)
     if count > MOST_FINDINGS or len(message) != _REPLY.size + count * FINDING.itemsize:
         raise ValueError("a reply of a wrong length")
-    findings = [Finding(*one) for one in np.frombuffer(message, FINDING, count, _REPLY.size).tolist()]
+    table = np.frombuffer(message, FINDING, count, _REPLY.size)
+    findings = [
+        Finding(kind, voice, begin, end, what, tuple(values))
+        for kind, voice, begin, end, what, values in table.tolist()
+    ]
     if any(f.kind not in _KINDS or f.end_mono < f.begin_mono for f in findings):
         raise ValueError("a finding that cannot be")
+    if not np.isfinite(table["values"]).all():
+        raise ValueError("a finding that is no number")
     return Reply(number, bool(is_last), findings)

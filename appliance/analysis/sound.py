@@ -18,6 +18,8 @@ class Sound:
     """n packets, all of a voice together, in the order of the voice's own time.
 
     samples: at 8000 Hz, voice after voice; packet i holds samples[begin[i] : begin[i] + length[i]].
+    at: where a packet's first sample lies on the voice's own clock, in samples at 8000 Hz: by RTP timestamps (RFC
+    3550 section 5.1), so what did not come is a gap; 0 is the voice's first packet.
     """
 
     number: npt.NDArray[np.int32]
@@ -25,6 +27,7 @@ class Sound:
     begin: I64
     length: I64
     samples: I16
+    at: I64
 
 
 class Listener(Protocol):

@@ -27,6 +27,8 @@ _AT_ONCE: Final = 25  # packets decoded together: one that is damaged makes all 
 _MOST_SOUND_S: Final = 2  # in one packet
 _IDLE_NS: Final = 60 * SECOND  # a voice that was silent for so long begins with a new decoder
 _SWEEP_NS: Final = 10 * SECOND
+_HALF: Final = 1 << 31  # of the range of timestamps
+_LEAP_S: Final = 10
 
 
 @dataclass(slots=True)
@@ -45,13 +47,33 @@ class _Stream:
     decoding: dict[int, _Decoding | None] = field(default_factory=dict)
     recent: deque[tuple[int, bytes]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     last_mono: int = 0
+    clock: _Clock | None = None
 
 
 @dataclass(slots=True)
 class _Packet:
     mono_ns: int
+    timestamp: int
     payload_type: int
     payload: bytes
+
+
+@dataclass(slots=True)
+class _Clock:
+    """A voice's own time: where its last packet lay, in samples at 8000 Hz."""
+
+    timestamp: int
+    mono_ns: int
+    at: float = 0.0
+
+    def place(self, packet: _Packet, rate: int) -> int:
+        """Return where a packet lies. A timestamp that leaps says nothing: then arrival does."""
+        leap = (packet.timestamp - self.timestamp + _HALF) % (2 * _HALF) - _HALF
+        arrived = (packet.mono_ns - self.mono_ns) * RATE / SECOND
+        moved = leap * RATE / rate
+        self.at += moved if abs(moved - arrived) < _LEAP_S * RATE else arrived
+        self.timestamp, self.mono_ns = packet.timestamp, packet.mono_ns
+        return round(self.at)
 
 
 class Voices:
@@ -70,7 +92,7 @@ class Voices:
             if before is not None:
                 same = {n for n, f in before.formats.items() if voice.formats.get(n) == f}
                 stream.decoding = {n: d for n, d in before.decoding.items() if n in same}
-                stream.recent, stream.opened = before.recent, before.opened
+                stream.recent, stream.opened, stream.clock = before.recent, before.opened, before.clock
             if not voice.cryptos:
                 stream.opened = None
                 continue
@@ -136,6 +158,7 @@ class _Part:
 
     number: int
     monos: list[int] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     samples: list[I16] = field(default_factory=list)
 
@@ -148,6 +171,7 @@ def _joined(parts: list[_Part]) -> Sound:
         np.cumsum(length) - length,
         length,
         np.concatenate([SILENCE, *(piece for part in parts for piece in part.samples)]),
+        np.array([place for part in parts for place in part.places], np.int64),
     )
 
 
@@ -171,9 +195,10 @@ def _packets(
         seq = rows.seq[which]
     begins, lengths = rows.begin[which].tolist(), rows.length[which].tolist()
     monos, kinds = rows.mono_ns[which].tolist(), rows.payload_type[which].tolist()
+    columns = begins, lengths, monos, rows.timestamp[which].tolist(), kinds, seq.tolist()
     data = rows.data
     packets = []
-    for begin, length, mono, kind, sequence in zip(begins, lengths, monos, kinds, seq.tolist(), strict=True):
+    for begin, length, mono, timestamp, kind, sequence in zip(*columns, strict=True):
         raw: bytes | None = data[begin : begin + length].tobytes()
         if stream.opened is not None:
             assert raw is not None
@@ -189,7 +214,7 @@ def _packets(
             if (sequence, payload) in stream.recent:
                 continue
             stream.recent.append((sequence, payload))
-        packets.append(_Packet(mono, *_primary(kind, payload, stream)))
+        packets.append(_Packet(mono, timestamp, *_primary(kind, payload, stream)))
     return packets
 
 
@@ -235,6 +260,9 @@ def _decode(stream: _Stream, packets: list[_Packet], part: _Part) -> bool:
     part.samples.append(samples)
     part.lengths += np.diff(ends, prepend=0).tolist()
     part.monos += [packet.mono_ns for packet in packets]
+    clock = stream.clock = stream.clock or _Clock(packets[0].timestamp, packets[0].mono_ns)
+    rate = stream.formats[packets[0].payload_type].clock_rate
+    part.places += [clock.place(packet, rate) for packet in packets]
     return decoder.damaged == damaged
 
 

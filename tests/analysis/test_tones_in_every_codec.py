@@ -58,7 +58,7 @@ def digits_in(payloads: list[bytes], format_: Format) -> int:
     samples = Narrow(decoder.sample_rate).feed(decoder.decode(payloads))
     number, whole = np.zeros(1, np.int32), np.array([len(samples)], np.int64)
     mono = np.zeros(1, np.int64)
-    return len(ToneListener().hear(Sound(number, mono, mono, whole, samples)))
+    return len(ToneListener().hear(Sound(number, mono, mono, whole, samples, mono)))
 
 
 @pytest.mark.parametrize("codec", CODECS)
