@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from vittne.appliance.api.scopes import SCOPES
+from vittne.appliance.access.scopes import SCOPES
 from vittne.appliance.backup.cli import add_backup
 from vittne.appliance.compliance_cli import add_compliance
 from vittne.appliance.datadir import DATA_VARIABLE, config_file, existing_data_dir

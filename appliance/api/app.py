@@ -6,6 +6,7 @@ program it takes from request.app[SOME_KEY], put there by whoever starts the ser
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Iterable
@@ -21,13 +22,16 @@ from vittne.appliance.api.bodies import ApiModel, answer
 from vittne.appliance.api.database import ApiDatabase
 from vittne.appliance.api.idempotency import ANSWERS, Answers
 from vittne.appliance.api.limits import Limits
+from vittne.appliance.api.openapi import document
 from vittne.appliance.api.problems import REQUEST_ID, problems
-from vittne.appliance.api.routes import ANY_TOKEN, PREFIX, PUBLIC, Access, Route
+from vittne.appliance.api.routes import ANYBODY, JSON, PREFIX, PUBLIC, About, Access, Answer, Route
 from vittne.appliance.api.settings import ApiSettings
 from vittne.appliance.api.tokens import Tokens
 from vittne.appliance.store.times import now_us, rfc3339
 
 log = structlog.get_logger()
+
+DOCUMENT: Final = web.AppKey("vittne.openapi", bytes)
 
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -71,7 +75,9 @@ def build_app(services: Services, routes: Iterable[Route] = ()) -> web.Applicati
     )
     app[HEARD] = gate.heard
     app[ANSWERS] = Answers(services.database, clock.now_us)
-    for route in (*ROUTES, *routes):
+    every = (*ROUTES, *routes)
+    app[DOCUMENT] = json.dumps(document(every)).encode()
+    for route in every:
         assert route.path.startswith(f"{PREFIX}/")
         access_of[app.router.add_route(route.method, route.path, route.handler)] = route.access
     app.on_response_prepare.append(_add_headers)
@@ -134,6 +140,11 @@ class WhoAmI(ApiModel):
     expires_at: str | None
 
 
+async def openapi(request: web.Request) -> web.Response:
+    """Say what there is."""
+    return web.Response(body=request.app[DOCUMENT], content_type=JSON)
+
+
 async def health(_: web.Request) -> web.Response:
     """Say that the API answers."""
     return answer(Health())
@@ -147,6 +158,25 @@ async def whoami(request: web.Request) -> web.Response:
 
 
 ROUTES: Final = (
-    Route("GET", f"{PREFIX}/health", health, PUBLIC),
-    Route("GET", f"{PREFIX}/whoami", whoami, ANY_TOKEN),
+    Route(
+        "GET",
+        f"{PREFIX}/openapi.json",
+        openapi,
+        PUBLIC,
+        About("This document", "Recorder", {200: Answer("OpenAPI 3.1", media=(JSON,))}),
+    ),
+    Route(
+        "GET",
+        f"{PREFIX}/health",
+        health,
+        PUBLIC,
+        About("Whether the API answers", "Recorder", {200: Answer("It does", Health)}),
+    ),
+    Route(
+        "GET",
+        f"{PREFIX}/whoami",
+        whoami,
+        ANYBODY,
+        About("Who is asking", "Access", {200: Answer("The token", WhoAmI)}),
+    ),
 )

@@ -17,6 +17,9 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from vittne.appliance.access.principal import Principal
+from vittne.appliance.access.profile import FIELD_CLASSES, Profile
+from vittne.appliance.access.scopes import expanded
 from vittne.appliance.api.limits import FailureBackoff, Limits, TokenRate
 from vittne.appliance.api.problems import REQUEST_ID, Problem
 from vittne.appliance.api.routes import Access
@@ -26,6 +29,7 @@ from vittne.appliance.store.errors import StoreError
 log = structlog.get_logger()
 
 TOKEN: Final = web.RequestKey("vittne.token", Token)
+PRINCIPAL: Final = web.RequestKey("vittne.principal", Principal)
 IS_REFUSED: Final = web.RequestKey("vittne.is_refused", bool)  # in back-off: not worth a line in the log
 HEARD: Final = web.AppKey("vittne.heard", dict[str, float])  # a token's name -> when it last succeeded, monotonic s
 _REALM: Final = 'Bearer realm="vittne"'
@@ -54,6 +58,7 @@ def guard(gate: Gate, access_of: Mapping[web.AbstractRoute, Access]) -> Middlewa
             assert request.match_info.http_exception is not None, "a route that does not say who may use it"
         elif not access.is_public:
             request[TOKEN] = _admitted(gate, request, access)
+            request[PRINCIPAL] = _principal(request[TOKEN])
         found = await handler(request)
         if TOKEN in request and found.status < HTTPStatus.BAD_REQUEST:
             gate.heard[request[TOKEN].name] = gate.mono_s()
@@ -65,6 +70,17 @@ def guard(gate: Gate, access_of: Mapping[web.AbstractRoute, Access]) -> Middlewa
 def token_of(request: web.Request) -> Token:
     """Return the token that a request came with. Not for public routes."""
     return request[TOKEN]
+
+
+def principal_of(request: web.Request) -> Principal:
+    """Return who asks. Not for public routes."""
+    return request[PRINCIPAL]
+
+
+def _principal(token: Token) -> Principal:
+    """Return a token as what it may see: whatever it may do, it does with recordings that it sees in full."""
+    profile = Profile(name="token", may=frozenset(token.scopes), fields=dict.fromkeys(FIELD_CLASSES, "full"))
+    return Principal("token", token.id, token.name, (profile,))
 
 
 def _admitted(gate: Gate, request: web.Request, access: Access) -> Token:
@@ -81,7 +97,7 @@ def _admitted(gate: Gate, request: web.Request, access: Access) -> Token:
     wait = gate.rate.take(token.id, now_s)
     if wait:
         raise _too_many(wait, "this token asks too often")
-    if access.scope and access.scope not in token.scopes:
+    if access.scope and access.scope not in expanded(token.scopes):
         raise _missing_scope(access.scope)
     try:
         gate.tokens.note_use(token, now_us)

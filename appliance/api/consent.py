@@ -16,7 +16,7 @@ from vittne.appliance.api.auth import token_of
 from vittne.appliance.api.bodies import ApiModel, answer, body_of
 from vittne.appliance.api.pauses import DESK
 from vittne.appliance.api.problems import Problem
-from vittne.appliance.api.routes import PREFIX, Route, needs
+from vittne.appliance.api.routes import PREFIX, About, Answer, Route, needs
 from vittne.appliance.pausedesk import Unconfirmed
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import is_id
@@ -96,4 +96,11 @@ def _shown(call: dict[str, Any], decision: str) -> ConsentShown:
     return ConsentShown(recording=call["recording"], decision=decision, **{name: ruled[name] for name in names})
 
 
-ROUTES: Final = (Route("POST", f"{PREFIX}/calls/{{recording}}/consent", consent, needs("consent")),)
+_ABOUT: Final = About(
+    "Say what the parties of a call agreed to, or refused",
+    "Calls",
+    {200: Answer("How the call's gate stands now", ConsentShown)},
+    body=ConsentBody,
+    problems=(404, 409, 410, 503),
+)
+ROUTES: Final = (Route("POST", f"{PREFIX}/calls/{{recording}}/consent", consent, needs("consent"), _ABOUT),)

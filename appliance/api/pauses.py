@@ -13,12 +13,12 @@ from typing import Any, Final, Literal
 from aiohttp import web
 from pydantic import AwareDatetime, Field
 
+from vittne.appliance.access.scopes import PAUSE_ANY
 from vittne.appliance.api.auth import token_of
 from vittne.appliance.api.bodies import ApiModel, answer, body_of, query_of
 from vittne.appliance.api.idempotency import once
 from vittne.appliance.api.problems import Problem
-from vittne.appliance.api.routes import PREFIX, Route, needs
-from vittne.appliance.api.scopes import PAUSE_ANY
+from vittne.appliance.api.routes import PREFIX, About, Answer, Route, needs
 from vittne.appliance.pausedesk import HoldsTooMany, NotYours, PauseDesk, Unconfirmed
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.triggers.model import spoken
@@ -399,15 +399,86 @@ def _shown(one: Pause, calls: list[dict[str, Any]] | None = None, more_calls: in
     )
 
 
+_ONE: Final = Answer("The pause as it stands", PauseShown)
+_ENDED: Final = Answer("The pauses that ended", PausesShown)
+_TRIGGERED: Final = {201: Answer("The gate is shut", PauseShown), 200: Answer("As it stands", PauseShown)}
+_PAUSED: Final = {**_TRIGGERED, 202: Answer("It will be when the call appears", PauseShown)}
+_FAILS: Final = (404, 409, 410, 503)
+
+
+def _pauses(summary: str, answers: dict[int, Answer], **more: Any) -> About:
+    return About(summary, "Pauses", answers, **more)
+
+
 ROUTES: Final = (
-    Route("GET", f"{PREFIX}/calls", calls, needs("read")),
-    Route("GET", f"{PREFIX}/pauses", listed, needs("read")),
-    Route("POST", f"{PREFIX}/pauses", pause, needs("pause")),
-    Route("POST", f"{PREFIX}/pauses/resume", resume_selected, needs("pause")),
-    Route("GET", f"{PREFIX}/pauses/{{id}}", status, needs("pause")),
-    Route("DELETE", f"{PREFIX}/pauses/{{id}}", resume, needs("pause")),
-    Route("POST", f"{PREFIX}/pauses/{{id}}/resume", resume, needs("pause")),
-    Route("POST", f"{PREFIX}/pauses/{{id}}/extend", extend, needs("pause")),
-    Route("GET", f"{PREFIX}/trigger/pause", trigger_pause, needs("pause", in_url=True)),
-    Route("GET", f"{PREFIX}/trigger/resume", trigger_resume, needs("pause", in_url=True)),
+    Route(
+        "GET",
+        f"{PREFIX}/calls",
+        calls,
+        needs("read"),
+        About("Calls that are up and match", "Calls", {200: Answer("The calls", CallsShown)}, query=Select),
+    ),
+    Route(
+        "GET",
+        f"{PREFIX}/pauses",
+        listed,
+        needs("read"),
+        _pauses("Pauses, oldest first", {200: Answer("The pauses", PausesShown)}, query=ListQuery),
+    ),
+    Route(
+        "POST",
+        f"{PREFIX}/pauses",
+        pause,
+        needs("pause"),
+        _pauses("Stop storing calls", _PAUSED, body=PauseBody, problems=_FAILS, is_idempotent=True),
+    ),
+    Route(
+        "POST",
+        f"{PREFIX}/pauses/resume",
+        resume_selected,
+        needs("pause"),
+        _pauses("End every pause on some calls", {200: _ENDED}, body=ResumeBody, problems=_FAILS),
+    ),
+    Route(
+        "GET",
+        f"{PREFIX}/pauses/{{id}}",
+        status,
+        needs("pause"),
+        _pauses("How a pause stands", {200: _ONE}, problems=(404,)),
+    ),
+    Route(
+        "DELETE",
+        f"{PREFIX}/pauses/{{id}}",
+        resume,
+        needs("pause"),
+        _pauses("End a pause", {200: _ONE}, problems=_FAILS),
+    ),
+    Route(
+        "POST",
+        f"{PREFIX}/pauses/{{id}}/resume",
+        resume,
+        needs("pause"),
+        _pauses("End a pause", {200: _ONE}, problems=_FAILS),
+    ),
+    Route(
+        "POST",
+        f"{PREFIX}/pauses/{{id}}/extend",
+        extend,
+        needs("pause"),
+        _pauses("Give a pause a longer lease", {200: _ONE}, body=ExtendBody, problems=_FAILS),
+    ),
+    Route(
+        "GET",
+        f"{PREFIX}/trigger/pause",
+        trigger_pause,
+        needs("pause", in_url=True),
+        _pauses("Stop storing calls, for what can only GET", _PAUSED, query=Select, problems=_FAILS),
+    ),
+    Route(
+        "GET",
+        f"{PREFIX}/trigger/resume",
+        trigger_resume,
+        needs("pause", in_url=True),
+        _pauses("End pauses, for what can only GET", {200: _ENDED}, query=Select, problems=_FAILS),
+    ),
 )

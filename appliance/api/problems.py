@@ -15,7 +15,7 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vittne.appliance.log import fault
 from vittne.appliance.store.errors import StoreError
@@ -35,6 +35,18 @@ _TYPES: Final = {
     405: ("/problems/method-not-allowed", "This address does not take this method"),
     413: ("/problems/body-too-large", "The body is too large"),
 }
+
+
+class ProblemShown(BaseModel):
+    """A problem document; some types have further members."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str = ""
+    request_id: str
 
 
 class Problem(Exception):

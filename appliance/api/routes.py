@@ -1,24 +1,30 @@
-"""A route: method, path, handler, and who may use it. No route is without the last one."""
+"""A route: method, path, handler, who may use it, and what goes in and out. No route is without these.
+
+The OpenAPI document (openapi.py) is made from routes alone, from the same models that check requests.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp.typedefs import Handler
+from pydantic import BaseModel
 
-from vittne.appliance.api.scopes import SCOPES
+from vittne.appliance.access.scopes import SCOPES
 
 PREFIX: Final = "/api/v1"
+JSON: Final = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
     """Who may use a route.
 
-    scope: what the token must allow; "" is any token. in_url: the token may also come as ?token=, for telephones
-    and other things that can only GET an address. Others see what is in an address (proxies, histories), so a route
-    opts in one by one, and such a token should have `--from`.
+    scope: what the token or the role must allow; "" is whoever is known. in_url: the token may also come as ?token=,
+    for telephones and other things that can only GET an address. Others see what is in an address (proxies,
+    histories), so a route opts in one by one, and such a token should have `--from`.
     """
 
     is_public: bool = False
@@ -27,13 +33,40 @@ class Access:
 
 
 PUBLIC: Final = Access(is_public=True)
-ANY_TOKEN: Final = Access()
+ANYBODY: Final = Access()
 
 
 def needs(scope: str, in_url: bool = False) -> Access:
-    """Return the access of a route that needs a token with a scope."""
+    """Return the access of a route that needs a scope."""
     assert scope in SCOPES
     return Access(scope=scope, in_url=in_url)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a status comes with. model: of a JSON body; else media: what the body is, "" for none."""
+
+    words: str
+    model: type[BaseModel] | None = None
+    media: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the OpenAPI document says of a route.
+
+    group: the heading it stands under. problems: statuses of errors beside those that every route has.
+    """
+
+    summary: str
+    group: str
+    answers: Mapping[int, Answer] = field(default_factory=dict)
+    body: type[BaseModel] | None = None
+    body_media: str = JSON
+    query: type[BaseModel] | None = None
+    problems: tuple[int, ...] = ()
+    is_idempotent: bool = False  # takes Idempotency-Key
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +77,4 @@ class Route:
     path: str
     handler: Handler
     access: Access
+    about: About

@@ -20,8 +20,8 @@ from typing import Any, Final
 
 from sqlalchemy import Row, insert, select, update
 
+from vittne.appliance.access.scopes import SCOPES
 from vittne.appliance.api.database import ApiDatabase
-from vittne.appliance.api.scopes import SCOPES
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.tables import tokens
 from vittne.appliance.store.times import rfc3339

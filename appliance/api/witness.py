@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from vittne.appliance.api.routes import PREFIX, PUBLIC, Route
+from vittne.appliance.api.routes import PREFIX, PUBLIC, About, Answer, Route
 from vittne.appliance.store.times import now_us
 from vittne.appliance.witness.witness import Reply, Witness
 
@@ -29,7 +29,20 @@ def _answer(reply: Reply) -> web.Response:
     return web.Response(status=reply.status, body=reply.body, content_type=reply.content_type)
 
 
+_ADD: Final = About(
+    "Hand in a checkpoint to be witnessed (C2SP tlog-witness)",
+    "Witness",
+    {200: Answer("Our signature", media=("text/plain",)), 409: Answer("The size we know", media=("text/x.tlog.size",))},
+    body_media="text/plain",
+    problems=(400, 403, 404, 413, 422),
+)
+_LATEST: Final = About(
+    "The newest checkpoint that was witnessed",
+    "Witness",
+    {200: Answer("A signed note", media=("text/plain",))},
+    problems=(404,),
+)
 ROUTES: Final = (
-    Route("POST", f"{PREFIX}/witness/add-checkpoint", _add_checkpoint, PUBLIC),
-    Route("GET", f"{PREFIX}/witness/{{origin}}/checkpoint", _checkpoint, PUBLIC),
+    Route("POST", f"{PREFIX}/witness/add-checkpoint", _add_checkpoint, PUBLIC, _ADD),
+    Route("GET", f"{PREFIX}/witness/{{origin}}/checkpoint", _checkpoint, PUBLIC, _LATEST),
 )

@@ -19,7 +19,7 @@ from vittne.appliance.api.app import Clock, Services, build_app
 from vittne.appliance.api.database import ApiDatabase, ready_catalogue
 from vittne.appliance.api.limits import Limits
 from vittne.appliance.api.problems import CONTENT_TYPE
-from vittne.appliance.api.routes import Route
+from vittne.appliance.api.routes import About, Route
 from vittne.appliance.api.server import ApiServer
 from vittne.appliance.api.settings import ApiSettings
 from vittne.appliance.api.tls import ServerCertificate, files_of
@@ -27,6 +27,7 @@ from vittne.appliance.api.tokens import DAY_US, Network, Tokens
 
 NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 LIMITS: Final = Limits()
+TESTED: Final = About("tested", "Tests")
 SETTINGS: Final = ApiSettings(listen=("127.0.0.1",))
 
 

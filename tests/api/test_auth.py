@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from api.harness import Answer, Served, run_served
+from api.harness import TESTED, Answer, Served, run_served
 from structlog.testing import capture_logs
 
 from vittne.appliance.api.app import Health, Services, build_app
@@ -31,8 +31,8 @@ async def done(_: web.Request) -> web.Response:
 
 
 ROUTES = [
-    Route("GET", f"{PREFIX}/trigger/{{number}}", done, needs("pause", in_url=True)),
-    Route("POST", f"{PREFIX}/pause", done, needs("pause")),
+    Route("GET", f"{PREFIX}/trigger/{{number}}", done, needs("pause", in_url=True), TESTED),
+    Route("POST", f"{PREFIX}/pause", done, needs("pause"), TESTED),
 ]
 UNKNOWN = "vtn_0123456789ab_" + "A" * 43
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from api.harness import HandClock, Served, run_served
+from api.harness import TESTED, HandClock, Served, run_served
 
 from vittne.appliance.api.app import Health
 from vittne.appliance.api.bodies import ApiModel, answer, body_of
 from vittne.appliance.api.database import ApiDatabase, ready_catalogue
 from vittne.appliance.api.idempotency import ANSWERS, Answers, Before, Claim, Kept, once
 from vittne.appliance.api.problems import Problem
-from vittne.appliance.api.routes import ANY_TOKEN, PREFIX, Route
+from vittne.appliance.api.routes import ANYBODY, PREFIX, Route
 
 Work = Callable[[], Awaitable[web.Response]]
 HOUR = 3600
@@ -52,8 +52,8 @@ class Bench:
 
     def routes(self) -> list[Route]:
         return [
-            Route("POST", f"{PREFIX}/pause", self.repeatable, ANY_TOKEN),
-            Route("POST", f"{PREFIX}/order", self.unrepeatable, ANY_TOKEN),
+            Route("POST", f"{PREFIX}/pause", self.repeatable, ANYBODY, TESTED),
+            Route("POST", f"{PREFIX}/order", self.unrepeatable, ANYBODY, TESTED),
         ]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from api.harness import Served, run_served
+from api.harness import TESTED, Served, run_served
 from pydantic import Field
 from structlog.testing import capture_logs
 
@@ -64,13 +64,13 @@ async def no_call(_: web.Request) -> web.Response:
 
 
 ROUTES = [
-    Route("POST", "/api/v1/echo", echo, PUBLIC),
-    Route("POST", "/api/v1/nothing", nothing, PUBLIC),
-    Route("GET", "/api/v1/query", query, PUBLIC),
-    Route("GET", "/api/v1/broken", broken, PUBLIC),
-    Route("GET", "/api/v1/wrong-answer", wrong_answer, PUBLIC),
-    Route("GET", "/api/v1/no-disk", no_disk, PUBLIC),
-    Route("GET", "/api/v1/no-call/{number}", no_call, PUBLIC),
+    Route("POST", "/api/v1/echo", echo, PUBLIC, TESTED),
+    Route("POST", "/api/v1/nothing", nothing, PUBLIC, TESTED),
+    Route("GET", "/api/v1/query", query, PUBLIC, TESTED),
+    Route("GET", "/api/v1/broken", broken, PUBLIC, TESTED),
+    Route("GET", "/api/v1/wrong-answer", wrong_answer, PUBLIC, TESTED),
+    Route("GET", "/api/v1/no-disk", no_disk, PUBLIC, TESTED),
+    Route("GET", "/api/v1/no-call/{number}", no_call, PUBLIC, TESTED),
 ]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from api.harness import SETTINGS, Served, run_served
+from api.harness import SETTINGS, TESTED, Served, run_served
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
@@ -120,7 +120,7 @@ def test_a_request_that_is_being_answered_is_finished(tmp_path: Path) -> None:
         assert (await asking).json == {"status": "late"}
         await stopping
 
-    run_served(tmp_path, use, routes=[Route("GET", f"{PREFIX}/slow", slow, PUBLIC)])
+    run_served(tmp_path, use, routes=[Route("GET", f"{PREFIX}/slow", slow, PUBLIC, TESTED)])
 
 
 def test_connections_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,42 @@
+"""Reading for the API, away from the recorder's event loop: a few threads of its own, and the catalogue read only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+from aiohttp import web
+
+from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_THREADS: Final = 4
+
+
+class Reader:
+    """Does what only reads. Raises StoreError when the catalogue cannot be opened."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.catalogue = Catalogue(data_dir / CATALOGUE_FILE, read_only=True)
+        self._threads = ThreadPoolExecutor(_THREADS, "vittne-api-read")
+
+    async def __call__(self, read: Callable[Concatenate[Catalogue, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what a function makes of the catalogue, and of these arguments."""
+        return await self.work(lambda: read(self.catalogue, *args, **kwargs))
+
+    async def work(self, what: Callable[[], T]) -> T:
+        """Return what a function that takes long returns."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, what)
+
+    def close(self) -> None:
+        """Take no more work; what is being done ends by itself."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self.catalogue.close()
+
+
+READER: Final = web.AppKey("vittne.reader", Reader)
