@@ -16,6 +16,8 @@ from aiohttp import web
 
 from vittne.appliance.api.auth import HEARD
 from vittne.appliance.api.consent import ROUTES as CONSENT_ROUTES
+from vittne.appliance.api.logins import OPERATOR
+from vittne.appliance.api.logins import ROUTES as LOGIN_ROUTES
 from vittne.appliance.api.pauses import DESK
 from vittne.appliance.api.pauses import ROUTES as PAUSE_ROUTES
 from vittne.appliance.api.routes import Route
@@ -64,7 +66,7 @@ def beside(
 
         def fill(app: web.Application) -> None:
             nonlocal heard
-            app[DESK], heard = desk, app[HEARD]
+            app[DESK], app[OPERATOR], heard = desk, operator, app[HEARD]
             if config.ledger.witness_of:
                 app[WITNESS] = Witness(config.data, config.ledger.witnessed())
 
@@ -88,7 +90,7 @@ def beside(
             await control.start()
         except StoreError as error:  # commands then say who has the directory; all else goes on
             log.error("alarm: commands cannot reach the recorder", reason=str(error))
-        server = await start_api(config.data, config.api, _routes(config), fill)
+        server = await start_api(config.data, config.api, _routes(config), fill, config.access)
         try:
             async with asyncio.TaskGroup() as group:
                 for task in tasks:
@@ -113,7 +115,7 @@ async def keep_up(name: str, run: Run, again_s: float = _AGAIN_S) -> None:
 
 
 def _routes(config: Config) -> list[Route]:
-    return [*PAUSE_ROUTES, *CONSENT_ROUTES, *(WITNESS_ROUTES if config.ledger.witness_of else ())]
+    return [*LOGIN_ROUTES, *PAUSE_ROUTES, *CONSENT_ROUTES, *(WITNESS_ROUTES if config.ledger.witness_of else ())]
 
 
 async def _place(data: Path) -> None:

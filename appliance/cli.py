@@ -21,6 +21,7 @@ from vittne.appliance.life_cli import add_life, add_purpose, policy_of
 from vittne.appliance.review.cli import add_review
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.subjects.cli import add_subject
+from vittne.appliance.user_cli import add_users
 from vittne.appliance.version import VERSION
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     add_review(commands, where)
     add_subject(commands, where, _time)
     add_life(commands, where, _add_search, _time)
+    add_users(commands, where)
     add_compliance(commands, where, _time)
     commands.add_parser("version", help="print the version").set_defaults(command=_version)
     return top

@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from vittne.appliance.access.settings import AccessSettings
 from vittne.appliance.api.settings import ApiSettings
 from vittne.appliance.backup.settings import BackupSettings
 from vittne.appliance.clock.settings import ClockConfig
@@ -70,6 +71,7 @@ class Config(KeepingConfig):
     digits: DigitsConfig = DigitsConfig()
     analysis: AnalysisConfig = AnalysisConfig()
     api: ApiSettings = ApiSettings()
+    access: AccessSettings = AccessSettings()
     triggers: TriggersConfig = TriggersConfig()
     keys: KeysConfig = KeysConfig()
     stamps: StampsConfig = StampsConfig()

@@ -17,7 +17,10 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from vittne.appliance.api.auth import HEARD, IS_REFUSED, TOKEN, Gate, guard, token_of
+from vittne.appliance.access.scopes import SCOPES
+from vittne.appliance.access.settings import AccessSettings
+from vittne.appliance.access.users import UserTable
+from vittne.appliance.api.auth import GATE, HEARD, IS_REFUSED, PRINCIPAL, SESSION, TOKEN, Gate, guard, principal_of
 from vittne.appliance.api.bodies import ApiModel, answer
 from vittne.appliance.api.database import ApiDatabase
 from vittne.appliance.api.idempotency import ANSWERS, Answers
@@ -25,12 +28,16 @@ from vittne.appliance.api.limits import Limits
 from vittne.appliance.api.openapi import document
 from vittne.appliance.api.problems import REQUEST_ID, problems
 from vittne.appliance.api.routes import ANYBODY, JSON, PREFIX, PUBLIC, About, Access, Answer, Route
+from vittne.appliance.api.sessions import Sessions
 from vittne.appliance.api.settings import ApiSettings
 from vittne.appliance.api.tokens import Tokens
+from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.times import now_us, rfc3339
 
 log = structlog.get_logger()
 
+_MINUTE_US: Final = 60_000_000
+_HOUR_US: Final = 60 * _MINUTE_US
 DOCUMENT: Final = web.AppKey("vittne.openapi", bytes)
 
 HEADERS: Final = {
@@ -59,7 +66,9 @@ class Services:
     """What the base of the API stands on."""
 
     database: ApiDatabase
+    catalogue: Catalogue  # for reading
     settings: ApiSettings = field(default_factory=ApiSettings)
+    access: AccessSettings = field(default_factory=AccessSettings)
     limits: Limits = field(default_factory=Limits)
     clock: Clock = field(default_factory=Clock)
 
@@ -67,13 +76,17 @@ class Services:
 def build_app(services: Services, routes: Iterable[Route] = ()) -> web.Application:
     """Return the application with its own routes and these."""
     clock = services.clock
-    gate = Gate(Tokens(services.database), clock.now_us, clock.mono_s, services.limits)
+    access = services.access
+    sessions = Sessions(services.database, access.idle_min * _MINUTE_US, access.longest_h * _HOUR_US)
+    users = UserTable(services.catalogue)
+    gate = Gate(Tokens(services.database), sessions, users, clock.now_us, clock.mono_s, services.limits)
     access_of: dict[web.AbstractRoute, Access] = {}
     app = web.Application(
         middlewares=[_observe, problems, guard(gate, access_of)],
         client_max_size=services.settings.body_limit_bytes,
     )
     app[HEARD] = gate.heard
+    app[GATE] = gate
     app[ANSWERS] = Answers(services.database, clock.now_us)
     every = (*ROUTES, *routes)
     app[DOCUMENT] = json.dumps(document(every)).encode()
@@ -108,7 +121,7 @@ def _write_line(request: web.Request, status: int, took_s: float) -> None:
         status=status,
         ms=round(took_s * 1000, 1),
         source=request.remote or "",
-        token_id=request[TOKEN].id if TOKEN in request else "",
+        asker=request[PRINCIPAL].id if PRINCIPAL in request else "",
     )
 
 
@@ -132,8 +145,9 @@ class Health(ApiModel):
 
 
 class WhoAmI(ApiModel):
-    """The token that was sent. expires_at: RFC 3339, or null for never."""
+    """Who asked. kind: user or token. expires_at: of the token or the login; null for never."""
 
+    kind: str
     id: str
     name: str
     scopes: list[str]
@@ -151,10 +165,13 @@ async def health(_: web.Request) -> web.Response:
 
 
 async def whoami(request: web.Request) -> web.Response:
-    """Say what the token is and may do."""
-    token = token_of(request)
-    expires_at = rfc3339(token.expires_us) if token.expires_us is not None else None
-    return answer(WhoAmI(id=token.id, name=token.name, scopes=list(token.scopes), expires_at=expires_at))
+    """Say who asks, and what they may do."""
+    who = principal_of(request)
+    scopes = [scope for scope in SCOPES if who.may(scope)]
+    held = request.get(TOKEN) or request.get(SESSION)
+    assert held is not None
+    expires_at = rfc3339(held.expires_us) if held.expires_us is not None else None
+    return answer(WhoAmI(kind=who.kind, id=who.id, name=who.name, scopes=scopes, expires_at=expires_at))
 
 
 ROUTES: Final = (
@@ -177,6 +194,6 @@ ROUTES: Final = (
         f"{PREFIX}/whoami",
         whoami,
         ANYBODY,
-        About("Who is asking", "Access", {200: Answer("The token", WhoAmI)}),
+        About("Who is asking", "Access", {200: Answer("Who it is, and what they may do", WhoAmI)}),
     ),
 )

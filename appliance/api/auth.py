@@ -7,6 +7,7 @@ a neighbour's mistakes. Nothing is lost by that: 256 random bits are not found b
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 import math
 from collections.abc import Callable, Mapping
@@ -19,32 +20,49 @@ from aiohttp.typedefs import Handler, Middleware
 
 from vittne.appliance.access.principal import Principal
 from vittne.appliance.access.profile import FIELD_CLASSES, Profile
-from vittne.appliance.access.scopes import expanded
+from vittne.appliance.access.scopes import SCOPES
+from vittne.appliance.access.users import UserTable, principal
 from vittne.appliance.api.limits import FailureBackoff, Limits, TokenRate
 from vittne.appliance.api.problems import REQUEST_ID, Problem
-from vittne.appliance.api.routes import Access
+from vittne.appliance.api.routes import PREFIX, Access
+from vittne.appliance.api.sessions import CSRF_HEADER, Session, Sessions, csrf_of, secret_of
 from vittne.appliance.api.tokens import Address, Token, Tokens, split
 from vittne.appliance.store.errors import StoreError
 
 log = structlog.get_logger()
 
 TOKEN: Final = web.RequestKey("vittne.token", Token)
+SESSION: Final = web.RequestKey("vittne.session", Session)
 PRINCIPAL: Final = web.RequestKey("vittne.principal", Principal)
 IS_REFUSED: Final = web.RequestKey("vittne.is_refused", bool)  # in back-off: not worth a line in the log
 HEARD: Final = web.AppKey("vittne.heard", dict[str, float])  # a token's name -> when it last succeeded, monotonic s
+_SAFE: Final = {"GET", "HEAD", "OPTIONS"}
 _REALM: Final = 'Bearer realm="vittne"'
 
 
 class Gate:
-    """What deciding needs: the tokens, two clocks, and the memory of who asked how often."""
+    """What deciding needs: tokens, sessions, users, two clocks, and the memory of who asked how often."""
 
-    def __init__(self, tokens: Tokens, now_us: Callable[[], int], mono_s: Callable[[], float], limits: Limits) -> None:
+    def __init__(
+        self,
+        tokens: Tokens,
+        sessions: Sessions,
+        users: UserTable,
+        now_us: Callable[[], int],
+        mono_s: Callable[[], float],
+        limits: Limits,
+    ) -> None:
         self.tokens = tokens
+        self.sessions = sessions
+        self.users = users
         self.now_us = now_us
         self.mono_s = mono_s
         self.rate = TokenRate(limits)
         self.backoff = FailureBackoff(limits)
         self.heard: dict[str, float] = {}  # no longer than the table of tokens
+
+
+GATE: Final = web.AppKey("vittne.gate", Gate)
 
 
 def guard(gate: Gate, access_of: Mapping[web.AbstractRoute, Access]) -> Middleware:
@@ -57,8 +75,7 @@ def guard(gate: Gate, access_of: Mapping[web.AbstractRoute, Access]) -> Middlewa
             # aiohttp's own, which says 404 or 405; any other was added past build_app, and would be open to all.
             assert request.match_info.http_exception is not None, "a route that does not say who may use it"
         elif not access.is_public:
-            request[TOKEN] = _admitted(gate, request, access)
-            request[PRINCIPAL] = _principal(request[TOKEN])
+            _admit(gate, request, access)
         found = await handler(request)
         if TOKEN in request and found.status < HTTPStatus.BAD_REQUEST:
             gate.heard[request[TOKEN].name] = gate.mono_s()
@@ -67,17 +84,45 @@ def guard(gate: Gate, access_of: Mapping[web.AbstractRoute, Access]) -> Middlewa
     return check
 
 
-def token_of(request: web.Request) -> Token:
-    """Return the token that a request came with. Not for public routes."""
-    return request[TOKEN]
-
-
 def principal_of(request: web.Request) -> Principal:
     """Return who asks. Not for public routes."""
     return request[PRINCIPAL]
 
 
-def _principal(token: Token) -> Principal:
+def _admit(gate: Gate, request: web.Request, access: Access) -> None:
+    """Say who asks: in request[PRINCIPAL], with the token or the session that they came with. Raises Problem."""
+    secret = secret_of(request)
+    if secret and "Authorization" not in request.headers and not (access.in_url and "token" in request.query):
+        session, principal = _logged_in(gate, request, secret)
+        request[SESSION] = session
+    else:
+        request[TOKEN] = token = _admitted(gate, request, access)
+        principal = _of_token(token)
+    request[PRINCIPAL] = principal
+    wait = gate.rate.take(principal.id, gate.mono_s())
+    if wait:
+        raise too_many(wait, "you ask too often")
+    if access.scope and not principal.may(access.scope):
+        raise _missing_scope(principal, access.scope)
+
+
+def _logged_in(gate: Gate, request: web.Request, secret: str) -> tuple[Session, Principal]:
+    """Return the session of a cookie, and whose it is. Raises Problem."""
+    session = gate.sessions.find(secret, gate.now_us())
+    user = gate.users.get(session.user) if session is not None else None
+    if session is None or user is None or user.disabled_us is not None:
+        raise Problem(401, "/problems/not-logged-in", "You are not logged in", "log in again")
+    if request.method not in _SAFE and not _is_ours(request, secret):
+        detail = f"send what GET {PREFIX}/session gives as csrf in the header {CSRF_HEADER}"
+        raise Problem(403, "/problems/no-csrf-token", "This did not come from a page of ours", detail)
+    return session, principal(user, gate.users.roles())
+
+
+def _is_ours(request: web.Request, secret: str) -> bool:
+    return hmac.compare_digest(request.headers.get(CSRF_HEADER, "").encode(), csrf_of(secret).encode())
+
+
+def _of_token(token: Token) -> Principal:
     """Return a token as what it may see: whatever it may do, it does with recordings that it sees in full."""
     profile = Profile(name="token", may=frozenset(token.scopes), fields=dict.fromkeys(FIELD_CLASSES, "full"))
     return Principal("token", token.id, token.name, (profile,))
@@ -94,11 +139,6 @@ def _admitted(gate: Gate, request: web.Request, access: Access) -> Token:
     if not token.allows_source(_address(source)):
         _note_failure(gate, request, source, now_s, token)
         raise Problem(403, "/problems/source-not-allowed", "The token may not be used from this address")
-    wait = gate.rate.take(token.id, now_s)
-    if wait:
-        raise _too_many(wait, "this token asks too often")
-    if access.scope and access.scope not in expanded(token.scopes):
-        raise _missing_scope(access.scope)
     try:
         gate.tokens.note_use(token, now_us)
     except StoreError as error:  # nice to know, and no reason to refuse
@@ -129,7 +169,7 @@ def _note_failure(gate: Gate, request: web.Request, source: str, now_s: float, t
     if wait:
         request[IS_REFUSED] = True
         gate.backoff.refused(source)
-        raise _too_many(wait, "too many wrong tokens came from this address")
+        raise too_many(wait, "too many wrong tokens came from this address")
     before = gate.backoff.failed(source, now_s)
     # Of a wrong token not even the id is told: whoever sends one may have put a secret there.
     log.warning(
@@ -157,7 +197,10 @@ def _unauthorized(error: str, detail: str) -> Problem:
     return Problem(401, type_, title, detail, {"WWW-Authenticate": said})
 
 
-def _missing_scope(scope: str) -> Problem:
+def _missing_scope(who: Principal, scope: str) -> Problem:
+    if who.kind == "user":
+        detail = f"none of your roles allows it: {SCOPES[scope]}"
+        return Problem(403, "/problems/missing-scope", "You may not do this", detail, scope=scope)
     said = f'{_REALM}, error="insufficient_scope", scope="{scope}"'
     detail = f"the token has not the scope {scope}"
     return Problem(
@@ -165,7 +208,8 @@ def _missing_scope(scope: str) -> Problem:
     )
 
 
-def _too_many(wait_s: float, detail: str) -> Problem:
+def too_many(wait_s: float, detail: str) -> Problem:
+    """Return the problem of who has to wait."""
     seconds = max(1, math.ceil(wait_s))
     headers = {"Retry-After": str(seconds)}
     return Problem(429, "/problems/too-many-requests", "Too many requests", detail, headers, retry_after_s=seconds)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 from aiohttp import web
 from pydantic import AwareDatetime, Field
 
-from vittne.appliance.api.auth import token_of
+from vittne.appliance.api.auth import principal_of
 from vittne.appliance.api.bodies import ApiModel, answer, body_of
 from vittne.appliance.api.pauses import DESK
 from vittne.appliance.api.problems import Problem
@@ -54,7 +54,7 @@ async def consent(request: web.Request) -> web.Response:
         raise Problem(404, "/problems/no-such-call", "No call matches", "this is no id of a recording")
     at = _moment(body.at, now)
     try:
-        done = await request.app[DESK].gate(recording, body.decision, token_of(request).id, at)
+        done = await request.app[DESK].gate(recording, body.decision, principal_of(request).id, at)
     except Unconfirmed:
         detail = "the recorder did not confirm in time: take it for not decided, and ask again"
         raise Problem(503, "/problems/unconfirmed", "Not confirmed", detail) from None

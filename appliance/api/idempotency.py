@@ -22,7 +22,7 @@ import structlog
 from aiohttp import web
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
-from vittne.appliance.api.auth import token_of
+from vittne.appliance.api.auth import principal_of
 from vittne.appliance.api.bodies import read_body
 from vittne.appliance.api.database import ApiDatabase
 from vittne.appliance.api.problems import Problem
@@ -198,7 +198,7 @@ async def _claim(request: web.Request) -> Claim | None:
     head = repr((request.method, request.path, query)).encode()
     body = await read_body(request)
     whole = hashlib.sha256(hashlib.sha256(head).digest() + hashlib.sha256(body).digest())
-    return Claim(token_of(request).id, hashlib.sha256(key.encode()).hexdigest(), whole.hexdigest())
+    return Claim(principal_of(request).id, hashlib.sha256(key.encode()).hexdigest(), whole.hexdigest())
 
 
 def _refused(before: Before) -> Problem:

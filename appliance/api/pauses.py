@@ -14,7 +14,7 @@ from aiohttp import web
 from pydantic import AwareDatetime, Field
 
 from vittne.appliance.access.scopes import PAUSE_ANY
-from vittne.appliance.api.auth import token_of
+from vittne.appliance.api.auth import principal_of
 from vittne.appliance.api.bodies import ApiModel, answer, body_of, query_of
 from vittne.appliance.api.idempotency import once
 from vittne.appliance.api.problems import Problem
@@ -173,7 +173,7 @@ async def trigger_pause(request: web.Request) -> web.Response:
 
 async def _pause(request: web.Request, body: PauseBody, asked: tuple[int, int]) -> web.Response:
     desk = request.app[DESK]
-    order = _order(desk, body, token_of(request).id, asked)
+    order = _order(desk, body, principal_of(request).id, asked)
     try:
         done = await desk.pause(order)
     except HoldsTooMany:
@@ -263,8 +263,8 @@ async def resume(request: web.Request) -> web.Response:
 
 def _who(request: web.Request) -> tuple[str, bool]:
     """Return who asks, and whether they may end what others asked for."""
-    token = token_of(request)
-    return token.id, PAUSE_ANY in token.scopes
+    who = principal_of(request)
+    return who.id, who.may(PAUSE_ANY)
 
 
 async def extend(request: web.Request) -> web.Response:

@@ -19,9 +19,11 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from vittne.appliance.access.settings import AccessSettings
 from vittne.appliance.api.app import Services, add_headers, build_app
 from vittne.appliance.api.database import ApiDatabase
 from vittne.appliance.api.problems import PLAIN, Problem
+from vittne.appliance.api.reader import READER, Reader
 from vittne.appliance.api.routes import Route
 from vittne.appliance.api.settings import ApiSettings
 from vittne.appliance.api.tls import ServerCertificate, files_of, utc_now
@@ -181,6 +183,7 @@ async def start_api(
     settings: ApiSettings,
     routes: Iterable[Route] = (),
     fill: Callable[[web.Application], None] = lambda _: None,
+    access: AccessSettings | None = None,
 ) -> ApiServer | None:
     """Start the API; None where it is switched off or cannot start: that is told in the log, and recording goes on.
 
@@ -193,8 +196,10 @@ async def start_api(
     try:
         certificate = ServerCertificate(files_of(data, settings), utc_now())
         database = ApiDatabase(data)
-        app = build_app(Services(database, settings), routes)
-        app.on_cleanup.append(_closing(database))
+        reader = Reader(data)
+        app = build_app(Services(database, reader.catalogue, settings, access or AccessSettings()), routes)
+        app.on_cleanup.append(_closing(database, reader))
+        app[READER] = reader
         fill(app)
         server = ApiServer(app, settings.listen, settings.port, certificate)
         await server.start()
@@ -207,8 +212,9 @@ async def start_api(
     return server
 
 
-def _closing(database: ApiDatabase) -> Callable[[web.Application], Awaitable[None]]:
+def _closing(*opened: ApiDatabase | Reader) -> Callable[[web.Application], Awaitable[None]]:
     async def close(_: web.Application) -> None:
-        database.close()
+        for one in opened:
+            one.close()
 
     return close

@@ -70,6 +70,9 @@ SUBJECT_ACT: Final = "subject.act"
 SUBJECT_DUE: Final = "subject.due"
 SUBJECT_CLOSED: Final = "subject.close"
 SUBJECT_FORGOTTEN: Final = "subject.forget"
+USER_CHANGED: Final = "user"
+ROLE_CHANGED: Final = "role"
+LOGIN: Final = "login"
 
 MEMBERS: Final[dict[str, frozenset[str]]] = {
     # a run of the recorder; run is the catalogue's number of it
@@ -180,4 +183,8 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     SUBJECT_DUE: frozenset({"row"}),
     SUBJECT_CLOSED: frozenset({"row"}),
     SUBJECT_FORGOTTEN: frozenset({"row"}),
+    # users (appliance/access): who, what and from where is in the row
+    USER_CHANGED: frozenset({"row"}),
+    ROLE_CHANGED: frozenset({"row"}),
+    LOGIN: frozenset({"row"}),
 }

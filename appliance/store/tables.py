@@ -23,7 +23,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD: Final = "0008"  # the last step in migrations/versions
+HEAD: Final = "0014"  # the last step in migrations/versions
 
 metadata: Final = MetaData(
     naming_convention={
@@ -376,4 +376,72 @@ subject_acts: Final = Table(
     Column("text", Text, nullable=False),
     Column("salt", Text, nullable=False),
     Index(None, "recording"),
+)
+
+
+# Who may log in. own: extensions and agent names; origin: local, oidc, ldap; subject: the name that one knows.
+# password: argon2id, or empty. Roles of one's own are in `roles`, the others in appliance/access/profile.py.
+users: Final = Table(
+    "users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("full_name", Text, nullable=False),
+    Column("roles", JSON, nullable=False),
+    Column("own", JSON, nullable=False),
+    Column("sites", JSON, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("password", Text, nullable=False),
+    Column("password_us", BigInteger),
+    Column("created_us", BigInteger, nullable=False),
+    Column("disabled_us", BigInteger),
+)
+
+roles: Final = Table(
+    "roles",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("body", JSON, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
+)
+
+# A code with which a user sets the first, or a new, password: once.
+invitations: Final = Table(
+    "invitations",
+    metadata,
+    Column("code_sha256", Text, primary_key=True),
+    Column("user", Text, nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+)
+
+# Second factors: totp, passkey, code.
+factors: Final = Table(
+    "factors",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("used_us", BigInteger),
+    Index(None, "user"),
+)
+
+# Written by the API, like `tokens`. secret_sha256: of what the cookie holds.
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    Column("secret_sha256", Text, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("user", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("seen_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+    Column("factors", JSON, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Index(None, "user"),
 )

@@ -15,10 +15,12 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import web
 
+from vittne.appliance.access.settings import AccessSettings
 from vittne.appliance.api.app import Clock, Services, build_app
 from vittne.appliance.api.database import ApiDatabase, ready_catalogue
 from vittne.appliance.api.limits import Limits
 from vittne.appliance.api.problems import CONTENT_TYPE
+from vittne.appliance.api.reader import READER, Reader
 from vittne.appliance.api.routes import About, Route
 from vittne.appliance.api.server import ApiServer
 from vittne.appliance.api.settings import ApiSettings
@@ -119,7 +121,9 @@ async def serving(
     ready_catalogue(data)
     database = ApiDatabase(data)
     certificate = ServerCertificate(files_of(data, settings), datetime.now(UTC))
-    app = build_app(Services(database, settings, limits, clock), routes)
+    reader = Reader(data)
+    app = build_app(Services(database, reader.catalogue, settings, AccessSettings(), limits, clock), routes)
+    app[READER] = reader
     fill(app)
     server = ApiServer(app, settings.listen, 0, certificate)
     await server.start()
@@ -127,6 +131,7 @@ async def serving(
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as session:
         yield Served(data, clock, app, server, certificate, Tokens(database), session)
     await server.stop()
+    reader.close()
     database.close()
 
 

@@ -1,0 +1,282 @@
+"""Logging in and out, and setting a password with a code.
+
+A wrong password costs its source and its name a wait after a few times; a name that nobody has is answered in the
+same time and the same words as a wrong password.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+from pydantic import Field, SecretStr
+
+from vittne.appliance.access.invitations import code_sha256
+from vittne.appliance.access.operations import NOTE_LOGIN, SET_PASSWORD, NoteLogin, SetPassword
+from vittne.appliance.access.passwords import WeakPassword, hash_password, is_right
+from vittne.appliance.access.scopes import SCOPES
+from vittne.appliance.access.users import LOCAL, User, principal
+from vittne.appliance.api.auth import GATE, SESSION, Gate, principal_of, too_many
+from vittne.appliance.api.bodies import ApiModel, answer, body_of
+from vittne.appliance.api.problems import Problem
+from vittne.appliance.api.reader import READER
+from vittne.appliance.api.routes import ANYBODY, PREFIX, PUBLIC, About, Answer, Route
+from vittne.appliance.api.sessions import clear_cookie, csrf_of, secret_of, set_cookie
+from vittne.appliance.control.caller import API, Caller
+from vittne.appliance.control.server import Operator
+from vittne.appliance.store.times import rfc3339
+
+log = structlog.get_logger()
+
+OPERATOR: Final = web.AppKey("vittne.operator", Operator)
+_PASSWORD: Final = Field(min_length=1, max_length=1024)
+
+
+class LoginBody(ApiModel):
+    """Name and password."""
+
+    name: str = Field(min_length=1, max_length=200)
+    password: SecretStr = _PASSWORD
+
+
+class InvitationBody(ApiModel):
+    """A code, and the password to set."""
+
+    code: str = Field(min_length=1, max_length=100)
+    password: SecretStr = _PASSWORD
+
+
+class PasswordBody(ApiModel):
+    """The password that holds, and the one that shall."""
+
+    password: SecretStr = _PASSWORD
+    new_password: SecretStr = _PASSWORD
+
+
+class SessionShown(ApiModel):
+    """Who is logged in. csrf: to be sent with every change, in the header X-CSRF-Token."""
+
+    user: str
+    name: str
+    full_name: str
+    language: str
+    scopes: list[str]
+    factors: list[str]
+    expires_at: str
+    csrf: str
+
+
+class LoginShown(ApiModel):
+    """One of a user's sessions."""
+
+    id: str
+    created_at: str
+    seen_at: str
+    expires_at: str
+    factors: list[str]
+    source: str
+    agent: str
+    is_this: bool
+
+
+class LoginsShown(ApiModel):
+    """A user's sessions, the newest first."""
+
+    sessions: list[LoginShown]
+
+
+async def log_in(request: web.Request) -> web.Response:
+    """Begin a session."""
+    body = await body_of(request, LoginBody)
+    gate = request.app[GATE]
+    _wait(gate, request.remote or "", body.name)
+    user = gate.users.named(body.name)
+    usable = user if user is not None and user.disabled_us is None and user.origin == LOCAL else None
+    kept = usable.password if usable is not None else ""
+    right = await request.app[READER].work(lambda: is_right(body.password.get_secret_value(), kept))
+    if usable is None or not right:
+        await _refuse(request, gate, body.name, user)
+        raise Problem(401, "/problems/not-right", "Name or password is not right")
+    return await begin_session(request, usable, ("password",))
+
+
+async def begin_session(request: web.Request, user: User, factors: tuple[str, ...]) -> web.Response:
+    """Log a user in whom these factors showed to be who they say; return the answer with the cookie."""
+    gate = request.app[GATE]
+    source, agent = request.remote or "", request.headers.get("User-Agent", "")
+    order = NoteLogin(user=user.name, kind="in", source=source, factors=factors)
+    await request.app[OPERATOR].perform(NOTE_LOGIN, order, Caller(user.name, API))
+    session, secret = gate.sessions.begin(user.id, factors, source, agent, gate.now_us())
+    response = answer(_shown(gate, user, session.factors, session.expires_us, secret), 201)
+    set_cookie(response, secret)
+    return response
+
+
+def _wait(gate: Gate, source: str, name: str) -> None:
+    """Raise Problem while this source, or this name, has to wait."""
+    now_s = gate.mono_s()
+    wait = max(gate.backoff.wait_s(source, now_s), gate.backoff.wait_s(_as_source(name), now_s))
+    if wait:
+        raise too_many(wait, "too many wrong passwords: wait, then try again")
+
+
+def _as_source(name: str) -> str:
+    return f"user {name.strip().casefold()[:100]}"
+
+
+async def _refuse(request: web.Request, gate: Gate, name: str, user: User | None) -> None:
+    """Count a wrong password against its source and its name, and write it down."""
+    source, now_s = request.remote or "", gate.mono_s()
+    for who in (source, _as_source(name)):
+        gate.backoff.failed(who, now_s)
+    log.warning("a login was refused", source=source, user=user.id if user is not None else "")
+    order = NoteLogin(user=user.name if user is not None else "", kind="refused", source=source)
+    await request.app[OPERATOR].perform(NOTE_LOGIN, order, Caller(user.name if user is not None else "", API))
+
+
+async def session(request: web.Request) -> web.Response:
+    """Say who is logged in."""
+    gate, secret = request.app[GATE], secret_of(request)
+    user, held = _of_session(request)
+    return answer(_shown(gate, user, held.factors, held.expires_us, secret))
+
+
+def _of_session(request: web.Request) -> tuple[User, Any]:
+    held = request.get(SESSION)
+    user = request.app[GATE].users.get(held.user) if held is not None else None
+    if held is None or user is None:
+        raise Problem(403, "/problems/no-session", "A token is no login", "this is for people who logged in")
+    return user, held
+
+
+def _shown(gate: Gate, user: User, factors: tuple[str, ...], expires_us: int, secret: str) -> SessionShown:
+    who = principal(user, gate.users.roles())
+    return SessionShown(
+        user=user.id,
+        name=user.name,
+        full_name=user.full_name,
+        language=user.language,
+        scopes=[scope for scope in SCOPES if who.may(scope)],
+        factors=list(factors),
+        expires_at=rfc3339(expires_us),
+        csrf=csrf_of(secret),
+    )
+
+
+async def log_out(request: web.Request) -> web.Response:
+    """End this session."""
+    user, held = _of_session(request)
+    order = NoteLogin(user=user.name, kind="out", source=request.remote or "")
+    await request.app[OPERATOR].perform(NOTE_LOGIN, order, principal_of(request).caller)
+    request.app[GATE].sessions.end(user.id, held.id)
+    response = web.Response(status=204)
+    clear_cookie(response)
+    return response
+
+
+async def sessions(request: web.Request) -> web.Response:
+    """List the sessions of who asks."""
+    gate = request.app[GATE]
+    user, held = _of_session(request)
+    found = gate.sessions.of(user.id, gate.now_us())
+    return answer(LoginsShown(sessions=[LoginShown(**one.as_json(), is_this=one.id == held.id) for one in found]))
+
+
+async def end_session(request: web.Request) -> web.Response:
+    """End one of the sessions of who asks."""
+    user, _ = _of_session(request)
+    if not request.app[GATE].sessions.end(user.id, request.match_info["id"]):
+        raise Problem(404, "/problems/no-such-session", "No such session", "none of yours has this id")
+    return web.Response(status=204)
+
+
+async def accept(request: web.Request) -> web.Response:
+    """Set a password with a code, and log in."""
+    body = await body_of(request, InvitationBody)
+    gate, source = request.app[GATE], request.remote or ""
+    _wait(gate, source, "")
+    user = gate.users.invited(code_sha256(body.code), gate.now_us())
+    if user is None or user.disabled_us is not None:
+        gate.backoff.failed(source, gate.mono_s())
+        detail = "it was used, is too old, or was never given: ask for a new one"
+        raise Problem(401, "/problems/no-such-code", "The code is not good", detail)
+    await _set(request, user, body.password.get_secret_value())
+    return await begin_session(request, user, ("password",))
+
+
+async def change_password(request: web.Request) -> web.Response:
+    """Set another password; every session ends, and a new one begins."""
+    body = await body_of(request, PasswordBody)
+    gate = request.app[GATE]
+    user, _ = _of_session(request)
+    _wait(gate, request.remote or "", user.name)
+    right = await request.app[READER].work(lambda: is_right(body.password.get_secret_value(), user.password))
+    if not right:
+        await _refuse(request, gate, user.name, user)
+        raise Problem(403, "/problems/not-right", "The password is not right")
+    await _set(request, user, body.new_password.get_secret_value())
+    return await begin_session(request, user, ("password",))
+
+
+async def _set(request: web.Request, user: User, password: str) -> None:
+    """Keep a user's new password. Raises Problem."""
+    try:
+        kept = await request.app[READER].work(lambda: hash_password(password, user.name))
+    except WeakPassword as error:
+        raise Problem(422, "/problems/weak-password", error.what, error.next_step) from None
+    order = SetPassword(user=user.id, password=kept)
+    await request.app[OPERATOR].perform(SET_PASSWORD, order, Caller(user.name, API))
+
+
+def _about(summary: str, answers: dict[int, Answer], **more: Any) -> About:
+    return About(summary, "Access", answers, **more)
+
+
+_SESSION: Final = Answer("Who is logged in; the cookie is set", SessionShown)
+_GONE: Final = {204: Answer("It has ended")}
+ROUTES: Final = (
+    Route(
+        "POST",
+        f"{PREFIX}/session",
+        log_in,
+        PUBLIC,
+        _about("Log in", {201: _SESSION}, body=LoginBody, problems=(401,)),
+    ),
+    Route(
+        "GET",
+        f"{PREFIX}/session",
+        session,
+        ANYBODY,
+        _about("Who is logged in", {200: Answer("Who it is", SessionShown)}),
+    ),
+    Route("DELETE", f"{PREFIX}/session", log_out, ANYBODY, _about("Log out", _GONE)),
+    Route(
+        "POST",
+        f"{PREFIX}/session/password",
+        change_password,
+        ANYBODY,
+        _about("Set another password", {201: _SESSION}, body=PasswordBody),
+    ),
+    Route(
+        "GET",
+        f"{PREFIX}/sessions",
+        sessions,
+        ANYBODY,
+        _about("Where I am logged in", {200: Answer("The sessions", LoginsShown)}),
+    ),
+    Route(
+        "DELETE",
+        f"{PREFIX}/sessions/{{id}}",
+        end_session,
+        ANYBODY,
+        _about("Log out somewhere else", _GONE, problems=(404,)),
+    ),
+    Route(
+        "POST",
+        f"{PREFIX}/invitation",
+        accept,
+        PUBLIC,
+        _about("Set a password with a code, and log in", {201: _SESSION}, body=InvitationBody, problems=(401,)),
+    ),
+)

@@ -1,0 +1,151 @@
+"""Sessions of people who logged in: a cookie that the browser gives to nobody else, and a row that can be taken away.
+
+    __Host-vittne = 256 random bits in base64url; kept is its SHA-256
+
+What a page sends with each change (`csrf`) is made of the secret too, so that another site, which makes a browser
+send the cookie, cannot know it. The row is read anew for each request: who is logged out is out at once.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+from sqlalchemy import Row, delete, insert, select, update
+
+from vittne.appliance.api.database import ApiDatabase
+from vittne.appliance.store.tables import sessions
+from vittne.appliance.store.times import rfc3339
+
+COOKIE: Final = "__Host-vittne"
+CSRF_HEADER: Final = "X-CSRF-Token"
+_SECRET_BYTES: Final = 32
+_SEEN_EVERY_US: Final = 60 * 1_000_000
+_AGENT_LIMIT: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Somebody who logged in. factors: with what: password, totp, passkey, code, oidc, ldap. Times us UTC."""
+
+    id: str
+    user: str
+    created_us: int
+    seen_us: int
+    expires_us: int
+    factors: tuple[str, ...]
+    source: str
+    agent: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for the user whose it is."""
+        return {
+            "id": self.id,
+            "created_at": rfc3339(self.created_us),
+            "seen_at": rfc3339(self.seen_us),
+            "expires_at": rfc3339(self.expires_us),
+            "factors": list(self.factors),
+            "source": self.source,
+            "agent": self.agent,
+        }
+
+
+class Sessions:
+    """The table of sessions. idle_us: a session that is not used for so long is over. Raises StoreError."""
+
+    def __init__(self, database: ApiDatabase, idle_us: int, longest_us: int) -> None:
+        self._database = database
+        self._idle_us = idle_us
+        self._longest_us = longest_us
+
+    def begin(self, user: str, factors: tuple[str, ...], source: str, agent: str, now_us: int) -> tuple[Session, str]:
+        """Log a user in; return the session and what the cookie holds, which nobody can say again."""
+        secret = _text(secrets.token_bytes(_SECRET_BYTES))
+        session = Session(
+            secrets.token_hex(8),
+            user,
+            now_us,
+            now_us,
+            now_us + self._longest_us,
+            factors,
+            source,
+            agent[:_AGENT_LIMIT],
+        )
+        values = {name: getattr(session, name) for name in Session.__slots__}
+        values |= {"factors": list(factors), "secret_sha256": _hash(secret)}
+        with self._database.writing() as connection:
+            connection.execute(delete(sessions).where(self._is_over(now_us)))
+            connection.execute(insert(sessions).values(values))
+        return session, secret
+
+    def find(self, secret: str, now_us: int) -> Session | None:
+        """Return the session of a cookie; None when there is none, or it is over."""
+        kept = _hash(secret)
+        query = select(sessions).where(sessions.c.secret_sha256 == kept, ~self._is_over(now_us))
+        with self._database.reading() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            return None
+        session = _session(row)
+        if now_us - session.seen_us >= _SEEN_EVERY_US:
+            with self._database.writing() as connection:
+                connection.execute(update(sessions).where(sessions.c.secret_sha256 == kept).values(seen_us=now_us))
+        return session
+
+    def of(self, user: str, now_us: int) -> list[Session]:
+        """Return a user's sessions, the newest first."""
+        query = select(sessions).where(sessions.c.user == user, ~self._is_over(now_us))
+        with self._database.reading() as connection:
+            return [_session(row) for row in connection.execute(query.order_by(sessions.c.created_us.desc()))]
+
+    def end(self, user: str, session_id: str) -> bool:
+        """Log one out; whether there was one."""
+        with self._database.writing() as connection:
+            which = (sessions.c.user == user) & (sessions.c.id == session_id)
+            return bool(connection.execute(delete(sessions).where(which)).rowcount)
+
+    def end_all(self, user: str, but: str = "") -> None:
+        """Log a user out everywhere, or everywhere else."""
+        with self._database.writing() as connection:
+            connection.execute(delete(sessions).where(sessions.c.user == user, sessions.c.id != but))
+
+    def _is_over(self, now_us: int) -> Any:
+        return (sessions.c.expires_us <= now_us) | (sessions.c.seen_us <= now_us - self._idle_us)
+
+
+def csrf_of(secret: str) -> str:
+    """Return what a page of this session sends with each change."""
+    return _text(hmac.digest(secret.encode(), b"vittne csrf", "sha256"))
+
+
+def secret_of(request: web.Request) -> str:
+    """Return what the cookie holds; "" without one."""
+    return request.cookies.get(COOKIE, "")
+
+
+def set_cookie(response: web.StreamResponse, secret: str) -> None:
+    """Give the browser the cookie, for as long as it runs."""
+    response.set_cookie(COOKIE, secret, path="/", secure=True, httponly=True, samesite="Strict")
+
+
+def clear_cookie(response: web.StreamResponse) -> None:
+    """Take the cookie back."""
+    response.del_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="Strict")
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _session(row: Row[Any]) -> Session:
+    values = {name: row._mapping[name] for name in Session.__slots__}
+    return Session(**{**values, "factors": tuple(values["factors"])})

@@ -1,0 +1,236 @@
+"""Logging in with a password: what it gives, what it refuses, and that no other site can use it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from api.harness import Answer, Served, serving
+
+from vittne.appliance.access import operations as ops
+from vittne.appliance.access.invitations import code_sha256, new_code
+from vittne.appliance.access.passwords import hash_password
+from vittne.appliance.api.limits import Limits
+from vittne.appliance.api.logins import OPERATOR, ROUTES
+from vittne.appliance.api.routes import ANYBODY, PREFIX, About, Route, needs
+from vittne.appliance.api.sessions import COOKIE, CSRF_HEADER
+from vittne.appliance.audit import commitment
+from vittne.appliance.control.caller import Caller
+from vittne.appliance.control.server import Operator
+from vittne.appliance.operations import OPERATIONS
+from vittne.appliance.registrar import Registrar
+from vittne.appliance.store.audit import AuditSearch
+from vittne.appliance.store.times import now_us
+
+PASSWORD = "a horse, a battery, two staples"
+ME = Caller("test")
+
+
+async def changed(_: web.Request) -> web.Response:
+    return web.Response(status=204)
+
+
+MORE = (
+    Route("POST", f"{PREFIX}/change", changed, ANYBODY, About("change", "Tests")),
+    Route("GET", f"{PREFIX}/keys", changed, needs("keys"), About("keys", "Tests")),
+)
+
+
+class Console:
+    """A server with a registrar, one user named anna, and a browser of sorts."""
+
+    def __init__(self, served: Served, registrar: Registrar, operator: Operator) -> None:
+        self.served = served
+        self.registrar = registrar
+        self.operator = operator
+        self.cookie = ""
+        self.csrf = ""
+
+    async def ask(self, method: str, path: str, csrf: bool = True, **options: Any) -> Answer:
+        headers = {"Cookie": f"{COOKIE}={self.cookie}"} if self.cookie else {}
+        headers |= {CSRF_HEADER: self.csrf} if csrf and self.csrf else {}
+        return await self.served.ask(method, path, headers=headers, **options)
+
+    async def log_in(self, name: str = "anna", password: str = PASSWORD) -> Answer:
+        found = await self.served.post("session", json={"name": name, "password": password})
+        self._keep(found)
+        return found
+
+    def _keep(self, found: Answer) -> None:
+        if found.status == 201:
+            self.cookie = found.headers["Set-Cookie"].partition("=")[2].partition(";")[0]
+            self.csrf = found.json["csrf"]
+
+
+def run(data: Path, use: Callable[[Console], Awaitable[None]], **options: Any) -> None:
+    async def whole() -> None:
+        registrar = Registrar(data)
+        operator = Operator(registrar, OPERATIONS)
+        await operator.perform(ops.ADD_USER, ops.AddUser(name="anna", roles=("supervisor",)), ME)
+        kept = hash_password(PASSWORD, "anna")
+        await operator.perform(ops.SET_PASSWORD, ops.SetPassword(user="anna", password=kept), ME)
+
+        def fill(app: web.Application) -> None:
+            app[OPERATOR] = operator
+
+        async with serving(data, (*ROUTES, *MORE), fill=fill, **options) as served:
+            await use(Console(served, registrar, operator))
+        registrar.close()
+
+    asyncio.run(whole())
+
+
+def test_who_logs_in_is_known_and_may_what_the_roles_say(tmp_path: Path) -> None:
+    async def use(console: Console) -> None:
+        found = await console.log_in()
+        assert found.status == 201
+        cookie = found.headers["Set-Cookie"]
+        assert cookie.startswith("__Host-vittne=")
+        for word in ("HttpOnly", "Secure", "SameSite=Strict", "Path=/"):
+            assert word in cookie
+        me = await console.ask("GET", "whoami")
+        assert me.json["kind"] == "user"
+        assert "listen" in me.json["scopes"]
+        refused = await console.ask("GET", "keys")
+        assert refused.status == 403
+        assert refused.problem["scope"] == "keys"
+
+    run(tmp_path, use)
+
+
+def test_a_change_that_another_site_makes_the_browser_send_is_refused(tmp_path: Path) -> None:
+    async def use(console: Console) -> None:
+        await console.log_in()
+        assert (await console.ask("POST", "change")).status == 204
+        refused = await console.ask("POST", "change", csrf=False)
+        assert refused.problem["type"] == "/problems/no-csrf-token"
+        console.csrf = "x" + console.csrf[1:]
+        assert (await console.ask("POST", "change")).status == 403
+
+    run(tmp_path, use)
+
+
+@pytest.mark.parametrize(("name", "password"), [("anna", "another password"), ("nobody", PASSWORD), ("anna", "x")])
+def test_a_wrong_name_is_answered_like_a_wrong_password(tmp_path: Path, name: str, password: str) -> None:
+    async def use(console: Console) -> None:
+        found = await console.log_in(name, password)
+        assert found.status == 401
+        assert found.problem["title"] == "Name or password is not right"
+        assert "Set-Cookie" not in found.headers
+
+    run(tmp_path, use)
+
+
+def test_who_is_wrong_too_often_waits_wherever_the_next_try_comes_from(tmp_path: Path) -> None:
+    async def use(console: Console) -> None:
+        for _ in range(3):
+            assert (await console.log_in(password="wrong")).status == 401
+        assert (await console.log_in()).status == 429
+        console.served.clock.at_s += 60
+        assert (await console.log_in()).status == 201
+
+    run(tmp_path, use, limits=Limits(failures=3))
+
+
+def test_logins_are_in_the_trail_and_the_password_is_nowhere(tmp_path: Path, capfd: Any) -> None:
+    async def use(console: Console) -> None:
+        await console.log_in(password="wrong horse wrong horse")
+        await console.log_in(name="wrong horse wrong horse", password=PASSWORD)
+        await console.log_in()
+        await console.ask("DELETE", "session")
+        rows = list(console.registrar.audit.table.search(AuditSearch(kinds=("login",))))
+        assert [row.details["login"] for row in rows] == ["refused", "refused", "in", "out"]
+        assert all(row.entry is not None and commitment(row) for row in rows)
+        assert rows[1].details["user"] == ""
+
+    run(tmp_path, use)
+    said = "".join(capfd.readouterr())
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    for secret in (PASSWORD, "wrong horse"):
+        assert secret not in said
+        assert secret.encode() not in kept
+
+
+def test_who_logs_out_or_is_shut_out_is_out_at_once(tmp_path: Path) -> None:
+    async def use(console: Console) -> None:
+        await console.log_in()
+        assert (await console.ask("DELETE", "session")).status == 204
+        assert (await console.ask("GET", "whoami")).status == 401
+
+        await console.log_in()
+        await console.operator.perform(ops.CHANGE_USER, ops.ChangeUser(user="anna", is_disabled=True), ME)
+        assert (await console.ask("GET", "whoami")).status == 401
+        assert (await console.log_in()).status == 401
+
+    run(tmp_path, use)
+
+
+def test_a_session_ends_when_it_is_not_used_and_after_a_day_at_work(tmp_path: Path) -> None:
+    async def use(console: Console) -> None:
+        await console.log_in()
+        for _ in range(3):
+            console.served.clock.at_s += 29 * 60
+            assert (await console.ask("GET", "whoami")).status == 200
+        console.served.clock.at_s += 31 * 60
+        assert (await console.ask("GET", "whoami")).status == 401
+
+        await console.log_in()
+        for _ in range(25):
+            console.served.clock.at_s += 29 * 60
+            last = await console.ask("GET", "whoami")
+        assert last.status == 401
+
+    run(tmp_path, use)
+
+
+def test_another_place_is_logged_out_from_here(tmp_path: Path) -> None:
+    async def use(console: Console) -> None:
+        await console.log_in()
+        elsewhere = console.cookie
+        await console.log_in()
+        listed = (await console.ask("GET", "sessions")).json["sessions"]
+        assert [one["is_this"] for one in listed] in ([True, False], [False, True])
+        other = next(one["id"] for one in listed if not one["is_this"])
+        assert (await console.ask("DELETE", f"sessions/{other}")).status == 204
+        assert (await console.ask("DELETE", f"sessions/{other}")).status == 404
+        console.cookie = elsewhere
+        assert (await console.ask("GET", "whoami")).status == 401
+
+    run(tmp_path, use)
+
+
+def test_a_code_sets_a_password_once(tmp_path: Path) -> None:
+    async def use(console: Console) -> None:
+        code = new_code()
+        order = ops.Invite(user="anna", code_sha256=code_sha256(code), expires_us=now_us() + 10**12)
+        await console.operator.perform(ops.INVITE, order, ME)
+        weak = await console.served.post("invitation", json={"code": code, "password": "short"})
+        assert weak.problem["type"] == "/problems/weak-password"
+        new = "several words that do not belong together"
+        found = await console.served.post("invitation", json={"code": code.lower(), "password": new})
+        assert found.status == 201
+        assert (await console.served.post("invitation", json={"code": code, "password": new})).status == 401
+        assert (await console.log_in()).status == 401
+        assert (await console.log_in(password=new)).status == 201
+
+    run(tmp_path, use)
+
+
+def test_another_password_ends_every_other_session(tmp_path: Path) -> None:
+    async def use(console: Console) -> None:
+        await console.log_in()
+        elsewhere = console.cookie
+        await console.log_in()
+        new = "several words that do not belong together"
+        wrong = await console.ask("POST", "session/password", json={"password": "wrong", "new_password": new})
+        assert wrong.status == 403
+        found = await console.ask("POST", "session/password", json={"password": PASSWORD, "new_password": new})
+        assert found.status == 201
+        console.cookie = elsewhere
+        assert (await console.ask("GET", "whoami")).status == 401
+
+    run(tmp_path, use)
