@@ -38,7 +38,7 @@ setup: $(DEV_READY) ## the virtual environment for developing, in .venv
 tools: ## the programs that tests compare with or talk to; installed when this is root on Debian
 	@.ci/need tshark=tshark editcap=wireshark-common ffmpeg=ffmpeg sox=sox openssl=openssl \
 		ip=iproute2 tc=iproute2 tcpdump=tcpdump ethtool=ethtool unshare=util-linux nsenter=util-linux \
-		faketime=faketime pdftotext=poppler-utils \
+		faketime=faketime pdftotext=poppler-utils chromium=chromium \
 		sipp=sip-tester baresip=baresip-core kamailio=kamailio rtpengine=rtpengine-daemon \
 		softhsm2-util=softhsm2 swtpm=swtpm tpm2_unseal=tpm2-tools lib:libbcg729.so.0=libbcg729-0
 

@@ -20,7 +20,7 @@ from vittne.appliance.api.logins import OPERATOR
 from vittne.appliance.api.logins import ROUTES as LOGIN_ROUTES
 from vittne.appliance.api.pauses import DESK
 from vittne.appliance.api.pauses import ROUTES as PAUSE_ROUTES
-from vittne.appliance.api.routes import Route
+from vittne.appliance.api.routes import Access, Route
 from vittne.appliance.api.server import start_api
 from vittne.appliance.api.witness import ROUTES as WITNESS_ROUTES
 from vittne.appliance.api.witness import WITNESS
@@ -28,6 +28,7 @@ from vittne.appliance.backup.runner import BackupTimer
 from vittne.appliance.channelwatch import ChannelWatch, is_up
 from vittne.appliance.clock.watch import ClockWatch
 from vittne.appliance.config import Config
+from vittne.appliance.console.site import add_console
 from vittne.appliance.control.server import ControlServer, Operator
 from vittne.appliance.keyring.desk import KeyDesk
 from vittne.appliance.keyring.ring import ring_path
@@ -90,7 +91,7 @@ def beside(
             await control.start()
         except StoreError as error:  # commands then say who has the directory; all else goes on
             log.error("alarm: commands cannot reach the recorder", reason=str(error))
-        server = await start_api(config.data, config.api, _routes(config), fill, config.access)
+        server = await start_api(config.data, config.api, _routes(config), fill, config.access, _console)
         try:
             async with asyncio.TaskGroup() as group:
                 for task in tasks:
@@ -116,6 +117,10 @@ async def keep_up(name: str, run: Run, again_s: float = _AGAIN_S) -> None:
 
 def _routes(config: Config) -> list[Route]:
     return [*LOGIN_ROUTES, *PAUSE_ROUTES, *CONSENT_ROUTES, *(WITNESS_ROUTES if config.ledger.witness_of else ())]
+
+
+def _console(app: web.Application, access_of: dict[web.AbstractRoute, Access]) -> None:
+    add_console(app, access_of, ())
 
 
 async def _place(data: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -73,8 +73,13 @@ class Services:
     clock: Clock = field(default_factory=Clock)
 
 
-def build_app(services: Services, routes: Iterable[Route] = ()) -> web.Application:
-    """Return the application with its own routes and these."""
+Add = Callable[[web.Application, dict[web.AbstractRoute, Access]], None]
+
+
+def build_app(
+    services: Services, routes: Iterable[Route] = (), more: Add = lambda app, access: None
+) -> web.Application:
+    """Return the application with its own routes and these. more: adds what is no part of the API."""
     clock = services.clock
     access = services.access
     sessions = Sessions(services.database, access.idle_min * _MINUTE_US, access.longest_h * _HOUR_US)
@@ -93,6 +98,7 @@ def build_app(services: Services, routes: Iterable[Route] = ()) -> web.Applicati
     for route in every:
         assert route.path.startswith(f"{PREFIX}/")
         access_of[app.router.add_route(route.method, route.path, route.handler)] = route.access
+    more(app, access_of)
     app.on_response_prepare.append(_add_headers)
     return app
 
@@ -133,8 +139,10 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
 
 
 def add_headers(response: web.StreamResponse, request_id: str) -> None:
-    """Put on what every answer carries."""
-    response.headers.update(HEADERS)
+    """Put on what every answer carries; a page has a policy of its own."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers["Server"] = HEADERS["Server"]
     response.headers["X-Request-Id"] = request_id
 
 

@@ -8,7 +8,8 @@ type is what a program looks at: it never changes. title and detail are for peop
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -80,25 +81,38 @@ class Problem(Exception):
         return web.Response(body=text.encode(), status=self.status, headers=self.headers, content_type=CONTENT_TYPE)
 
 
+@dataclass(frozen=True, slots=True)
+class ProblemPage:
+    """How a problem is shown to somebody who looks at pages."""
+
+    show: Callable[[web.Request, Problem, str], Awaitable[web.StreamResponse]]
+
+
+PROBLEM_PAGE: Final = web.AppKey("vittne.problem_page", ProblemPage)
+
+
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever goes wrong into a problem document."""
+    """Turn whatever goes wrong into a problem document; of a page that somebody looks at, into a page."""
     request_id = request[REQUEST_ID]
     try:
         return await handler(request)
     except Problem as problem:
-        return problem.answer(request_id)
+        found = problem
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
-        return _of_aiohttp(error).answer(request_id)
+        found = _of_aiohttp(error)
     except StoreError as error:
         log.error("a request failed: the data directory", request_id=request_id, reason=str(error))
-        return _storage().answer(request_id)
+        found = _storage()
     except Exception as error:  # the outermost loop: a fault of ours costs one request
         # fault() leaves the error's own words out: they may hold a number or a secret.
         log.error("a request failed: a fault of the program", error_id=request_id, reason=fault(error))
-        return _fault(request_id).answer(request_id)
+        found = _fault(request_id)
+    if PROBLEM_PAGE in request.app and not request.path.startswith("/api/"):
+        return await request.app[PROBLEM_PAGE].show(request, found, request_id)
+    return found.answer(request_id)
 
 
 def _of_aiohttp(error: web.HTTPException) -> Problem:

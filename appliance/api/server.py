@@ -20,7 +20,7 @@ import structlog
 from aiohttp import web
 
 from vittne.appliance.access.settings import AccessSettings
-from vittne.appliance.api.app import Services, add_headers, build_app
+from vittne.appliance.api.app import Add, Services, add_headers, build_app
 from vittne.appliance.api.database import ApiDatabase
 from vittne.appliance.api.problems import PLAIN, Problem
 from vittne.appliance.api.reader import READER, Reader
@@ -184,6 +184,7 @@ async def start_api(
     routes: Iterable[Route] = (),
     fill: Callable[[web.Application], None] = lambda _: None,
     access: AccessSettings | None = None,
+    more: Add = lambda app, access: None,
 ) -> ApiServer | None:
     """Start the API; None where it is switched off or cannot start: that is told in the log, and recording goes on.
 
@@ -197,7 +198,7 @@ async def start_api(
         certificate = ServerCertificate(files_of(data, settings), utc_now())
         database = ApiDatabase(data)
         reader = Reader(data)
-        app = build_app(Services(database, reader.catalogue, settings, access or AccessSettings()), routes)
+        app = build_app(Services(database, reader.catalogue, settings, access or AccessSettings()), routes, more)
         app.on_cleanup.append(_closing(database, reader))
         app[READER] = reader
         fill(app)

@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp import web
 
 from vittne.appliance.access.settings import AccessSettings
-from vittne.appliance.api.app import Clock, Services, build_app
+from vittne.appliance.api.app import Add, Clock, Services, build_app
 from vittne.appliance.api.database import ApiDatabase, ready_catalogue
 from vittne.appliance.api.limits import Limits
 from vittne.appliance.api.problems import CONTENT_TYPE
@@ -75,7 +75,7 @@ class Served:
     """A server that runs, and its parts."""
 
     data: Path
-    clock: HandClock
+    clock: HandClock  # the server's, unless the test gave another one
     app: web.Application
     server: ApiServer
     certificate: ServerCertificate
@@ -113,23 +113,26 @@ async def serving(
     routes: Iterable[Route] = (),
     limits: Limits = LIMITS,
     settings: ApiSettings = SETTINGS,
-    clock: HandClock | None = None,
+    clock: Clock | None = None,
     fill: Callable[[web.Application], None] = lambda _: None,
+    more: Add = lambda app, access: None,
 ) -> AsyncIterator[Served]:
     """Serve from a data directory on a free port."""
-    clock = clock or HandClock()
+    hand = clock if isinstance(clock, HandClock) else HandClock()
     ready_catalogue(data)
     database = ApiDatabase(data)
     certificate = ServerCertificate(files_of(data, settings), datetime.now(UTC))
     reader = Reader(data)
-    app = build_app(Services(database, reader.catalogue, settings, AccessSettings(), limits, clock), routes)
+    app = build_app(
+        Services(database, reader.catalogue, settings, AccessSettings(), limits, clock or hand), routes, more
+    )
     app[READER] = reader
     fill(app)
     server = ApiServer(app, settings.listen, 0, certificate)
     await server.start()
     trust = ssl.create_default_context(cafile=certificate.files.certificate)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as session:
-        yield Served(data, clock, app, server, certificate, Tokens(database), session)
+        yield Served(data, hand, app, server, certificate, Tokens(database), session)
     await server.stop()
     reader.close()
     database.close()

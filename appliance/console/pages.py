@@ -1,0 +1,33 @@
+"""A page: its address, who may see it, what it is made of, and where it stands in the navigation."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from vittne.appliance.access.scopes import SCOPES
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A place in the navigation. sign: an icon of icons.svg; group: the heading above, in English."""
+
+    label: str
+    sign: str
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A GET of one address. scope: what a role must allow; "": whoever is logged in; None: everybody."""
+
+    path: str
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    scope: str | None = ""
+    item: Item | None = None
+
+    def __post_init__(self) -> None:
+        assert not self.scope or self.scope in SCOPES
+        assert not self.path.startswith("/api/")

@@ -1,0 +1,121 @@
+"""The console as a whole: its pages and files in the application, and what an error looks like to a person."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import quote
+
+from aiohttp import web
+
+from vittne.appliance.access.scopes import SCOPES
+from vittne.appliance.access.users import UserTable
+from vittne.appliance.api.app import DOCUMENT
+from vittne.appliance.api.auth import GATE, SESSION, principal_of
+from vittne.appliance.api.problems import PROBLEM_PAGE, Problem, ProblemPage
+from vittne.appliance.api.reader import READER
+from vittne.appliance.api.routes import ANYBODY, PUBLIC, Access
+from vittne.appliance.console.api_page import groups_of
+from vittne.appliance.console.pages import Page
+from vittne.appliance.console.render import CONSOLE, CSP, STATIC, Console, navigation_of, render, user_of
+from vittne.appliance.store.catalogue import Catalogue
+
+_FOR_EVER: Final = "public, max-age=31536000, immutable"
+
+
+def add_console(app: web.Application, access_of: dict[web.AbstractRoute, Access], pages: Sequence[Page]) -> None:
+    """Put pages and files into the application."""
+    every = [*PAGES, *pages]
+    app[CONSOLE] = Console(navigation_of(every))
+    app[PROBLEM_PAGE] = ProblemPage(_problem)
+    for page in every:
+        access = PUBLIC if page.scope is None else Access(scope=page.scope) if page.scope else ANYBODY
+        access_of[app.router.add_get(page.path, page.handler)] = access
+    access_of[app.router.add_get("/static/{digest}/{name:.+}", _static)] = PUBLIC
+
+
+async def _static(request: web.Request) -> web.Response:
+    """Give a file of ours. Its address changes when it does, so a browser need never ask twice."""
+    name = request.match_info["name"]
+    path = (STATIC / name).resolve()
+    if not path.is_relative_to(STATIC.resolve()) or not path.is_file():
+        raise Problem(404, "/problems/no-such-resource", "There is nothing at this address")
+    kind = "text/javascript" if path.suffix == ".js" else mimetypes.guess_type(path.name)[0]
+    response = web.Response(body=path.read_bytes(), content_type=kind or "application/octet-stream")
+    response.headers["Cache-Control"] = _FOR_EVER
+    return response
+
+
+async def _problem(request: web.Request, problem: Problem, request_id: str) -> web.StreamResponse:
+    """Return an error as a page; who is not logged in is asked to."""
+    if problem.status == 401:
+        then = f"?then={quote(request.path_qs, safe='')}" if request.path != "/" else ""
+        raise web.HTTPSeeOther(f"/login{then}")
+    values = {"title": problem.title, "detail": problem.detail, "request_id": request_id, "code": problem.status}
+    return render(request, "problem.html", problem.status, **values)
+
+
+async def first(request: web.Request) -> web.StreamResponse:
+    """Go to the first page of the navigation that the one who asks may see."""
+    who = principal_of(request)
+    for path, _, scope in request.app[CONSOLE].navigation:
+        if not scope or who.may(scope):
+            raise web.HTTPSeeOther(path)
+    raise web.HTTPSeeOther("/me")
+
+
+async def login(request: web.Request) -> web.StreamResponse:
+    """Ask for name and password."""
+    is_new = not await request.app[READER](_anybody)
+    return render(request, "login.html", then=_safe(request.query.get("then", "/")), is_new=is_new)
+
+
+def _anybody(catalogue: Catalogue) -> bool:
+    return any(user.password for user in UserTable(catalogue).all())
+
+
+def _safe(then: str) -> str:
+    """Return where to go after a login: an address of ours, never of another site.
+
+    >>> _safe("/now?x=1"), _safe("//evil.example"), _safe("https://evil.example"), _safe("/\\\\evil")
+    ('/now?x=1', '/', '/', '/')
+    """
+    ours = then.startswith("/") and not then.startswith(("//", "/\\")) and then.isprintable() and "{" not in then
+    return then if ours and "\\" not in then else "/"
+
+
+async def invitation(request: web.Request) -> web.StreamResponse:
+    """Ask for a code and a password."""
+    return render(request, "invitation.html")
+
+
+async def me(request: web.Request) -> web.StreamResponse:
+    """Show who is logged in, and where."""
+    gate, user, session = request.app[GATE], user_of(request), request.get(SESSION)
+    if user is None or session is None:
+        raise Problem(401, "/problems/not-logged-in", "You are not logged in")
+    who = principal_of(request)
+    return render(
+        request,
+        "me.html",
+        sessions=[one.as_json() for one in gate.sessions.of(user.id, gate.now_us())],
+        session_id=session.id,
+        has_password=bool(user.password),
+        scopes=[words for scope, words in SCOPES.items() if who.may(scope)],
+    )
+
+
+async def api_page(request: web.Request) -> web.StreamResponse:
+    """Show the API for people."""
+    return render(request, "api.html", groups=groups_of(request.app[DOCUMENT]))
+
+
+PAGES: Final = (
+    Page("/", first),
+    Page("/login", login, scope=None),
+    Page("/invitation", invitation, scope=None),
+    Page("/me", me),
+    Page("/api", api_page),
+)
+__all__ = ["CSP", "PAGES", "add_console"]
