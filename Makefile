@@ -36,7 +36,7 @@ test: setup tools lint types ## everything that must hold: lint, types, the whol
 setup: $(DEV_READY) ## the virtual environment for developing, in .venv
 
 tools: ## the programs that tests compare with or talk to; installed when this is root on Debian
-	@.ci/need tshark=tshark editcap=wireshark-common ffmpeg=ffmpeg sox=sox openssl=openssl \
+	@.ci/need tshark=tshark editcap=wireshark-common ffmpeg=ffmpeg sox=sox espeak-ng=espeak-ng openssl=openssl \
 		ip=iproute2 tc=iproute2 tcpdump=tcpdump ethtool=ethtool unshare=util-linux nsenter=util-linux \
 		faketime=faketime pdftotext=poppler-utils chromium=chromium \
 		sipp=sip-tester baresip=baresip-core kamailio=kamailio rtpengine=rtpengine-daemon \

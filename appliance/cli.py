@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from vittne.appliance.access.scopes import SCOPES
+from vittne.appliance.announcements.cli import add_announcement
+from vittne.appliance.api.scopes import SCOPES
 from vittne.appliance.backup.cli import add_backup
 from vittne.appliance.compliance_cli import add_compliance
 from vittne.appliance.datadir import DATA_VARIABLE, config_file, existing_data_dir
@@ -90,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     _add_clock(add("clock", _clock, "show how right this machine's clock is, and was"))
     add_review(commands, where)
     add_subject(commands, where, _time)
+    add_announcement(commands, where, _add_search, _time)
     add_life(commands, where, _add_search, _time)
     add_users(commands, where)
     add_compliance(commands, where, _time)

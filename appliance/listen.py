@@ -13,6 +13,7 @@ from vittne.appliance.playback import Playback
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.rows import CallRow
 from vittne.appliance.terminal import duration
+from vittne.codecs.base import I16
 from vittne.codecs.container import Parties, chosen
 
 _PIECE_S: Final = 0.5  # so long Ctrl-C waits at most
@@ -36,6 +37,19 @@ def play(data_dir: Path, call: CallRow, party: str, from_answer: bool, purpose: 
             stream.close()
             audio.terminate()
     return 0
+
+
+def play_samples(samples: I16, rate: int) -> None:
+    """Play one voice, (n,) int16. Raises StoreError: no PyAudio, no sound card."""
+    audio = _pyaudio()
+    stream = _sound_card(audio, rate, 1)
+    size = int(_PIECE_S * rate)
+    try:
+        for begin in range(0, len(samples), size):
+            stream.write(samples[begin : begin + size].tobytes())
+    finally:
+        stream.close()
+        audio.terminate()
 
 
 def _pyaudio() -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from vittne.appliance.access.operations import ACCESS_OPERATIONS
+from vittne.appliance.announcements.operations import ANNOUNCEMENT_OPERATIONS
 from vittne.appliance.backup.operation import ENTER_BACKUP, ENTER_DRILL, POINT
 from vittne.appliance.compliance.incident_operations import CLOSE_INCIDENT, NOTE_INCIDENT, OPEN_INCIDENT
 from vittne.appliance.control.operation import Operation
@@ -45,4 +46,5 @@ OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     *REVIEW_OPERATIONS,
     *SUBJECT_OPERATIONS,
     *ACCESS_OPERATIONS,
+    *ANNOUNCEMENT_OPERATIONS,
 )

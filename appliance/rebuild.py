@@ -1,8 +1,8 @@
 """The catalogue written anew from the recordings: what each says of its call is sealed in it (META).
 
 Holds, restrictions, corrections and the audit trail are taken over from the catalogue before, where that can still be
-read (life/carry.py). What else only the catalogue knew does not come back: calls of which nothing was recorded,
-tokens, runs. A backup of catalogue.db holds those.
+read (life/carry.py); announcements else from their own files. What else only the catalogue knew does not come back:
+calls of which nothing was recorded, tokens, runs. A backup of catalogue.db holds those.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from vittne.appliance.announcements.restoring import restore_announcements
 from vittne.appliance.life.carry import carry_over, note_what_is_lost
 from vittne.appliance.opened import open_recording
 from vittne.appliance.seal import records
@@ -65,10 +66,11 @@ def read_rows(data_dir: Path) -> Iterator[Read]:
         store.close()
 
 
-def rebuild(data_dir: Path) -> Iterator[Read]:
+def rebuild(data_dir: Path, told: Callable[[str], None] = lambda _: None) -> Iterator[Read]:
     """Write a new catalogue and let it take the old one's place, which is kept as catalogue.before.db.
 
-    The caller holds the directory's lock. Yields what was read. Raises StoreError: then the old one is as it was.
+    The caller holds the directory's lock. Yields what was read. told: hears what is wrong with what else was brought
+    back. Raises StoreError: then the old one is as it was.
     """
     new = data_dir / NEW_FILE
     _remove(new)
@@ -85,6 +87,8 @@ def rebuild(data_dir: Path) -> Iterator[Read]:
         old = data_dir / CATALOGUE_FILE
         if not (old.exists() and carry_over(old, catalogue)):
             note_what_is_lost(data_dir)
+            for problem in restore_announcements(data_dir, catalogue):
+                told(problem)
     finally:
         catalogue.close()
     try:

@@ -15,7 +15,7 @@ def run(data: Path) -> int:
     """Rebuild; 0 when every recording could be read."""
     good = poor = 0
     with DataLock(data, "rebuilding the catalogue"):
-        for read in rebuild(data):
+        for read in rebuild(data, _tell):
             good, poor = good + (not read.problem), poor + bool(read.problem)
             if read.problem:
                 print(painted(f"{read.row.id}: {clean(read.problem, 300)}", YELLOW), file=sys.stderr)
@@ -25,6 +25,10 @@ def run(data: Path) -> int:
     print("calls of which nothing was recorded, tokens and runs come back only from a backup;")
     print("what there was is kept in catalogue.before.db")
     return 1 if poor else 0
+
+
+def _tell(problem: str) -> None:
+    print(painted(clean(problem, 300), YELLOW), file=sys.stderr)
 
 
 def check(data: Path) -> int:

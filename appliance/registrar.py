@@ -93,6 +93,7 @@ class Registrar:
         self.run: RunRow | None = None
         # what a recording that ends now says of the clock; nothing while nobody watches it
         self.clock: Callable[[], Mapping[str, Json]] = dict
+        self.announcements_changed: Callable[[], None] = _nobody  # called in whatever thread changed them
         self._pauses: dict[str, Pause] = {}  # as they were entered last
         self._unkept: dict[str, Pause] = {}  # entered, and not in the catalogue yet
 
@@ -285,6 +286,10 @@ def final_name(hidden: Path) -> Path:
 def call_row(report: dict[str, Any], state: str) -> CallRow:
     """Return a call's report as a row of the catalogue."""
     return CallRow.from_json({"folder": "", "size_bytes": 0, **report, "state": state})
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""
 
 
 def manifest_of(call: CallClosed) -> Manifest:

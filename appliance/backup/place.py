@@ -4,7 +4,7 @@
     DEST/lock                          who writes
     DEST/recordings/YYYY/MM/DD/<uuid>/ finished recordings, as they are in the archive
     DEST/ledger/tile/                  full tiles and bundles: they never change
-    DEST/stamps/, DEST/certificates/   grow only
+    DEST/stamps/, certificates/, announcements/   grow only
     DEST/snapshots/<time>/             everything that changes, as of one moment; it counts once it has this name
         snapshot.json                  when, the ledger's size and root, SHA-256 of all other files in here
         recordings                     a line for each recording: its manifest's SHA-256 (or "erased"), its folder
@@ -43,7 +43,8 @@ LIST_FILE: Final = "recordings"
 STAGED: Final = ".new"
 ERASED: Final = "erased"
 _VERSION: Final = 1
-_FOLDERS: Final = ("recordings", "ledger", "stamps", "certificates", "snapshots")
+GROWING: Final = ("stamps", "certificates", "announcements")  # what is in them is never altered
+_FOLDERS: Final = ("recordings", "ledger", *GROWING, "snapshots")
 _LIMIT: Final = 1 << 28
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from vittne.appliance.backup.bring import Brought, bring, bring_recordings, choose_snapshot
 from vittne.appliance.backup.copying import Spent, grow
-from vittne.appliance.backup.place import SNAPSHOT_FILE, Place, file_digest, make_folders, remove
+from vittne.appliance.backup.place import GROWING, SNAPSHOT_FILE, Place, file_digest, make_folders, remove
 from vittne.appliance.life.erase import settle_erasures
 from vittne.appliance.recover import recover
 from vittne.appliance.registrar import Registrar
@@ -62,7 +62,7 @@ def restore(
     wanted = newest.wanted()
     for number, _ in enumerate(bring_recordings(place, brought, wanted, spent, _noting(brought)), 1):
         advance(number, len(wanted))
-    for name in ("stamps", "certificates"):
+    for name in GROWING:
         grow(place.path / name, work / name, spent)
     found = Restored(snapshot.at_us, newest.size, brought.recordings, problems=brought.problems)
     _settle(work, brought, found, file_digest(snapshot.folder / SNAPSHOT_FILE))

@@ -28,6 +28,7 @@ from vittne.appliance.backup.keyfiles import copy_keys
 from vittne.appliance.backup.ledgercopy import copy_ledger
 from vittne.appliance.backup.place import (
     ERASED,
+    GROWING,
     LIST_FILE,
     SNAPSHOT_FILE,
     NoBackup,
@@ -224,7 +225,7 @@ class Backup:
             yield Step(f"{name} copied")
         self.done.has_key = copy_keys(self._data, staging)
         yield Step("keys copied")
-        for name in ("stamps", "certificates"):
+        for name in GROWING:
             grow(self._data / name, place.path / name, self._spent)
             yield Step(f"{name} copied")
         for name in _FOLDERS:

@@ -19,6 +19,7 @@ from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import write_atomically
 from vittne.appliance.store.tables import (
+    announcements,
     audit,
     calls,
     corrections,
@@ -51,6 +52,7 @@ _TABLES: Final = (
     subjects,
     subject_acts,
     incidents,
+    announcements,
 )
 _KEPT: Final = ("retention_class", "locked_until_us", "expires_us", "restricted_us")
 _TELLING: Final = (events.HOLD_PLACED, events.RESTRICTED, events.RETENTION_CHANGED)

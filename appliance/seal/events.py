@@ -73,6 +73,9 @@ SUBJECT_FORGOTTEN: Final = "subject.forget"
 USER_CHANGED: Final = "user"
 ROLE_CHANGED: Final = "role"
 LOGIN: Final = "login"
+ANNOUNCEMENT_ADDED: Final = "announcement.add"
+ANNOUNCEMENT_CHANGED: Final = "announcement.change"
+ANNOUNCEMENT_RETIRED: Final = "announcement.retire"
 
 MEMBERS: Final[dict[str, frozenset[str]]] = {
     # a run of the recorder; run is the catalogue's number of it
@@ -187,4 +190,9 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     USER_CHANGED: frozenset({"row"}),
     ROLE_CHANGED: frozenset({"row"}),
     LOGIN: frozenset({"row"}),
+    # announcements (appliance/announcements): reference is SHA-256 of a sound's samples, terms SHA-256 of what is laid
+    # down of it; which it is by name, and who did it, is in the row
+    ANNOUNCEMENT_ADDED: frozenset({"row", "reference", "terms"}),
+    ANNOUNCEMENT_CHANGED: frozenset({"row", "reference", "terms"}),
+    ANNOUNCEMENT_RETIRED: frozenset({"row", "reference", "terms"}),
 }

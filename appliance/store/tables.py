@@ -444,4 +444,31 @@ sessions: Final = Table(
     Column("source", Text, nullable=False),
     Column("agent", Text, nullable=False),
     Index(None, "user"),
+
+
+# Announcements (appliance/announcements): a row for every version, never altered. reference: SHA-256 of the samples.
+announcements: Final = Table(
+    "announcements",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("reference", Text, nullable=False),
+    Column("length_ms", Integer, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("required_ms", JSON, nullable=False),
+    Column("agree", Text, nullable=False),
+    Column("refuse", Text, nullable=False),
+    Column("within_ms", Integer, nullable=False),
+    Column("sites", JSON, nullable=False),
+    Column("from_us", BigInteger),
+    Column("until_us", BigInteger),
+    Column("note", Text, nullable=False),
+    Column("retired", Boolean, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("file_sha256", Text, nullable=False),
+    Column("cut_ms", JSON, nullable=False),
+    Column("made_us", BigInteger, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Index(None, "reference"),
 )

@@ -1,0 +1,124 @@
+"""A pattern laid along a voice: the way that fits best, block by block, and how well each block fits.
+
+Blocks of 0.3 s may lie a frame or more off their neighbour's place, at a price: clocks drift, speeds differ by a
+hundredth, jitter buffers slip. All sums are of whole numbers, so they are the same on every machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from vittne.appliance.hearing.features import BANDS, U8, WIDTH, Bools, Features
+from vittne.appliance.hearing.front import F32
+from vittne.appliance.hearing.pattern import I64, Pattern
+
+BLOCK: Final = 15  # frames
+_SLACK: Final = 4  # frames around the place that was hinted at
+_SPEED: Final = 0.012  # and so much of the distance
+_PRICE: Final = 0.06  # of a step aside, in correlation
+_FURTHEST: Final = 4  # frames that a block may lie off its neighbour's place
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """b blocks of a pattern along a voice, n frames.
+
+    edges: (b + 1,) frames of the pattern. lag: (b,) frames aside of the place. product, own, theirs: (n,) sums of each
+    frame: pattern times voice, pattern squared, voice squared; 0 where the pattern is silent or the voice did not come.
+    whole: (n,) the voice came. level: (n, BANDS) of the voice along the way.
+    """
+
+    at: int
+    edges: I64
+    lag: I64
+    product: F32
+    own: F32
+    theirs: F32
+    whole: Bools
+    level: U8
+
+
+def align(one: Pattern, voice: Features, at: int, anchor: int) -> Aligned:
+    """Return the best way. at: frame of the voice at which the pattern's first frame lies, may be outside of it."""
+    count = len(one)
+    half = _SLACK + int(np.ceil(_SPEED * max(anchor, count - anchor)))
+    around = _around(voice, at - half, at + count + half)
+    steps = around.steps.astype(np.float32)
+    mine = one.features.steps.astype(np.float32) * one.speech[:, None]
+    lags = 2 * half + 1
+    windows = np.lib.stride_tricks.as_strided(
+        steps, (count, lags, WIDTH), (steps.strides[0], steps.strides[0], steps.strides[1])
+    )
+    product = (windows @ mine[:, :, None])[:, :, 0]
+    theirs = _aside((steps**2).sum(axis=1), count, lags) * one.speech[:, None]
+    own = (mine**2).sum(axis=1)[:, None] * _aside(around.whole.astype(np.float32), count, lags)
+    blocks = max(1, round((one.last - one.first) / BLOCK))
+    edges = np.linspace(one.first, one.last, blocks + 1).astype(np.int64)
+    sums = [np.add.reduceat(part, edges[:-1], axis=0) for part in (product, own, theirs)]
+    for part, whole in zip(sums, (product, own, theirs), strict=True):
+        part[-1] = whole[edges[-2] : edges[-1]].sum(axis=0)
+    fit = _fit(*sums)
+    weight = np.sqrt(np.minimum(1.0, sums[1].max(axis=1) / max(1.0, float(np.median(sums[1].max(axis=1))))))
+    lag = _way(fit * weight[:, None], int(np.searchsorted(edges, anchor, "right")) - 1, half)
+    of_frame = np.repeat(lag, np.diff(edges))
+    of_frame = np.concatenate((np.full(one.first, lag[0]), of_frame, np.full(count - one.last, lag[-1])))
+    rows = np.arange(count)
+    taken = rows + of_frame
+    return Aligned(
+        at,
+        edges,
+        lag - half,
+        product[rows, of_frame],
+        own[rows, of_frame],
+        theirs[rows, of_frame],
+        around.whole[taken],
+        around.level[taken],
+    )
+
+
+def _fit(product: F32, own: F32, theirs: F32) -> F32:
+    """Return normalised correlations; 0 where there is nothing to compare."""
+    below = np.sqrt(own * np.maximum(theirs, 0.05 * own))
+    fit: F32 = np.divide(product, below, out=np.zeros_like(product), where=below > 0)
+    return fit
+
+
+def _aside(line: F32, count: int, lags: int) -> F32:
+    """Return (count, lags) of a line: each place, and so many behind it."""
+    return np.lib.stride_tricks.as_strided(line, (count, lags), (line.strides[0], line.strides[0]))
+
+
+def _around(voice: Features, first: int, last: int) -> Features:
+    """Return the frames [first, last) of a voice; outside of it nothing came."""
+    before, behind = max(0, -first), max(0, last - max(len(voice), first))
+    inside = voice.part(min(max(0, first), len(voice)), max(0, min(last, len(voice))))
+    before = min(before, last - first)
+    behind = last - first - before - len(inside)
+    return Features(
+        np.concatenate((np.zeros((before, WIDTH), np.int8), inside.steps, np.zeros((behind, WIDTH), np.int8))),
+        np.concatenate((np.zeros((before, BANDS), np.uint8), inside.level, np.zeros((behind, BANDS), np.uint8))),
+        np.concatenate((np.zeros(before, np.bool_), inside.whole, np.zeros(behind, np.bool_))),
+    )
+
+
+def _way(fit: F32, anchor: int, half: int) -> I64:
+    """Return (blocks,) the lag of each block on the best way, which begins near the middle at the anchor's block."""
+    blocks, lags = fit.shape
+    apart = np.abs(np.arange(lags)[:, None] - np.arange(lags))
+    price = np.where(apart > _FURTHEST, np.float32(1e3), (_PRICE * apart).astype(np.float32))
+    near = fit.copy()
+    near[min(max(anchor, 0), blocks - 1), np.abs(np.arange(lags) - half) > _SLACK] = -1e3
+    best, came = near[0], np.zeros((blocks, lags), np.int64)
+    rows = np.arange(lags)
+    for block in range(1, blocks):
+        reach = best[None, :] - price
+        came[block] = reach.argmax(axis=1)
+        best = reach[rows, came[block]] + near[block]
+    lag = np.zeros(blocks, np.int64)
+    lag[-1] = int(best.argmax())
+    for block in range(blocks - 1, 0, -1):
+        lag[block - 1] = came[block, lag[block]]
+    return lag

@@ -1,0 +1,170 @@
+"""Frames to what survives a telephone line: how each band stands against its neighbour, in whole steps.
+
+Band energies (mel bands, 250 to 3500 Hz) are taken above a floor 20 dB below the loudest frame around: what is quieter
+is noise or a codec's invention and carries nothing. The difference of neighbouring bands, less its own mean over 0.8 s,
+knows nothing of gain, equalisation and tilt, and is clipped, so a click or a lost packet weighs little. Everything is
+rounded to whole steps at once: what is computed from steps is exact, so it does not depend on the machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from vittne.appliance.hearing.front import BINS, F32, HOP, RATE, WINDOW, Frames, power
+
+BANDS: Final = 24
+WIDTH: Final = BANDS - 1  # features of a frame
+STEPS: Final = 32  # of a neper (8.7 dB)
+CLIP: Final = 2 * STEPS
+LEVEL_STEPS: Final = 8  # of a neper, in levels
+_FLOOR: Final = 0.01  # of the loudest frame around, as energy
+_QUIET: Final = 1e3  # energy of a frame's bands below which there is nothing
+_BEHIND: Final = 50  # frames before one, and ...
+_AHEAD: Final = 12  # after it, in which the loudest is looked for
+_HALF: Final = 20  # frames of the mean on either side
+LOOK_AHEAD: Final = _AHEAD + _HALF  # frames after a frame that its features depend on
+WHOLE: Final = 0.7  # share of a frame's samples that must have come
+_NOTHING: Final = 1.0  # energy below which samples are all alike: no line is that still, somebody put silence in
+_LONGEST_HOLE: Final = 12  # frames without anything, between sound: packets that were lost on the way to us
+_TOUCHED: Final = 2  # frames before and behind a hole that it takes much of
+
+I8 = npt.NDArray[np.int8]
+U8 = npt.NDArray[np.uint8]
+Bools = npt.NDArray[np.bool_]
+
+
+def _bank() -> tuple[F32, int, int]:
+    """Return (bins, BANDS) weights of triangular bands, and the first bin and the one behind the last."""
+    hertz = np.fft.rfftfreq(WINDOW, 1 / RATE)
+    mel = np.linspace(2595 * np.log10(1 + 250 / 700), 2595 * np.log10(1 + 3500 / 700), BANDS + 2)
+    edges = 700 * (10 ** (mel / 2595) - 1)
+    rising = (hertz[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - hertz[:, None]) / (edges[2:] - edges[1:-1])
+    weights = np.clip(np.minimum(rising, falling), 0, None).astype(np.float32)
+    used = np.flatnonzero(weights.any(axis=1))
+    return np.ascontiguousarray(weights[used[0] : used[-1] + 1]), int(used[0]), int(used[-1]) + 1
+
+
+_BANK, _LOW, _HIGH = _bank()
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """n frames. steps: (n, WIDTH), 0 where a frame did not come. level: (n, BANDS) log energy. whole: (n,) it came."""
+
+    steps: I8
+    level: U8
+    whole: Bools
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @staticmethod
+    def none() -> Features:
+        return Features(np.zeros((0, WIDTH), np.int8), np.zeros((0, BANDS), np.uint8), np.zeros(0, np.bool_))
+
+    def part(self, first: int, last: int | None = None) -> Features:
+        return Features(self.steps[first:last], self.level[first:last], self.whole[first:last])
+
+    def behind(self, other: Features) -> Features:
+        """Return these after others."""
+        return Features(
+            np.concatenate((other.steps, self.steps)),
+            np.concatenate((other.level, self.level)),
+            np.concatenate((other.whole, self.whole)),
+        )
+
+
+class FeatureMaker:
+    """One voice's way from frames to features; keeps two seconds."""
+
+    def __init__(self) -> None:
+        self._bands = np.zeros((0, BANDS), np.float32)
+        self._whole = np.zeros(0, np.bool_)
+        self._done = 0  # frames kept whose features were given
+
+    def feed(self, frames: Frames) -> Features:
+        """Return features of all frames that are known to their ends: the last LOOK_AHEAD ones wait."""
+        self._take(frames.power, frames.present >= WHOLE)
+        return self._give(len(self._bands) - LOOK_AHEAD)
+
+    def finish(self) -> Features:
+        """Return features of the frames that wait; nothing comes after them."""
+        given = self._give(len(self._bands))
+        self._bands, self._whole, self._done = self._bands[:0], self._whole[:0], 0
+        return given
+
+    def _take(self, found: F32, whole: Bools) -> None:
+        self._bands = np.concatenate((self._bands, found[:, _LOW:_HIGH] @ _BANK))
+        self._whole = np.concatenate((self._whole, whole))
+
+    def _give(self, until: int) -> Features:
+        first = self._done
+        if until <= first:
+            return Features.none()
+        whole = self._whole[first:until] & ~_holes(self._bands)[first:until]
+        steps, level = _features(self._bands, whole, first, until)
+        kept = max(0, until - _BEHIND - _HALF)
+        self._bands, self._whole, self._done = self._bands[kept:], self._whole[kept:], until - kept
+        return Features(steps, level, whole)
+
+
+def features(samples: F32, whole: Bools | None = None) -> Features:
+    """Return features of samples as a whole, as feeding them gives it."""
+    maker = FeatureMaker()
+    found = power(samples)
+    maker._take(found, np.ones(len(found), np.bool_) if whole is None else whole)
+    return maker.finish()
+
+
+def _features(bands: F32, whole: Bools, first: int, until: int) -> tuple[I8, U8]:
+    """Return steps and levels of the frames [first, until), of which whole came; the others lie around them."""
+    begin, end = max(0, first - _HALF), min(len(bands), until + _HALF)
+    loud = _loudest(bands.sum(axis=1))[begin:end]
+    floor = np.maximum(loud, _QUIET) * (_FLOOR / BANDS)
+    some = bands[begin:end]
+    logs = np.log(some + floor[:, None])
+    logs *= STEPS
+    steps = np.diff(np.rint(logs).astype(np.int32), axis=1)
+    sums = np.zeros((len(steps) + 1, WIDTH), np.int32)
+    np.cumsum(steps, axis=0, out=sums[1:])
+    places = np.arange(first, until) - begin
+    low, high = np.maximum(places - _HALF, 0), np.minimum(places + _HALF + 1, len(steps))
+    count = (high - low)[:, None]
+    mean = (2 * (sums[high] - sums[low]) + count) // (2 * count)
+    centred = np.clip(steps[first - begin : until - begin] - mean, -CLIP, CLIP).astype(np.int8)
+    centred[~whole] = 0
+    level = np.rint(np.log(some[first - begin : until - begin] + 1) * LEVEL_STEPS)
+    return centred, np.minimum(level, 255).astype(np.uint8)
+
+
+def _holes(bands: F32) -> Bools:
+    """Return (n,) whether a frame lies in a short hole of digital silence between sound: lost upstream, filled up."""
+    still = bands.sum(axis=1) < _NOTHING
+    holes = np.zeros(len(bands), np.bool_)
+    if not still.any():
+        return holes
+    edges = np.flatnonzero(np.diff(np.concatenate(([True], still, [True]))))  # before the first and behind the last: no
+    for end, begin in zip(edges[1::2].tolist(), edges[2::2].tolist(), strict=False):
+        if begin - end <= _LONGEST_HOLE:
+            holes[max(0, end - _TOUCHED) : begin + _TOUCHED] = True
+    return holes
+
+
+def _loudest(loud: F32) -> F32:
+    """Return the greatest of each frame and those _BEHIND before to _AHEAD after it."""
+    padded = np.concatenate((np.zeros(_BEHIND, np.float32), loud, np.zeros(_AHEAD, np.float32)))
+    width, done = _BEHIND + _AHEAD + 1, 1
+    while done * 2 <= width:
+        padded = np.maximum(padded[:-done], padded[done:])
+        done *= 2
+    rest = width - done
+    return np.maximum(padded[: len(padded) - rest], padded[rest:]) if rest else padded
+
+
+assert _HIGH <= BINS
+assert HOP * 2 < WINDOW
