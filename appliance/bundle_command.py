@@ -45,6 +45,7 @@ class BundleOptions:
     checkpoint: Path | None
     force: bool
     purpose: Purpose = ""
+    review: str = ""
 
 
 def run(data_dir: Path, options: BundleOptions) -> int:
@@ -61,7 +62,7 @@ def run(data_dir: Path, options: BundleOptions) -> int:
     with new_bag(options.output, options.force) as bag:
         for call in calls:
             look = Look(kind="export", recording=call.id, format=FORMAT, party=options.party, reason=whom)
-            enter_look(data_dir, look.model_copy(update={"purpose": options.purpose}))
+            enter_look(data_dir, look.model_copy(update={"purpose": options.purpose, "review": options.review}))
         notes = _fill(bag, data_dir, calls, wanted, options.checkpoint)
     for note in notes:
         print(f"note: {clean(note)}", file=sys.stderr)

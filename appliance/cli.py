@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,11 +20,12 @@ from vittne.appliance.backup.cli import add_backup
 from vittne.appliance.compliance_cli import add_compliance
 from vittne.appliance.datadir import DATA_VARIABLE, config_file, existing_data_dir
 from vittne.appliance.keys_parser import add_keys
-from vittne.appliance.life_cli import add_life, add_purpose, policy_of
+from vittne.appliance.life_cli import add_life, add_purpose, add_review_reason, policy_of
 from vittne.appliance.review.cli import add_review
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.subjects.cli import add_subject
 from vittne.appliance.user_cli import add_users
+from vittne.appliance.verdicts.cli import WORDS
 from vittne.appliance.version import VERSION
 
 if TYPE_CHECKING:
@@ -118,6 +120,8 @@ def _add_list(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="one array, an element a call")
     command.add_argument("--all", action="store_true", help="calls that were never answered as well")
     _add_search(command)
+    command.add_argument("--announced", choices=WORDS, default="", help="by the newest verdict")
+    command.add_argument("--quarantined", action="store_true", help="only what lies in quarantine")
     command.add_argument("--limit", type=_count, metavar="N", help="the newest N")
 
 
@@ -144,6 +148,7 @@ def _add_audio(command: argparse.ArgumentParser) -> None:
         "--early-media", action="store_true", help="begin with what was heard before the answer, not at the answer"
     )
     add_purpose(command)
+    add_review_reason(command)
 
 
 def _add_export(command: argparse.ArgumentParser) -> None:
@@ -181,6 +186,7 @@ def _add_bundle(command: argparse.ArgumentParser) -> None:
     command.add_argument("--checkpoint", type=Path, metavar="FILE", help="prove that the ledger begins with this one")
     command.add_argument("--force", action="store_true", help="replace a .zip or .tar file when there is one")
     add_purpose(command)
+    add_review_reason(command)
 
 
 def _add_verify(command: argparse.ArgumentParser) -> None:
@@ -332,6 +338,8 @@ def _list(options: argparse.Namespace) -> int:
         outcome=options.outcome,
         call_id=options.call_id,
         codec=options.codec,
+        announced=options.announced,
+        quarantined=options.quarantined,
         limit=options.limit,
     )
     with _catalogue(_data(options)) as catalogue:
@@ -375,9 +383,8 @@ def _export(options: argparse.Namespace) -> int:
     if options.format == "vcon":
         from vittne.appliance.vcon.export import VconOptions, export_vcon  # noqa: PLC0415
 
-        wanted = VconOptions(
-            options.party, options.with_audio, options.audio_url, options.to, options.unsigned, options.purpose
-        )
+        wanted = VconOptions(options.party, options.with_audio, options.audio_url, options.to, options.unsigned)
+        wanted = replace(wanted, purpose=options.purpose, review=options.review)
         return export_vcon(data, _call(data, options.id), wanted, options.output, options.force)
     if options.with_audio or options.audio_url or options.to or options.unsigned:
         raise StoreError("that is for vCons", options.output, "give --format vcon, or leave it out")
@@ -392,6 +399,7 @@ def _export(options: argparse.Namespace) -> int:
         not options.early_media,
         options.force,
         options.purpose,
+        options.review,
     )
 
 
@@ -405,7 +413,7 @@ def _vcon_check(options: argparse.Namespace) -> int:
 def _bundle(options: argparse.Namespace) -> int:
     from vittne.appliance import bundle_command  # noqa: PLC0415
 
-    names = ("ids", "output", "audio", "party", "sealed", "to", "checkpoint", "force", "purpose")
+    names = ("ids", "output", "audio", "party", "sealed", "to", "checkpoint", "force", "purpose", "review")
     wanted = bundle_command.BundleOptions(**{name: getattr(options, name) for name in names})
     return bundle_command.run(_data(options), wanted)
 
@@ -414,7 +422,8 @@ def _play(options: argparse.Namespace) -> int:
     from vittne.appliance import listen  # noqa: PLC0415
 
     data = _data(options)
-    return listen.play(data, _call(data, options.id), options.party, not options.early_media, options.purpose)
+    from_answer = not options.early_media
+    return listen.play(data, _call(data, options.id), options.party, from_answer, options.purpose, options.review)
 
 
 def _explain(options: argparse.Namespace) -> int:

@@ -41,11 +41,13 @@ def export(
     from_answer: bool,
     force: bool,
     purpose: Purpose = "",
+    review: str = "",
 ) -> int:
     """Write a call; return the exit status. Raises StoreError; no half file is ever left."""
     if kind == "pcap" and party != "both":
         raise CannotExport("packets are exported of both parties", output, "leave out --party")
-    enter_look(data_dir, Look(kind="export", recording=call.id, format=kind, party=party, purpose=purpose))
+    look = Look(kind="export", recording=call.id, format=kind, party=party, purpose=purpose, review=review)
+    enter_look(data_dir, look)
     with open_recording(data_dir, call.folder, call.id) as opened, whole_file(output, force) as (stream, _):
         try:
             said, notes = _write(opened, call, kind, stream, party, from_answer)

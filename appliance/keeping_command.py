@@ -12,6 +12,7 @@ from vittne.appliance.policy.config import BasisConfig, RetentionConfig, classes
 from vittne.appliance.policy.decide import PolicyRules, decide
 from vittne.appliance.recordconfig import RecordConfig, keeping_json
 from vittne.appliance.samplingkey import FILE, sampling_key
+from vittne.appliance.verdicts.judge import NO_VERDICT
 
 _GATES = {
     "from-start": "",
@@ -34,12 +35,16 @@ def keeping_lines(config: Config) -> Iterator[str]:
         yield "retention: every other recording has no class: no lock, no end"
     for ground in config.basis:
         yield f"basis {ground.name}: {ground.told()}: {ground.lawful_basis}, for {ground.purpose}; {_proof(ground)}"
+    for notice in config.announcement:
+        yield f"announcement {notice.name}: {notice.told()}: {notice.wanted()}"
+    if config.announcement and config.announcement[-1].told() != "all calls":
+        yield "announcement: every other call need not be announced"
 
 
 def keeping_shown(config: Config) -> list[dict[str, Any]]:
     """Return the same as values: each says which table it is of."""
     values = keeping_json(config)
-    tables = ("record", "classes", "retention", "basis")
+    tables = ("record", "classes", "retention", "basis", "announcement")
     return [{"table": table, **one} for table in tables for one in values.get(table, ())]  # type: ignore[attr-defined]
 
 
@@ -77,6 +82,7 @@ def tried(report: dict[str, Any], rules: PolicyRules) -> dict[str, Any]:
     ruled = report["details"]["recording_rule"] or {"rule": "", "recorded": True, "gate": "from-start"}
     is_kept = report["outcome"] in ("recorded", "partial", "paused-throughout")
     policy = decide(report, rules)
+    verdict = policy.verdict or NO_VERDICT
     return {
         "what": "call",
         "at": report["started_at"],
@@ -93,6 +99,9 @@ def tried(report: dict[str, Any], rules: PolicyRules) -> dict[str, Any]:
         "lawful_basis": policy.basis.get("lawful_basis", ""),
         "basis_rule": policy.basis.get("rule", ""),
         "proven": bool(policy.basis.get("proven")),
+        "announcement_rule": verdict.rule,
+        "announcement_expected": verdict.expected,
+        "announced": verdict.announced,
         "kept": is_kept,
     }
 
@@ -105,7 +114,11 @@ def tried_line(one: dict[str, Any]) -> str:
     proven = "" if one["proven"] else ", not proven"
     ground = f"{one['lawful_basis']} by {one['basis_rule']}{proven}" if one["lawful_basis"] else "no basis"
     what = "recorded" if one["recorded"] else "left out"
+    notice = ""
+    if one["announcement_rule"]:
+        wanted = "announcement wanted" if one["announcement_expected"] else "no announcement wanted"
+        notice = f"; {wanted} by {one['announcement_rule']}"
     return (
-        f"{one['at']}  call     {what} {rule}{gate}; {kept}; {ground}  "
+        f"{one['at']}  call     {what} {rule}{gate}; {kept}; {ground}{notice}  "
         f"{one['caller']} > {one['callee']}  {one['sip_call_id']}"
     )

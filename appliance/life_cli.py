@@ -108,6 +108,12 @@ def add_purpose(command: argparse.ArgumentParser) -> None:
     command.add_argument("--purpose", choices=PURPOSES, default="", help=words)
 
 
+def add_review_reason(command: argparse.ArgumentParser) -> None:
+    """Add the option that opens what lies in quarantine."""
+    words = "why somebody looks at what lies in quarantine; entered in the trail"
+    command.add_argument("--review", default="", metavar="REASON", help=words)
+
+
 def policy_of(options: argparse.Namespace) -> Any:
     """Return what is configured about the life of recordings."""
     from vittne.appliance.config import load  # noqa: PLC0415 - here and below: only what a command needs

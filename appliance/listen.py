@@ -19,10 +19,10 @@ from vittne.codecs.container import Parties, chosen
 _PIECE_S: Final = 0.5  # so long Ctrl-C waits at most
 
 
-def play(data_dir: Path, call: CallRow, party: str, from_answer: bool, purpose: Purpose = "") -> int:
+def play(data_dir: Path, call: CallRow, party: str, from_answer: bool, purpose: Purpose = "", review: str = "") -> int:
     """Play a call to its end; Ctrl-C stops it. Raises StoreError: no PyAudio, no sound card, no recording."""
     audio = _pyaudio()  # before the recording is opened: nobody waits for nothing
-    enter_look(data_dir, Look(kind="play", recording=call.id, party=party, purpose=purpose))
+    enter_look(data_dir, Look(kind="play", recording=call.id, party=party, purpose=purpose, review=review))
     with open_recording(data_dir, call.folder, call.id) as opened:
         voices = Playback(opened).voices(call, party, from_answer)
         tell(voices.notes, opened.problems)

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+from pydantic import Field
+
 from vittne.appliance.control.operation import Caller, Operation, Order, Progress, Steps
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.seal import events
@@ -22,7 +24,10 @@ PURPOSES: Final = tuple(one for one in get_args(Purpose) if one)
 
 
 class Look(Order):
-    """What is about to be heard or copied. from_ms, to_ms: of the call's time line; to_ms None: to its end."""
+    """What is about to be heard or copied. from_ms, to_ms: of the call's time line; to_ms None: to its end.
+
+    review: why somebody looks at what lies in quarantine; "": he does not.
+    """
 
     kind: Kind
     recording: str
@@ -32,10 +37,11 @@ class Look(Order):
     to_ms: int | None = None
     reason: str = ""
     purpose: Purpose = ""
+    review: str = Field(default="", max_length=500)
 
 
 class MayNotLook(StoreError):
-    """A recording that is erased, or restricted and asked for without a purpose that the law names."""
+    """A recording that is erased, restricted and asked for without a purpose that the law names, or in quarantine."""
 
 
 _EVENTS: Final = {"play": events.PLAYED, "export": events.EXPORTED}
@@ -45,31 +51,46 @@ def _look(registrar: Registrar, order: Look, caller: Caller) -> Steps:
     call = registrar.catalogue.get(order.recording)
     details = order.model_dump(mode="json", exclude={"kind", "recording"}, exclude_defaults=True)
     yield Progress(0, 1)
-    reason = why_not(call, order.purpose)
+    reason = why_not(call, order.purpose, order.review)
     if reason is not None:
         registrar.audit.note(events.LOOK_REFUSED, caller, call.id, asked=order.kind, reason=reason)
-        raise MayNotLook(reason, call.id, _NEXT)
+        raise MayNotLook(reason, call.id, _next(call))
     row = registrar.audit.note(_EVENTS[order.kind], caller, call.id, **details)
     return {"audit": row.id}
 
 
-def why_not(call: CallRow, purpose: str) -> str | None:
-    """Say why a recording may not be heard, copied or read; None when it may."""
+def why_not(call: CallRow, purpose: str, review: str = "") -> str | None:
+    """Say why a recording may not be heard, copied or read; None when it may. review: why it is looked at all the same.
+
+    Who reviews what lies in quarantine needs a purpose all the same where it is restricted as well.
+    """
     if call.erased_us is not None:
         return f"it was erased at {rfc3339(call.erased_us)}"
     if call.restricted_us is not None and not purpose:
         return f"it is restricted since {rfc3339(call.restricted_us)}"
+    if call.quarantined_us is not None and not review.strip():
+        reason = (call.details.get("announcement") or {}).get("reason", "")
+        return (
+            f"it is in quarantine since {rfc3339(call.quarantined_us)}: it was not announced ({reason or 'no notice'})"
+        )
     return None
 
 
-def refuse(call: CallRow, purpose: str) -> None:
+def refuse(call: CallRow, purpose: str, review: str = "") -> None:
     """Raise MayNotLook when a recording may not be looked at."""
-    reason = why_not(call, purpose)
+    reason = why_not(call, purpose, review)
     if reason is not None:
-        raise MayNotLook(reason, call.id, _NEXT)
+        raise MayNotLook(reason, call.id, _next(call))
 
 
 _NEXT: Final = f"--purpose {'|'.join(PURPOSES)} opens what is restricted, and is written down"
+_REVIEW: Final = "`vittne announcement release` or `discard` ends that; --review REASON opens it, and is written down"
+
+
+def _next(call: CallRow) -> str:
+    return _REVIEW if call.erased_us is None and call.restricted_us is None else _NEXT
+
+
 LOOK: Final = Operation("look", "entering who looks at a recording", Look, _look)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,13 +20,15 @@ from vittne.appliance.announcements.restoring import restore_announcements
 from vittne.appliance.life.carry import carry_over, note_what_is_lost
 from vittne.appliance.opened import open_recording
 from vittne.appliance.seal import records
-from vittne.appliance.seal.history import ErasedEntry, read_history
+from vittne.appliance.seal.history import ErasedEntry, History, read_history
 from vittne.appliance.seal.manifest import BadManifest, Manifest, digest, read_manifest
 from vittne.appliance.seal.signing import load_verifier
 from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue, Search
 from vittne.appliance.store.errors import StoreError, explain
 from vittne.appliance.store.files import Store, is_id, sync_path
 from vittne.appliance.store.rows import FINISHED, CallRow, StreamRow
+from vittne.appliance.verdicts.restore import restored, with_heard
+from vittne.appliance.verdicts.table import Kept, VerdictTable
 
 NEW_FILE: Final = "catalogue.new.db"
 BEFORE_FILE: Final = "catalogue.before.db"
@@ -40,6 +42,7 @@ class Read:
 
     row: CallRow
     problem: str = ""
+    verdicts: tuple[Kept, ...] = ()
 
 
 def read_rows(data_dir: Path) -> Iterator[Read]:
@@ -59,9 +62,9 @@ def read_rows(data_dir: Path) -> Iterator[Read]:
                 continue
             told = history.erasures.get(manifest.rec)
             if told is not None:
-                yield Read(_erased(manifest, told))
+                yield _restored(Read(_erased(manifest, told)), manifest, history)
                 continue
-            yield read_row(data_dir, manifest, place)
+            yield _restored(read_row(data_dir, manifest, place), manifest, history)
     finally:
         store.close()
 
@@ -76,14 +79,14 @@ def rebuild(data_dir: Path, told: Callable[[str], None] = lambda _: None) -> Ite
     _remove(new)
     catalogue = Catalogue(new)
     try:
-        rows: list[CallRow] = []
+        some: list[Read] = []
         for read in read_rows(data_dir):
-            rows.append(read.row)
-            if len(rows) >= _BATCH:
-                catalogue.upsert_calls(rows)
-                rows.clear()
+            some.append(read)
+            if len(some) >= _BATCH:
+                put_read(catalogue, some)
+                some.clear()
             yield read
-        catalogue.upsert_calls(rows)
+        put_read(catalogue, some)
         old = data_dir / CATALOGUE_FILE
         if not (old.exists() and carry_over(old, catalogue)):
             note_what_is_lost(data_dir)
@@ -100,6 +103,12 @@ def rebuild(data_dir: Path, told: Callable[[str], None] = lambda _: None) -> Ite
     except OSError as error:
         raise explain(error, "put the new catalogue in place", old) from error
     sync_path(data_dir)
+
+
+def put_read(catalogue: Catalogue, some: Sequence[Read]) -> None:
+    """Write calls, and the verdicts on them."""
+    catalogue.upsert_calls([read.row for read in some])
+    VerdictTable(catalogue).put([(read.row, one) for read in some for one in read.verdicts])
 
 
 def differences(data_dir: Path) -> Iterator[tuple[str, str]]:
@@ -133,7 +142,16 @@ def read_row(data_dir: Path, manifest: Manifest, place: str) -> Read:
     except (StoreError, ValueError, KeyError, TypeError) as error:
         return Read(_as_the_manifest_says(manifest, place), str(error) or "it says nothing of its call")
     size = sum(part.size_bytes for part in manifest.parts)
-    return Read(replace(row, folder=place, size_bytes=size, outcome=manifest.outcome))
+    row = with_heard(replace(row, folder=place, size_bytes=size, outcome=manifest.outcome), meta)
+    row, verdicts = restored(row, manifest)
+    return Read(row, verdicts=tuple(verdicts))
+
+
+def _restored(read: Read, manifest: Manifest, history: History) -> Read:
+    """Return what was read with every verdict that the ledger tells of."""
+    later = history.verdicts.get(manifest.rec, ())
+    row, verdicts = restored(read.row, manifest, later, manifest.rec in history.released)
+    return replace(read, row=row, verdicts=tuple(verdicts))
 
 
 def _meta(data_dir: Path, manifest: Manifest, place: str) -> bytes:

@@ -51,6 +51,7 @@ def run(options: RecordOptions) -> int:
     from vittne.appliance.store.files import Store  # noqa: PLC0415
     from vittne.appliance.store.lock import DataLock  # noqa: PLC0415
     from vittne.appliance.store.times import now_us  # noqa: PLC0415
+    from vittne.appliance.verdicts.alarms import UnannouncedAlarms  # noqa: PLC0415
     from vittne.appliance.worker import (  # noqa: PLC0415
         allow_many_files,
         keep_memory,
@@ -76,7 +77,13 @@ def run(options: RecordOptions) -> int:
             note_config(registrar, options.config)
             if finished:
                 print(f"finished {len(finished)} recordings that an earlier run left open", file=sys.stderr)
-            return _files(options, registrar) if options.pcaps else _live(options, registrar)
+            if options.pcaps:
+                return _files(options, registrar)
+            number = options.config.unannounced.calls
+            registrar.unannounced = UnannouncedAlarms(
+                options.config.unannounced, registrar.verdicts.last_expected(number)
+            )
+            return _live(options, registrar)
         finally:
             registrar.close()
 

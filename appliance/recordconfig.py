@@ -24,6 +24,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
+from vittne.appliance.policy.announcements import AnnouncementConfig, UnannouncedConfig
 from vittne.appliance.policy.config import BasisConfig, ClassConfig, RetentionConfig, check_classes
 from vittne.appliance.wordsconfig import Name, Numbers, Section, Words
 from vittne.capture.columns import SECOND
@@ -110,10 +111,12 @@ class KeepingConfig(Section):
     classes: tuple[ClassConfig, ...] = Field(default=(), strict=False, max_length=64)
     retention: tuple[RetentionConfig, ...] = Field(default=(), strict=False, max_length=1024)
     basis: tuple[BasisConfig, ...] = Field(default=(), strict=False, max_length=1024)
+    announcement: tuple[AnnouncementConfig, ...] = Field(default=(), strict=False, max_length=1024)
+    unannounced: UnannouncedConfig = UnannouncedConfig()
 
     @model_validator(mode="after")
     def _tables_have_names(self) -> Self:
-        for table in ("record", "classes", "retention", "basis"):
+        for table in ("record", "classes", "retention", "basis", "announcement"):
             names = [one.name for one in getattr(self, table)]
             if len(set(names)) < len(names):
                 raise ValueError(f"two tables [[{table}]] have one name")
@@ -150,7 +153,7 @@ def recording_rules(config: KeepingConfig, key: bytes) -> RecordRules:
 
 def _headers(config: KeepingConfig) -> Iterable[HeaderIs]:
     """Yield the headers that any rule asks for: only messages show them, rules at sealing come too late."""
-    for one in (*config.record, *config.retention, *config.basis):
+    for one in (*config.record, *config.retention, *config.basis, *config.announcement):
         header = one.condition(config.site.timezone).header
         if header is not None:
             yield header

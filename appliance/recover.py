@@ -25,6 +25,7 @@ from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import recording_of
 from vittne.appliance.store.rows import FINISHED
 from vittne.appliance.store.times import now_us, rfc3339
+from vittne.appliance.verdicts.restore import restored
 from vittne.capture.report import PARTIAL
 
 REASON: Final = "restart"
@@ -63,7 +64,7 @@ def recover(registrar: Registrar) -> list[str]:
 
 def _settle_rows(registrar: Registrar) -> None:
     """Bring the catalogue up with recordings that were sealed, or discarded, right before everything died."""
-    rows = []
+    rows, verdicts = [], []
     for known in registrar.catalogue.recording():
         ended = replace(
             known, state=FINISHED, ended_us=known.ended_us or now_us(), end_reason=known.end_reason or REASON
@@ -77,7 +78,7 @@ def _settle_rows(registrar: Registrar) -> None:
             manifest, _ = read_manifest(folder, registrar.ledger.key.verifier)
         except BadManifest:
             continue  # `verify` says what is wrong with it
-        rows.append(
+        settled, of_it = restored(
             replace(
                 ended,
                 outcome=manifest.outcome,
@@ -88,9 +89,13 @@ def _settle_rows(registrar: Registrar) -> None:
                 locked_until_us=policy.lock_until,
                 expires_us=policy.delete_after,
                 basis=policy.basis,
-            )
+            ),
+            manifest,
         )
+        rows.append(settled)
+        verdicts += [(settled, one) for one in of_it]
     registrar.catalogue.upsert_calls(rows)
+    registrar.verdicts.put(verdicts)
 
 
 def _enter_unknown(registrar: Registrar) -> None:
@@ -109,12 +114,12 @@ def _enter_unknown(registrar: Registrar) -> None:
         folder = registrar.store.find(recording)
         if folder is None:
             continue
-        from vittne.appliance.rebuild import read_row  # noqa: PLC0415 - seldom: it reads what is sealed
+        from vittne.appliance.rebuild import put_read, read_row  # noqa: PLC0415 - seldom: it reads what is sealed
 
         with suppress(BadManifest):  # `verify` says what is wrong with it
             manifest, _ = read_manifest(folder, registrar.ledger.key.verifier)
             place = str(folder.relative_to(registrar.data_dir))
-            registrar.catalogue.upsert_calls([read_row(registrar.data_dir, manifest, place).row])
+            put_read(registrar.catalogue, [read_row(registrar.data_dir, manifest, place)])
 
 
 def _close(registrar: Registrar, folder: Path) -> CallClosed | None:

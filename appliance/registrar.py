@@ -14,11 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from vittne.appliance.announcements.table import AnnouncementTable
 from vittne.appliance.audit import Audit
+from vittne.appliance.life import precedence
 from vittne.appliance.life.immutable import protect
 from vittne.appliance.life.policy import LifePolicy
 from vittne.appliance.life.table import LifeTable
-from vittne.appliance.policy.decide import NO_RULES, Policy, PolicyRules, decide
+from vittne.appliance.policy.decide import NO_RULES, PolicyRules
 from vittne.appliance.seal import events
 from vittne.appliance.seal.canonical import Json
 from vittne.appliance.seal.finish import finish_recordings
@@ -30,7 +32,12 @@ from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import Store
 from vittne.appliance.store.rows import FINISHED, RECORDING, CallRow, RunRow, StreamRow
-from vittne.appliance.store.times import rfc3339
+from vittne.appliance.store.times import now_us, rfc3339
+from vittne.appliance.verdicts import books
+from vittne.appliance.verdicts.alarms import UnannouncedAlarms
+from vittne.appliance.verdicts.enrolled import prompts_in
+from vittne.appliance.verdicts.heard import heard_or_nothing
+from vittne.appliance.verdicts.table import RECORDER, Kept, VerdictTable
 from vittne.capture.pause import Pause
 
 RING_FILE: Final = "keyring.json"
@@ -93,6 +100,8 @@ class Registrar:
         self.run: RunRow | None = None
         # what a recording that ends now says of the clock; nothing while nobody watches it
         self.clock: Callable[[], Mapping[str, Json]] = dict
+        self.prompts: books.Prompts = prompts_in(self.catalogue)  # which are enrolled
+        self.unannounced: UnannouncedAlarms | None = None  # only while calls are recorded live
         self.announcements_changed: Callable[[], None] = _nobody  # called in whatever thread changed them
         self._pauses: dict[str, Pause] = {}  # as they were entered last
         self._unkept: dict[str, Pause] = {}  # entered, and not in the catalogue yet
@@ -112,6 +121,11 @@ class Registrar:
     def life(self) -> LifeTable:
         """What decides about recordings."""
         return LifeTable(self.catalogue, self.life_policy.early)
+
+    @property
+    def verdicts(self) -> VerdictTable:
+        """Whether calls were announced."""
+        return VerdictTable(self.catalogue)
 
     def close(self) -> None:
         """Let go of everything, the ledger flushed."""
@@ -182,19 +196,29 @@ class Registrar:
             self.keys.erase(recording_id)
 
     def note_live(self, reports: Sequence[dict[str, Any]]) -> None:
-        """Show calls that are being recorded in the catalogue."""
-        self.catalogue.upsert_calls([call_row(report, RECORDING) for report in reports])
+        """Show calls that are being recorded in the catalogue, with what was heard of them so far."""
+        rows = []
+        for report in reports:
+            heard = heard_or_nothing(report)
+            details = {**report["details"], "heard": heard.as_json()} if heard is not None else report["details"]
+            rows.append(call_row({**report, "details": details}, RECORDING))
+        self.catalogue.upsert_calls(rows)
 
     def close_calls(self, calls: Sequence[CallClosed]) -> None:
         """Seal what is to be kept, remove what is not, and enter all of it in catalogue and ledger."""
         clock = dict(self.clock())
         calls = [replace(call, clock=clock) if clock and not call.clock else call for call in calls]
         self._discard([call for call in calls if call.folder and not call.keep])
-        calls = [replace(call, report=self._with_policy(call)) for call in calls]
+        calls = self._without_unwanted([replace(call, report=self._judged(call)) for call in calls])
         kept = [call for call in calls if call.folder and call.keep]
         ready = [(self._hidden(call), manifest_of(call)) for call in kept]
         ready = [(folder, manifest) for folder, manifest in ready if folder.exists()]  # not what was sealed before
         finish_recordings(self.store, self.ledger, ready)
+        verdicts = self._verdicts(calls)
+        sealed = {manifest.rec for _, manifest in ready}
+        for one in verdicts:
+            if one.recording in sealed and books.is_told(one.told):
+                self.ledger.record(books.entry_of(one))
         self.ledger.flush()
         rows = []
         for call in calls:
@@ -207,6 +231,10 @@ class Registrar:
                 )
             )
         self.catalogue.upsert_calls(rows)
+        row_of = {row.id: row for row in rows}
+        self.verdicts.put([(row_of[one.recording], one) for one in verdicts])
+        if self.unannounced is not None:
+            self.unannounced.tell(verdicts)
         self.life.holds.take_standing([row.id for row in rows])
         if self.life_policy.immutable:
             self._protect(rows)
@@ -219,10 +247,38 @@ class Registrar:
                     for path in (self.data_dir / row.folder).iterdir():
                         protect(path)
 
-    def _with_policy(self, call: CallClosed) -> dict[str, Any]:
-        """Return a call's report with what the rules say of it, whatever it said; nothing when nothing is kept."""
-        policy = decide(call.report, self.policy) if call.folder and call.keep else Policy()
-        return {**call.report, **policy.members()}
+    def _judged(self, call: CallClosed) -> dict[str, Any]:
+        """Return a call's report with what the rules say of it, whatever it said; little when nothing is kept."""
+        return books.judged(call.report, self.policy, self.prompts, bool(call.folder and call.keep))
+
+    def _without_unwanted(self, calls: list[CallClosed]) -> list[CallClosed]:
+        """Discard what a rule says is not kept because it was not announced, unless a law wants it kept."""
+        unwanted = {str(call.report["id"]): call for call in calls if books.is_unwanted(call.report)}
+        if not unwanted:
+            return calls
+        rows = [call_row(call.report, RECORDING) for call in unwanted.values()]
+        folders = (f"recordings/{call.folder}" for call in unwanted.values())
+        self.catalogue.upsert_calls([replace(row, folder=where) for row, where in zip(rows, folders, strict=True)])
+        self.life.holds.take_standing(list(unwanted))
+        new = {}
+        for row in self.life.rows(list(unwanted)):
+            call = unwanted[row.id]
+            # the call is over for this: what may not be erased then is not discarded now
+            decision = precedence.decide("erase", replace(row.facts, is_live=False), now_us())
+            if decision.allowed and decision.persons == 1:
+                new[row.id] = replace(call, report=books.discarded(call.report), keep=False)
+            else:
+                new[row.id] = replace(call, report=books.kept_all_the_same(call.report, decision.rule))
+        self._discard([call for call in new.values() if not call.keep])
+        return [new.get(str(call.report["id"]), call) for call in calls]
+
+    def _verdicts(self, calls: Sequence[CallClosed]) -> list[Kept]:
+        """Return the first verdict on each of these calls that has one."""
+        found = [(str(call.report["id"]), books.verdict_of(call.report)) for call in calls]
+        found = [(recording, told) for recording, told in found if told]
+        at = now_us()
+        listened = tuple(one.reference for one in AnnouncementTable(self.catalogue).at(at)) if found else ()
+        return [Kept(recording, 1, at, RECORDER, told, listened) for recording, told in found]
 
     def _hidden(self, call: CallClosed) -> Path:
         """Return a call's hidden folder. Who asks reads packets from anybody: no other path is ever touched."""
@@ -237,7 +293,9 @@ class Registrar:
         for _, report in going:
             recording_id = str(report["id"])
             self.keys.erase(recording_id)
-            self.ledger.record({"t": events.DISCARDED, "rec": recording_id, "reason": str(report["outcome"])})
+            reasons = report["outcome_reasons"]
+            reason = books.NOT_ANNOUNCED if books.NOT_ANNOUNCED in reasons else str(report["outcome"])
+            self.ledger.record({"t": events.DISCARDED, "rec": recording_id, "reason": reason})
         if going:
             self.ledger.flush()  # first: a crash must not leave something begun of which nobody knows what became
         for folder, _ in going:
@@ -311,6 +369,7 @@ def manifest_of(call: CallClosed) -> Manifest:
         clock=call.clock,
         meta_sha256=call.meta_sha256,
         policy={name: text for name, text in _named(report) if text},
+        announcement=dict(told) if books.is_told(told := books.verdict_of(report)) else {},
     )
 
 

@@ -21,6 +21,7 @@ from vittne.appliance.terminal import (
     painted,
     table,
 )
+from vittne.appliance.verdicts.words import announcement_lines, heard_lines
 
 _ID_SHOWN: Final = 8  # of an id's 36 letters; more where two calls begin alike
 _NOT_VOICE: Final = frozenset({"TELEPHONE-EVENT", "CN", "UNKNOWN"})
@@ -79,14 +80,18 @@ def show_lines(row: CallRow, width: int | None = None) -> list[str]:
         ("rule", str((row.details.get("recording_rule") or {}).get("rule", ""))),
         ("class", row.retention_class),
         ("folder", row.folder or "nothing is kept"),
+        ("announced", row.announced),
+        ("quarantine", f"since {_moment(shown['quarantined_at'])}" if shown["quarantined_at"] else ""),
         ("restricted", _moment(shown["restricted_at"])),
         ("erased", _moment(shown["erased_at"])),
         ("size", f"{row.size_bytes:,} bytes" if row.size_bytes else ""),
     ]
-    lines = [f"{painted(f'{name:9}', FAINT)} {clean(value)}" for name, value in said if value]
+    lines = [f"{painted(f'{name:10}', FAINT)} {clean(value)}" for name, value in said if value]
     for title, found in (
         ("parties", _parties(row, width)),
         ("streams", stream_table(row.streams, width)),
+        ("announcement", announcement_lines(row)),
+        ("heard", heard_lines(row)),
         ("pauses", _pauses(row, width)),
         ("cuts", _cuts(row, width)),
         ("dialogs", _dialogs(row, width)),
@@ -169,7 +174,8 @@ def _codecs(row: CallRow) -> str:
 def _outcome(row: CallRow) -> str:
     if row.state == RECORDING:
         return "goes on"
-    reasons = ", ".join([*row.outcome_reasons, *(["restricted"] if row.restricted_us is not None else [])])
+    also = {"restricted": row.restricted_us, "quarantine": row.quarantined_us}
+    reasons = ", ".join([*row.outcome_reasons, *(word for word, at in also.items() if at is not None)])
     return f"{row.outcome} ({reasons})" if reasons else row.outcome
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vittne.appliance.analysis.messages import Finding
+from vittne.appliance.hearing.front import Frames
 from vittne.capture.columns import I64
 from vittne.codecs.base import I16
 
@@ -39,4 +40,16 @@ class Listener(Protocol):
 
     def forget(self, numbers: npt.NDArray[np.int32]) -> None:
         """These numbers mean other voices from now on."""
+        ...
+
+
+class FrameListener(Protocol):
+    """Somebody who looks for something in the spectra of voices (hearing/front.py), as they come."""
+
+    def hear(self, frames: Frames) -> list[Finding]:
+        """Return what was found. frames.number is the voice."""
+        ...
+
+    def end(self, number: int) -> list[Finding]:
+        """The voice is over, or listened to no more: return what is known of it, and forget it."""
         ...

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from vittne.appliance.datadir import existing_data_dir
 from vittne.appliance.life_cli import add_purpose
+from vittne.appliance.verdicts.cli import add_verdicts
 
 PURPOSES: Final = ("notice", "consent", "other")
 WINDOW_S: Final = 30.0
@@ -50,6 +51,7 @@ def add_announcement(commands: Any, where: argparse.ArgumentParser, add_search: 
     found.add_argument("--force", action="store_true", help="replace the file when there is one")
     found = add("alike", _alike, "which announcements share phrases; exit status 1 when two cannot be told apart")
     found.add_argument("--json", action="store_true", help="one array")
+    add_verdicts(add, add_search, time)
     _add_try(add("try", _try, "search stored calls, a capture or a sound file for an announcement"), add_search)
 
 

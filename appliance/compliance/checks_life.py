@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from vittne.appliance.compliance.finding import MET, NO_DATA, NOT_COVERED, Finding, many, met_if
+from vittne.appliance.compliance.finding import MET, NO_DATA, Finding, many, met_if
 from vittne.appliance.compliance.looking import Looking
 from vittne.appliance.life.precedence import decide
 from vittne.appliance.life.retention import unowned
@@ -14,8 +14,11 @@ from vittne.appliance.policy.classes import Age
 from vittne.appliance.policy.config import classes as classes_named
 from vittne.appliance.policy.decide import policy_rules
 from vittne.appliance.seal import events
+from vittne.appliance.verdicts.judge import NOT_LISTENED
+from vittne.appliance.verdicts.sums import Which, missing
 
 _GRACE_US: Final = 2 * 86_400_000_000  # the timer goes once a night
+_QUARANTINE_US: Final = 30 * 86_400_000_000  # longer than anybody should take to decide
 _NAMED: Final = 3
 
 
@@ -94,9 +97,12 @@ def based(at: Looking) -> Finding:
     if not kept.recordings:
         return Finding(NO_DATA, ("nothing is kept",))
     return met_if(
-        not (kept.without_basis or kept.unproven),
+        not (kept.without_basis or kept.unproven or kept.without_notice),
         f"{kept.recordings - kept.without_basis} of {many(kept.recordings, 'recording')} have a lawful basis",
         f"{kept.unproven} rest on consent that nothing proves" if kept.unproven else "",
+        f"{kept.without_notice} lack notice: their ground is an announcement, and none was heard"
+        if kept.without_notice
+        else "",
     )
 
 
@@ -113,10 +119,39 @@ def consent_first(at: Looking) -> Finding:
 
 
 def told_to_callers(at: Looking) -> Finding:
-    """Who is recorded is told. The program does not listen for the announcement; a PBX or a rule may say so."""
+    """Who is recorded is told: a rule says which calls must be announced, and by what was heard they were."""
     number = at.ledger.counts[events.GATE]
-    words = f"{many(number, 'decision')} on gates came over the API in this time, as the PBX or an agent said"
-    return Finding(NOT_COVERED, ("whether the announcement was heard is not detected in this version", words))
+    told = f"{many(number, 'decision')} on gates came over the API in this time, as the PBX or an agent said"
+    total = at.announced.total
+    if not at.config.announcement:
+        return Finding(NO_DATA, ("no rule [[announcement]] says which calls must be announced", told))
+    if not total.expected:
+        return Finding(NO_DATA, ("no call of this time had to be announced", told))
+    silent = total.words[NOT_LISTENED]
+    words = f"{many(total.expected, 'call')} had to be announced: {total.proven} were, {total.missing} not"
+    worst = sorted(at.announced.by["site"].items(), key=lambda one: -one[1].missing)[:_NAMED]
+    sites = ", ".join(f"{name or '?'} {one.missing} of {one.expected}" for name, one in worst if one.missing)
+    return met_if(
+        not total.missing,
+        words,
+        f"{silent} of all calls could not be listened to" if silent else "",
+        f"missing by site: {sites}" if sites else "",
+        told,
+    )
+
+
+def quarantined(at: Looking) -> Finding:
+    """What was not announced and lies in quarantine is decided about by a person."""
+    waiting = missing(at.catalogue, Which(quarantined=True))
+    released = at.kinds[events.QUARANTINE_RELEASED]
+    if not waiting and not released:
+        return Finding(NO_DATA, ("nothing lies, or lay, in quarantine",))
+    old = sum(at.now_us - (one.quarantined_us or at.now_us) > _QUARANTINE_US for one in waiting)
+    return met_if(
+        not old,
+        f"{many(len(waiting), 'recording')} in quarantine, {many(released, 'recording')} let out in this time",
+        f"{old} for more than 30 days" if old else "",
+    )
 
 
 def erased(at: Looking) -> Finding:

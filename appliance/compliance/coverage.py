@@ -124,7 +124,7 @@ def answered_calls(
             dialogs = sum(1 for dialog in details.get("dialogs", ()) if dialog.get("answered_at"))
             numbers = tuple(dict.fromkeys(filter(None, (number_of(row.caller), number_of(row.callee)))))
             yield Answered(
-                row.id, row.answered_us, state, row.outcome, reason, numbers, _trunk(details), max(dialogs, 1)
+                row.id, row.answered_us, state, row.outcome, reason, numbers, trunk_of(details), max(dialogs, 1)
             )
 
 
@@ -200,6 +200,7 @@ def _became(row: Any, data_dir: Path, sealed: Set[str]) -> tuple[str, str]:
     return SEALED, ""
 
 
-def _trunk(details: Mapping[str, Any]) -> str:
+def trunk_of(details: Mapping[str, Any]) -> str:
+    """Return the addresses that a call's signalling ran between; ? when they were not kept."""
     addresses = details.get("facts", {}).get("addresses", ())
     return " - ".join(sorted(map(str, addresses))) or _UNNAMED

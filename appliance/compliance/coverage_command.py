@@ -30,6 +30,10 @@ from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.times import now_us, rfc3339
 from vittne.appliance.terminal import BOLD, GREEN, RED, YELLOW, Cell, Column, clean, painted, table
+from vittne.appliance.verdicts.command import lines_of
+from vittne.appliance.verdicts.judge import NOT_EXPECTED
+from vittne.appliance.verdicts.sums import Sums as Announced
+from vittne.appliance.verdicts.sums import sums
 
 _SHOWN: Final = 20  # of each table; --json has all
 
@@ -45,7 +49,7 @@ class CoverageOptions:
 
 
 def run(data: Path, config: Config, options: CoverageOptions) -> int:
-    """Print a day's coverage. Exit status 1 when a call is missing or somebody in scope is silent."""
+    """Print a day's coverage. Exit status 1 when a call or a notice is missing, or somebody in scope is silent."""
     zone: tzinfo = ZoneInfo(config.site.timezone)
     since_us, until_us = day_us(options.day, zone)
     ledger = read_ledger(data, since_us, until_us)
@@ -54,6 +58,7 @@ def run(data: Path, config: Config, options: CoverageOptions) -> int:
     with Catalogue(data / CATALOGUE_FILE, read_only=True) as catalogue:
         found = cover(answered_calls(catalogue, data, ledger.sealed, since_us, until_us), zone)
         runs = catalogue.runs()
+        notices = sums(catalogue, since_us, until_us, zone)
         quiet: list[Silent] = []
         if options.users is not None:
             first_us, _ = day_us(options.day - timedelta(days=options.silent_days - 1), zone)
@@ -63,13 +68,15 @@ def run(data: Path, config: Config, options: CoverageOptions) -> int:
     lost = lost_packets(runs, since_us, until_us)
     if options.json:
         told: dict[str, Any] = {"day": options.day.isoformat(), "timezone": config.site.timezone, **found.as_json()}
+        told["announcements"] = notices.as_json()
         told["not_running"] = [{"from": rfc3339(begin), "to": rfc3339(end)} for begin, end in stood]
         told["packets_lost"] = lost
         told["silent"] = [one.as_json() for one in quiet] if options.users is not None else None
         sys.stdout.write(json_object(told))
     else:
-        print("\n".join([*_lines(found), *_outside(stood, lost), *_silent_lines(quiet, options)]))
-    return int(bool(found.missing or quiet))
+        lines = [*_lines(found), *_notices(notices), *_outside(stood, lost), *_silent_lines(quiet, options)]
+        print("\n".join(lines))
+    return int(bool(found.missing or quiet or notices.total.missing))
 
 
 def day_us(day: date, zone: tzinfo) -> tuple[int, int]:
@@ -130,6 +137,13 @@ def _table(title: str, rows: list[tuple[str, Sums]]) -> list[str]:
 def _most(sums: dict[str, Sums]) -> list[tuple[str, Sums]]:
     """Return those with something missing first, then the busiest."""
     return sorted(sums.items(), key=lambda one: (-one[1].states[MISSING], -one[1].calls, one[0]))
+
+
+def _notices(found: Announced) -> list[str]:
+    """Return how many calls were announced; nothing where nobody listens and no rule asks."""
+    if not found.total.expected and not any(count for word, count in found.total.words.items() if word != NOT_EXPECTED):
+        return []
+    return ["", painted("announcements", BOLD), *lines_of(found.total, found.by)]
 
 
 def _outside(stood: list[tuple[int, int]], lost: dict[str, int]) -> list[str]:

@@ -124,7 +124,7 @@ def bases(catalogue: Catalogue) -> list[dict[str, Any]]:
 
 
 def without_basis(catalogue: Catalogue) -> Iterator[tuple[str, int, str]]:
-    """Yield (id, started, why) of recordings that have no lawful basis, or rest on consent that nothing proves."""
+    """Yield (id, started, why) of recordings that have no lawful basis, or rest on something that nothing proves."""
     query = select(calls.c.id, calls.c.started_us, calls.c.basis).where(
         calls.c.folder != "", calls.c.erased_us.is_(None)
     )
@@ -135,6 +135,8 @@ def without_basis(catalogue: Catalogue) -> Iterator[tuple[str, int, str]]:
                 yield row.id, row.started_us, "no lawful basis"
             elif basis["lawful_basis"] == "consent" and not basis.get("proven"):
                 yield row.id, row.started_us, "consent that nothing proves"
+            elif basis.get("proof") == "announcement" and not basis.get("proven"):
+                yield row.id, row.started_us, "lacks notice: its announcement was not heard"
 
 
 def _kept(known: RetentionClass | None, owner: str) -> tuple[str, str, str]:

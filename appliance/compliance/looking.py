@@ -20,6 +20,8 @@ from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.rows import RunRow
 from vittne.appliance.store.tables import audit, calls
 from vittne.appliance.store.times import now_us
+from vittne.appliance.verdicts.sums import Sums as Announced
+from vittne.appliance.verdicts.sums import sums
 
 _HEAD: Final = struct.Struct(">BBII")  # FLOE: AEAD, KDF, bytes of a segment, bytes of the IV
 _BLOCK: Final = 4096
@@ -38,6 +40,7 @@ class Kept:
     restricted: int = 0
     without_basis: int = 0
     unproven: int = 0
+    without_notice: int = 0  # a ground that rests on an announcement that was not heard
     ends: list[tuple[int, int | None]] = field(default_factory=list)  # (ended, locked until) of each
 
 
@@ -71,6 +74,11 @@ class Looking:
         """The answered calls of the time."""
         found = answered_calls(self.catalogue, self.data, self.ledger.sealed, self.since_us, self.until_us)
         return cover(found)
+
+    @cached_property
+    def announced(self) -> Announced:
+        """Whether the calls of the time were announced."""
+        return sums(self.catalogue, self.since_us, self.until_us)
 
     @cached_property
     def runs(self) -> list[RunRow]:
@@ -128,6 +136,7 @@ class Looking:
         basis = dict(row.basis)
         found.without_basis += not basis.get("lawful_basis")
         found.unproven += basis.get("lawful_basis") == "consent" and not basis.get("proven")
+        found.without_notice += basis.get("proof") == "announcement" and not basis.get("proven")
 
 
 def _is_sealed(path: Path) -> bool:

@@ -15,6 +15,7 @@ from vittne.appliance.registrar import Registrar
 from vittne.appliance.seal import events
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.times import now_us
+from vittne.appliance.verdicts.operations import ReleaseQuarantine, do_release_quarantine
 
 
 class CannotApprove(StoreError):
@@ -61,6 +62,9 @@ def _done(registrar: Registrar, request: Request, persons: tuple[Caller, ...]) -
         return (yield from do_release(registrar, ReleaseHold.model_validate(request.order), persons))
     if request.operation == asking.UNRESTRICT:
         return (yield from do_restrict(registrar, Restrict.model_validate(request.order), persons))
+    if request.operation == asking.QUARANTINE:
+        wanted = ReleaseQuarantine.model_validate(request.order)
+        return (yield from do_release_quarantine(registrar, wanted, persons))
     return (yield from do_change(registrar, ChangeRetention.model_validate(request.order), persons))
 
 

@@ -22,6 +22,7 @@ ERASE: Final = "erase"
 RELEASE: Final = "hold-release"
 SHORTEN: Final = "shorten"
 UNRESTRICT: Final = "unrestrict"
+QUARANTINE: Final = "quarantine-release"
 
 
 def persons_needed(registrar: Registrar, operation: str, decision: Decision | None = None) -> int:

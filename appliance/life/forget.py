@@ -20,6 +20,7 @@ from vittne.appliance.store.corrections import Correction
 from vittne.appliance.store.holds import forget_in_holds
 from vittne.appliance.store.rows import CallRow
 from vittne.appliance.store.tables import answers, audit, calls, corrections, dialogs, pauses, requests, streams
+from vittne.appliance.verdicts.table import forget_verdicts
 
 OUTCOME: Final = "erased"
 _AROUND_US: Final = 26 * 3_600_000_000  # the API keeps its answers for a day
@@ -79,6 +80,7 @@ def forget(
     connection.execute(delete(dialogs).where(dialogs.c.call.in_(ids)))
     connection.execute(update(streams).where(streams.c.call.in_(ids)).values(source="", destination=""))
     forget_reviews(connection, ids)
+    forget_verdicts(connection, ids)
     for also in ALSO:
         also(connection, ids)
     reduced = update(calls).where(calls.c.id == bindparam("which"))

@@ -11,7 +11,7 @@ from vittne.appliance.datadir import ConfigError
 from vittne.appliance.life.policy import LifePolicy
 from vittne.appliance.policy.config import ClassConfig, classes
 
-TwoPersons = Literal["cut", "erase", "hold-release", "shorten", "unrestrict"]
+TwoPersons = Literal["cut", "erase", "hold-release", "shorten", "unrestrict", "quarantine-release"]
 
 
 class _Section(BaseModel):
@@ -31,7 +31,7 @@ class ApprovalConfig(_Section):
     early: classes of which two persons may erase before the lock ends. None, unless the law that made it says so.
     """
 
-    operations: tuple[TwoPersons, ...] = Field(default=(), strict=False, max_length=5)
+    operations: tuple[TwoPersons, ...] = Field(default=(), strict=False, max_length=6)
     early: tuple[str, ...] = Field(default=(), strict=False, max_length=64)
 
 

@@ -7,13 +7,15 @@ and by the registrar, which believes nothing that a worker says.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from vittne.appliance.policy.announcements import NO_ANNOUNCEMENTS, AnnouncementRules, announcement_rules
 from vittne.appliance.policy.classes import RetentionClass, read_age
 from vittne.appliance.policy.config import BasisConfig, classes
 from vittne.appliance.recordconfig import KeepingConfig, version
 from vittne.appliance.store.times import from_rfc3339, rfc3339
+from vittne.appliance.verdicts.judge import Verdict, judge, quarantined
 from vittne.capture.conditions import Condition, Facts
 
 
@@ -41,6 +43,7 @@ class PolicyRules:
     retention: tuple[RetentionRule, ...] = ()
     basis: tuple[BasisRule, ...] = ()
     version: str = ""
+    announcement: AnnouncementRules = NO_ANNOUNCEMENTS
 
 
 NO_RULES: Final = PolicyRules()
@@ -48,7 +51,10 @@ NO_RULES: Final = PolicyRules()
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What was decided. Times are microseconds UTC. class_ "" and no times: no rule fits."""
+    """What was decided. Times are microseconds UTC. class_ "" and no times: no rule fits.
+
+    verdict: on the announcement; None of what is not kept. quarantined: since when nobody may hear it.
+    """
 
     class_: str = ""
     lock_until: int | None = None
@@ -57,6 +63,8 @@ class Policy:
     purpose: str = ""
     rule: str = ""  # of [[retention]]
     version: str = ""
+    verdict: Verdict | None = None
+    quarantined: int | None = None
 
     def members(self) -> dict[str, Any]:
         """Return the members of a call's report that it sets."""
@@ -65,6 +73,8 @@ class Policy:
             "locked_until": None if self.lock_until is None else rfc3339(self.lock_until),
             "expires_at": None if self.delete_after is None else rfc3339(self.delete_after),
             "basis": dict(self.basis),
+            "announced": "" if self.verdict is None else self.verdict.announced,
+            "quarantined_at": None if self.quarantined is None else rfc3339(self.quarantined),
         }
 
 
@@ -75,26 +85,34 @@ def policy_rules(config: KeepingConfig) -> PolicyRules:
         tuple(RetentionRule(one.name, one.condition(zone), known[one.class_]) for one in config.retention),
         tuple(BasisRule(one.condition(zone), one) for one in config.basis),
         version(config, (*config.retention, *config.basis)) if config.retention or config.basis else "",
+        announcement_rules(
+            config.announcement, zone, version(config, config.announcement) if config.announcement else ""
+        ),
     )
 
 
 def decide(report: Mapping[str, Any], rules: PolicyRules) -> Policy:
     """Return what a report comes to. Ages count from the call's end."""
     facts = facts_of_report(report)
+    verdict = judge(report, facts, rules.announcement)
+    facts = replace(facts, announced=_is_announced(report, verdict))
     made_us = from_rfc3339(report["ended_at"] or report["started_at"])
     kept = next((rule for rule in rules.retention if rule.when.meets(facts)), None)
     basis = next((rule for rule in rules.basis if rule.when.meets(facts)), None)
+    quarantine = made_us if quarantined(verdict) else None
     if kept is None and basis is None:
-        return Policy(version=rules.version)
+        return Policy(version=rules.version, verdict=verdict, quarantined=quarantine)
     least, greatest = (None, None) if kept is None else (kept.class_.least, kept.class_.greatest)
     return Policy(
         class_="" if kept is None else kept.class_.name,
         lock_until=None if least is None else least.after(made_us),
         delete_after=None if greatest is None else greatest.after(made_us),
-        basis={} if basis is None else _basis(basis.says, report, made_us, rules.version),
+        basis={} if basis is None else _basis(basis.says, report, made_us, rules.version, verdict),
         purpose="" if basis is None else basis.says.purpose,
         rule="" if kept is None else kept.name,
         version=rules.version,
+        verdict=verdict,
+        quarantined=quarantine,
     )
 
 
@@ -109,13 +127,32 @@ def facts_of_report(report: Mapping[str, Any]) -> Facts:
         site=str(report.get("site", "")),
         at_ns=from_rfc3339(report["started_at"]) * 1000,
         tags=tuple(map(str, report.get("tags", ()))),
-        announced=_decision(report, "announced") is not None,
+        announced=_was_announced(report),
     )
 
 
-def _basis(says: BasisConfig, report: Mapping[str, Any], made_us: int, version: str) -> dict[str, Any]:
+def _was_announced(report: Mapping[str, Any]) -> bool:
+    """Return what a report of a call that was judged says, or what was decided on its gate."""
+    known = report.get("details", {}).get("announcement")
+    if isinstance(known, Mapping) and (known.get("expected") or known.get("proven")):
+        return bool(known.get("proven"))
+    return _decision(report, "announced") is not None
+
+
+def _is_announced(report: Mapping[str, Any], verdict: Verdict) -> bool:
+    """Whether a notice was given. What was heard where a rule wanted it outranks what somebody told."""
+    if verdict.proven or (verdict.expected and verdict.is_listened):
+        return verdict.proven
+    return _decision(report, "announced") is not None
+
+
+def _basis(
+    says: BasisConfig, report: Mapping[str, Any], made_us: int, version: str, verdict: Verdict
+) -> dict[str, Any]:
     wanted = {"consent": "agreed", "announcement": "announced"}.get(says.proof, "")
     decision = _decision(report, wanted) if wanted else None
+    if says.proof == "announcement" and (verdict.proven or not _is_announced(report, verdict)):
+        decision = _heard(verdict)
     return {
         "lawful_basis": says.lawful_basis,
         "purpose": says.purpose,
@@ -128,6 +165,15 @@ def _basis(says: BasisConfig, report: Mapping[str, Any], made_us: int, version: 
         "rule": says.name,
         "version": version,
     }
+
+
+def _heard(verdict: Verdict) -> Mapping[str, Any] | None:
+    """Return a verdict in the form of a decision; None where it proves nothing."""
+    if not verdict.proven or verdict.match is None:
+        return None
+    match = verdict.match
+    by = f"{match.name} {match.reference[:16]}".strip()
+    return {"trigger": "heard", "by": by, "at": rfc3339(from_rfc3339(match.end))}
 
 
 def _decision(report: Mapping[str, Any], word: str) -> Mapping[str, Any] | None:

@@ -73,6 +73,10 @@ SUBJECT_FORGOTTEN: Final = "subject.forget"
 USER_CHANGED: Final = "user"
 ROLE_CHANGED: Final = "role"
 LOGIN: Final = "login"
+ANALYSED: Final = "analyse"
+VERDICT: Final = "verdict"
+VERDICTS_CHECKED: Final = "verdict.check"
+QUARANTINE_RELEASED: Final = "quarantine.release"
 ANNOUNCEMENT_ADDED: Final = "announcement.add"
 ANNOUNCEMENT_CHANGED: Final = "announcement.change"
 ANNOUNCEMENT_RETIRED: Final = "announcement.retire"
@@ -190,6 +194,22 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     USER_CHANGED: frozenset({"row"}),
     ROLE_CHANGED: frozenset({"row"}),
     LOGIN: frozenset({"row"}),
+    # a stored recording is about to be listened to by the program; nobody hears it
+    ANALYSED: frozenset({"rec", "row"}),
+    # whether a call was announced (appliance/verdicts): n counts the verdicts on a recording, the newest counts. rule
+    # and name are those of the configuration and of the prompt, which may name nobody; reference is the prompt's hash,
+    # rules that of all rules; shares are thousandths; by: recorder or check; listened: a hash of all references
+    VERDICT: frozenset(
+        {
+            *("rec", "n", "by", "announced", "expected", "proven", "rule", "rules", "reason", "then", "due", "kept_by"),
+            *("reference", "name", "language", "party", "stream", "begin", "end", "offset_ms"),
+            *("share_permille", "required_permille", "score_permille", "overlap_permille", "detector", "listened"),
+        }
+    ),
+    # stored recordings were listened to again: how many, of them changed, and such as should have come out the same
+    VERDICTS_CHECKED: frozenset({"row", "recordings", "changed", "differing", "failed"}),
+    # a person looked at a recording that was not announced as it should be, and lets others hear it
+    QUARANTINE_RELEASED: frozenset({"rec", "row"}),
     # announcements (appliance/announcements): reference is SHA-256 of a sound's samples, terms SHA-256 of what is laid
     # down of it; which it is by name, and who did it, is in the row
     ANNOUNCEMENT_ADDED: frozenset({"row", "reference", "terms"}),

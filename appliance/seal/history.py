@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vittne.appliance.seal import events
+from vittne.appliance.seal.canonical import Json
 from vittne.appliance.seal.ledgerview import LedgerView
 from vittne.appliance.seal.scan import Scan, read_entry, scan_ledger
 from vittne.appliance.seal.signing import VerifyKey
@@ -35,6 +36,15 @@ class ErasedEntry:
     manifest: str
 
 
+@dataclass(frozen=True, slots=True)
+class VerdictEntry:
+    """A later verdict on whether a call was announced; the first one is in the manifest."""
+
+    n: int
+    at_us: int
+    event: dict[str, Json]
+
+
 @dataclass(slots=True)
 class History:
     """Recordings by what the ledger says of them. Hashes are SHA-256 in hex."""
@@ -46,6 +56,8 @@ class History:
     discarded: set[str] = field(default_factory=set)
     erased: dict[str, str] = field(default_factory=dict)  # recording to time, RFC 3339
     erasures: dict[str, ErasedEntry] = field(default_factory=dict)
+    verdicts: dict[str, list[VerdictEntry]] = field(default_factory=lambda: defaultdict(list))  # from the second on
+    released: dict[str, int] = field(default_factory=dict)  # out of quarantine, when, us UTC
 
     def last_seal(self, recording_id: str) -> str | None:
         """Return the hash of the manifest that counts; None when the recording was never sealed."""
@@ -73,6 +85,11 @@ class History:
                 self.erased[recording] = at
                 told = (str(event.get(name, "")) for name in ("reason", "manifest"))
                 self.erasures[recording] = ErasedEntry(index, from_rfc3339(at), *told)
+            elif kind == events.VERDICT and int(str(event["n"])) > 1:
+                entry_of = VerdictEntry(int(str(event["n"])), from_rfc3339(str(event["at"])), dict(event))
+                self.verdicts[recording].append(entry_of)
+            elif kind == events.QUARANTINE_RELEASED:
+                self.released[recording] = from_rfc3339(str(event["at"]))
         except (ValueError, KeyError, RecursionError):
             return
 

@@ -142,6 +142,7 @@ class Manifest:
         default_factory=dict
     )  # rule that recorded it, class, site; without those not given
     cut: SealedCut | None = None  # None: as it was recorded
+    announcement: Mapping[str, Json] = field(default_factory=dict)  # the verdict at sealing (appliance/verdicts)
 
     @property
     def version(self) -> int:
@@ -164,6 +165,7 @@ class Manifest:
                 "clock": dict(self.clock),
                 "meta_sha256": self.meta_sha256,
                 **({"policy": dict(self.policy)} if self.policy else {}),
+                **({"announcement": dict(self.announcement)} if self.announcement else {}),
                 **({} if self.cut is None else {"cut": self.cut.as_json()}),
             }
         )
@@ -241,6 +243,7 @@ def _manifest(value: Mapping[str, Any], text: bytes) -> Manifest:
         meta_sha256=_typed(value["meta_sha256"], str),
         policy={name: _typed(text, str) for name, text in _mapping(value.get("policy", {})).items()},
         cut=_cut(_mapping(value["cut"])) if "cut" in value else None,
+        announcement=_mapping(value.get("announcement", {})),
     )
     if not is_id(found.rec) or found.state not in (SEALED, CRASH):
         raise ValueError("rec or state")

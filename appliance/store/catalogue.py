@@ -41,6 +41,8 @@ class Search:
     outcome: str = ""
     call_id: str = ""  # SIP's
     codec: str = ""
+    announced: str = ""  # full, partial, none, not-listened, not-expected
+    quarantined: bool = False  # only what lies in quarantine
     limit: int | None = None  # the newest so many
 
 
@@ -313,6 +315,10 @@ def _query(search: Search) -> Select[Any]:
         query = query.where(or_(*found))
     if search.outcome:
         query = query.where(calls.c.outcome == search.outcome)
+    if search.announced:
+        query = query.where(calls.c.announced == search.announced)
+    if search.quarantined:
+        query = query.where(calls.c.quarantined_us.is_not(None))
     if search.call_id:
         query = query.where(exists().where(dialogs.c.call == calls.c.id, dialogs.c.call_id == search.call_id))
     if search.codec:

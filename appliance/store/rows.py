@@ -23,8 +23,9 @@ _TIMES: Final = {  # member of the JSON: column
     "expires_at": "expires_us",
     "restricted_at": "restricted_us",
     "erased_at": "erased_us",
+    "quarantined_at": "quarantined_us",
 }
-_SINCE_0004: Final[Mapping[str, Any]] = {
+_LATER: Final[Mapping[str, Any]] = {
     "site": "",
     "retention_class": "",
     "locked_until": None,
@@ -33,6 +34,8 @@ _SINCE_0004: Final[Mapping[str, Any]] = {
     "erased_at": None,
     "basis": {},
     "tags": (),
+    "announced": "",
+    "quarantined_at": None,
 }
 
 
@@ -122,6 +125,8 @@ class CallRow:
     erased_us: int | None = None
     basis: Mapping[str, Any] = field(default_factory=dict)  # on what ground it was recorded
     tags: tuple[str, ...] = ()
+    announced: str = ""  # the newest verdict on it (appliance/verdicts); "" where there is none
+    quarantined_us: int | None = None  # since when nobody may hear it before it was looked at
 
     @property
     def duration_s(self) -> float | None:
@@ -158,18 +163,20 @@ class CallRow:
             "erased_at": _shown(self.erased_us),
             "basis": dict(self.basis),
             "tags": list(self.tags),
+            "announced": self.announced,
+            "quarantined_at": _shown(self.quarantined_us),
         }
 
     @classmethod
     def from_json(cls, shown: Mapping[str, Any]) -> CallRow:
         """Return the call that as_json() showed; further members are passed over.
 
-        Those of _SINCE_0004 may be missing: recordings made before know nothing of them.
+        Those of _LATER may be missing: recordings made before there were such members know nothing of them.
 
         This is how a lost catalogue is written again from what is sealed in the recordings.
         KeyError, ValueError for anything else.
         """
-        values = {**_SINCE_0004, **shown}
+        values = {**_LATER, **shown}
         for name, column in _TIMES.items():
             at = values[name]
             values[column] = None if at is None else from_rfc3339(at)

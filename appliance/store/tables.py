@@ -84,12 +84,16 @@ calls: Final = Table(
     Column("erased_us", BigInteger),
     Column("basis", JSON, nullable=False, server_default="{}"),
     Column("tags", JSON, nullable=False, server_default="[]"),
+    Column("announced", Text, nullable=False, server_default=""),
+    Column("quarantined_us", BigInteger),
     Index(None, "started_us"),
     Index(None, "caller"),
     Index(None, "callee"),
     Index(None, "outcome"),
     Index(None, "expires_us"),
     Index(None, "site", "started_us"),
+    Index(None, "announced", "started_us"),
+    Index(None, "quarantined_us"),
 )
 
 dialogs: Final = Table(
@@ -471,4 +475,55 @@ announcements: Final = Table(
     Column("made_us", BigInteger, nullable=False),
     Column("made_by", Text, nullable=False),
     Index(None, "reference"),
+)
+
+# What was found out about a call's announcement (appliance/verdicts), a row each time: the newest counts. Shares are
+# thousandths. body: the verdict as JSON, and against which references it was found.
+announcement_verdict: Final = Table(
+    "announcement_verdict",
+    metadata,
+    Column("recording", Text, primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("announced", Text, nullable=False),
+    Column("expected", Boolean, nullable=False),
+    Column("proven", Boolean, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("party", Text, nullable=False),
+    Column("stream", Integer),
+    Column("begin_us", BigInteger),
+    Column("end_us", BigInteger),
+    Column("offset_ms", BigInteger),
+    Column("share", Integer),
+    Column("required_share", Integer),
+    Column("score", Integer),
+    Column("overlap", Integer),
+    Column("detector", Text, nullable=False),
+    Column("body", JSON, nullable=False),
+    Index(None, "reference"),
+)
+
+# The newest verdict of each answered call with what is counted by: narrow, so that a million rows are read at once.
+announcement_call: Final = Table(
+    "announcement_call",
+    metadata,
+    Column("recording", Text, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("site", Text, nullable=False),
+    Column("trunk", Text, nullable=False),
+    Column("caller", Text, nullable=False),
+    Column("callee", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("announced", Text, nullable=False),
+    Column("expected", Boolean, nullable=False),
+    Column("proven", Boolean, nullable=False),
+    Column("due_us", BigInteger),
+    Index("ix_announcement_call_sums", "at_us", "expected", "announced", "proven", "site", "trunk", "language"),
+    Index("ix_announcement_call_numbers", "at_us", "expected", "announced", "proven", "callee", "caller"),
+    Index("ix_announcement_call_missing", "expected", "proven", "at_us"),
 )

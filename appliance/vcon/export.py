@@ -37,6 +37,7 @@ class VconOptions:
     to: Path | None = None
     unsigned: bool = False
     purpose: Purpose = ""
+    review: str = ""
 
 
 def export_vcon(data_dir: Path, call: CallRow, options: VconOptions, output: str, force: bool) -> int:
@@ -53,9 +54,9 @@ def export_vcon(data_dir: Path, call: CallRow, options: VconOptions, output: str
         raise StoreError("the ledger's private key is not here", data_dir / "keys", "give --unsigned")
     if call.folder:
         look = Look(kind="export", recording=call.id, format="vcon", party=options.party, purpose=options.purpose)
-        enter_look(data_dir, look)
+        enter_look(data_dir, look.model_copy(update={"review": options.review}))
     else:
-        refuse(call, options.purpose)  # it tells who spoke all the same
+        refuse(call, options.purpose, options.review)  # it tells who spoke all the same
     sound, notes = _sound(data_dir, call, options)
     made = build(call, sound, _proof(archive, call), now_us(), archive.key.name)
     text = _form(made, None if options.unsigned else archive.signing)

@@ -1,0 +1,56 @@
+"""Speech and states of voices as findings: one pass over the frames, for both.
+
+What is told again with the same kind, `what` and begin says more of the same, and takes the place of what was told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, get_args
+
+from vittne.appliance.analysis.messages import STATE, Finding
+from vittne.appliance.analysis.speech import speech_findings
+from vittne.appliance.hearing.front import Frames
+from vittne.appliance.hearing.heard import Heard, State
+from vittne.appliance.hearing.speech import Speech
+from vittne.appliance.hearing.voicestates import VoiceStates
+
+NAMES: Final[tuple[State, ...]] = get_args(State)
+STATES: Final[dict[State, int]] = {name: number for number, name in enumerate(NAMES, 1)}  # Finding.what
+LIVE_S: Final = 2  # seconds worked on together while a call lasts
+
+
+class StateListener:
+    """Tells who speaks and what else is heard (FrameListener). at_least: see VoiceStates."""
+
+    def __init__(self, at_least: int = LIVE_S) -> None:
+        self._at_least = at_least
+        self._voices: dict[int, VoiceStates] = {}
+
+    def hear(self, frames: Frames) -> list[Finding]:
+        """See FrameListener. Findings come up to six seconds after what they tell of is over."""
+        voice = self._voices.get(frames.number)
+        if voice is None:
+            voice = self._voices[frames.number] = VoiceStates(self._at_least)
+        return _findings(frames.number, *voice.hear(frames))
+
+    def end(self, number: int) -> list[Finding]:
+        """See FrameListener."""
+        voice = self._voices.pop(number, None)
+        return [] if voice is None else _findings(number, *voice.end())
+
+
+def state_name(what: int) -> State:
+    """Return the name of a state by its number in a finding; ValueError when there is none."""
+    if not 1 <= what <= len(NAMES):
+        raise ValueError(f"{what} is no state")
+    return NAMES[what - 1]
+
+
+def _findings(number: int, speech: Iterable[Speech], heard: Iterable[Heard]) -> list[Finding]:
+    return speech_findings(number, speech) + [_state(number, one) for one in heard]
+
+
+def _state(number: int, one: Heard) -> Finding:
+    values = (one.interval_s, one.regularity, float(one.count), one.hertz)
+    return Finding(STATE, number, one.begin_ns, max(one.begin_ns, one.end_ns), STATES[one.state], values)

@@ -1,0 +1,143 @@
+"""Speech: what stands above a floor that follows the noise, moves as speech does, and is no tone and no music.
+
+The floor is kept in three parts of the spectrum: the quiet tenth of each second, at its least over six seconds. Frames
+that did not come count as quiet, so that silence suppression does not make speech its own floor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from vittne.appliance.hearing.front import F32
+from vittne.appliance.hearing.rows import SECOND_ROWS, Rows
+from vittne.appliance.hearing.seconds import BEHIND
+
+_BEFORE: Final = 4  # seconds whose quiet counts, besides this one and the next
+_QUIET: Final = 5  # the place of the quiet tenth among the rows of a second
+_OVER_DB: Final = np.array([6.0, 6.0, 8.0], np.float32)  # above the floor, by part of the spectrum
+_FLOOR_DBOV: Final = (-75.0, -28.0)  # least and most
+_SUPPRESSED_DBOV: Final = -60.0
+_LEAST_DBOV: Final = -58.0
+_LEAST_RANGE_DB: Final = 6.0  # between loud and quiet rows of three seconds: less is a steady sound
+_SUPPRESSED_ROWS: Final = SECOND_ROWS // 2  # of a second, absent: not a loss but silence suppression
+_WHOLE: Final = 0.97
+_PART: Final = 0.3
+HANG_ROWS: Final = 20  # a pause not longer than that is part of what is said
+_LEAST_ROWS: Final = 7  # with sound in them, else it is a click
+REMEMBERED_ROWS: Final = 20 * SECOND_ROWS
+_LONG_ROWS: Final = 10 * SECOND_ROWS
+_TO_EXPONENT: Final = np.log2(10) / 10
+_AFTER_NS: Final = 25_000_000
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class Speech:
+    """A stretch of speech: frames, arrival (monotonic), how many of its rows have sound and how much in all."""
+
+    first: int
+    last: int
+    begin_ns: int
+    end_ns: int
+    rows: int
+    power: float
+
+    @property
+    def level(self) -> float:
+        """dBov of what sounds in it."""
+        return float(10 * np.log10(self.power / self.rows))
+
+
+class SpeechWatch:
+    """One voice's speech."""
+
+    def __init__(self) -> None:
+        self._quiet = np.full((_BEFORE, 3), np.inf, np.float32)  # of the seconds before
+        self.current: Speech | None = None
+        self._told = 0
+        self._frames = np.zeros(0, np.int64)  # in which there was sound of speech, lately
+
+    def count(self, first: int, last: int) -> int:
+        """Return how many frames had sound of speech from one to another, both within the last REMEMBERED_ROWS."""
+        return int(np.searchsorted(self._frames, last, "right") - np.searchsorted(self._frames, first))
+
+    def find(self, rows: Rows, seconds: int, in_tone: Mask, music: list[bool]) -> list[Speech]:
+        """Return what is over, and again each ten seconds what goes on, with the same begin.
+
+        rows, seconds: as of Seconds.ready(). in_tone: (n,) by row. music: by second.
+        """
+        begin, end = BEHIND * SECOND_ROWS, (BEHIND + seconds) * SECOND_ROWS
+        mine = rows[begin:end]
+        sounds = (mine["level"][:, 1:] > np.repeat(self._floors(rows, seconds) + _OVER_DB, SECOND_ROWS, axis=0)).any(1)
+        sounds &= (mine["level"][:, 0] > _LEAST_DBOV) & (mine["present"] > _PART)
+        sounds &= ~in_tone[begin:end]
+        sounds &= np.repeat(_moves(rows, seconds) & ~np.array(music), SECOND_ROWS)
+        frames = mine["frame"]
+        self._frames = np.concatenate([self._frames[self._frames > frames[0] - REMEMBERED_ROWS], frames[sounds]])
+        return self._stretches(mine, sounds)
+
+    def _floors(self, rows: Rows, seconds: int) -> F32:
+        """Return (seconds, 3) dBov."""
+        some = rows[BEHIND * SECOND_ROWS : (BEHIND + seconds + 1) * SECOND_ROWS]
+        level, present = some["level"][:, 1:].copy(), some["present"]
+        level[present < _WHOLE] = np.inf
+        quiet = np.partition(level.reshape(seconds + 1, SECOND_ROWS, 3), _QUIET, axis=1)[:, _QUIET]
+        absent = ((present >= 0) & (present < 1 - _WHOLE)).reshape(seconds + 1, SECOND_ROWS).sum(axis=1)
+        quiet[absent > _SUPPRESSED_ROWS] = _SUPPRESSED_DBOV
+        known = np.concatenate([self._quiet, quiet])
+        self._quiet = known[seconds : seconds + _BEFORE]
+        least = known[:seconds]
+        for second in range(1, _BEFORE + 2):
+            least = np.minimum(least, known[second : second + seconds])
+        return np.asarray(np.minimum(np.maximum(least, _FLOOR_DBOV[0]), _FLOOR_DBOV[1]), np.float32)
+
+    def _stretches(self, rows: Rows, sounds: Mask) -> list[Speech]:
+        edges = np.flatnonzero(np.diff(sounds.astype(np.int8), prepend=0, append=0))
+        starts, stops = edges[::2].tolist(), edges[1::2].tolist()
+        frames, monos = rows["frame"], rows["mono_ns"]
+        power = np.concatenate(([0.0], np.cumsum(np.exp2(rows["level"][:, 0] * np.float32(_TO_EXPONENT)))))
+        found: list[Speech] = []
+        for a, b in zip(starts, stops, strict=True):
+            first, last, end_ns = int(frames[a]), int(frames[b - 1]), int(monos[b - 1]) - _AFTER_NS
+            now, loud = self.current, float(power[b] - power[a])
+            if now is not None and first - now.last > HANG_ROWS:
+                found += self._over()
+                now = None
+            if now is None:
+                self.current = Speech(first, last, int(monos[a]) - _AFTER_NS, end_ns, b - a, loud)
+                self._told = last
+            else:
+                self.current = Speech(now.first, last, now.begin_ns, end_ns, now.rows + b - a, now.power + loud)
+        now = self.current
+        if now is not None and int(frames[-1]) - now.last > HANG_ROWS:
+            found += self._over()
+        elif now is not None and now.last - self._told >= _LONG_ROWS:
+            self._told = now.last
+            found.append(now)
+        return found
+
+    def finish(self) -> list[Speech]:
+        """Return what is left to say when the voice is over."""
+        return self._over()
+
+    def _over(self) -> list[Speech]:
+        now, self.current = self.current, None
+        return [now] if now is not None and now.rows >= _LEAST_ROWS else []
+
+
+def _moves(rows: Rows, seconds: int) -> Mask:
+    """Return for each second whether the level moves in the three around it."""
+    level, came = rows["level"][:, 0], rows["present"] > _WHOLE
+    parts = (np.where(came, level, out).astype(np.float32).reshape(-1, SECOND_ROWS) for out in (np.inf, -np.inf))
+    least, most = (
+        np.partition(part, place, axis=1)[:, place] for part, place in zip(parts, (_QUIET, -_QUIET), strict=True)
+    )
+    at = np.arange(BEHIND, BEHIND + seconds)
+    low = np.minimum(np.minimum(least[at - 1], least[at]), least[at + 1])
+    high = np.maximum(np.maximum(most[at - 1], most[at]), most[at + 1])
+    return np.asarray(high - low > _LEAST_RANGE_DB)

@@ -1,0 +1,268 @@
+"""Rules on announcements: which calls must be announced, by what, and what it means when one was not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from announced import ANOTHER, OTHER, RULE, Archive, configured, enrol, heard, prompt, rec
+from cuts import START_US
+from scenarios import basic
+
+from vittne.appliance.config import ConfigErrors
+from vittne.appliance.control.client import drain
+from vittne.appliance.control.operation import Caller, Operation, Order
+from vittne.appliance.life.operations import PLACE_HOLD, PlaceHold
+from vittne.appliance.policy.decide import decide, policy_rules
+from vittne.appliance.store.times import rfc3339
+from vittne.appliance.verdicts.judge import Verdict
+
+Vittne = Callable[..., tuple[int, str, str]]
+CALL: dict[str, Any] = {
+    "started_at": rfc3339(START_US),
+    "answered_at": rfc3339(START_US),
+    "ended_at": rfc3339(START_US + 60_000_000),
+    "streams": [],
+    "site": "hamburg",
+    "tags": ["sales"],
+    "details": {"facts": {"callers": ["+49301"], "callees": ["200"], "direction": "inbound"}},
+}
+
+HALF = prompt("partial", name="b")
+
+
+def verdict(rules: str, *announcements: dict[str, Any], **said: Any) -> Verdict:
+    found = decide({**CALL, "heard": heard(*announcements, **said)}, policy_rules(configured(rules))).verdict
+    assert found is not None
+    return found
+
+
+def rule(**words: Any) -> str:
+    lines = [f"{name} = {json.dumps(value)}" for name, value in {"name": "r", **words}.items()]
+    return "\n".join(["[[announcement]]", *lines]) + "\n"
+
+
+def do(archive: Archive, operation: Operation[Any], order: Order) -> dict[str, Any]:
+    registrar = archive.registrar()
+    try:
+        return drain(operation.do(registrar, order, Caller("Ann")))
+    finally:
+        registrar.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "announcements", "announced", "reason"),
+    [
+        ({}, [], "none", "not-heard"),
+        ({}, [prompt()], "full", ""),
+        ({}, [prompt("partial")], "partial", "cut-short"),
+        ({}, [prompt(purpose="other")], "none", "not-heard"),
+        ({}, [prompt(purpose="consent")], "full", ""),
+        ({"within_s": 5.0}, [prompt(after_s=4.9)], "full", ""),
+        ({"within_s": 5.0}, [prompt(after_s=5.1)], "none", "too-late"),
+        ({"within_s": 5.0}, [prompt(after_s=-3.0)], "full", ""),
+        ({"side": "callee"}, [prompt(party="caller")], "none", "wrong-side"),
+        ({"side": "both"}, [prompt(party="caller")], "partial", "not-all"),
+        ({"side": "both"}, [prompt(party="caller"), prompt(party="callee")], "full", ""),
+        ({"prompts": ["notice-*"]}, [prompt(name="welcome-en")], "none", "other-prompt"),
+        ({"prompts": ["notice-*", "wel*"]}, [prompt(name="welcome-en")], "full", ""),
+        ({"prompts": ["a", "b"], "combine": "all"}, [prompt(name="a")], "partial", "not-all"),
+        ({"prompts": ["a", "b"], "combine": "all"}, [prompt(name="a"), prompt(name="b")], "full", ""),
+        ({"prompts": ["a", "b"], "combine": "all"}, [prompt(name="a"), HALF], "partial", "cut-short"),
+        ({"prompts": ["a", "b"], "combine": "all"}, [], "none", "not-heard"),
+        ({"languages": ["de*"]}, [prompt(language="en")], "none", "other-language"),
+        ({"languages": ["de*"]}, [prompt(language="de-AT")], "full", ""),
+        ({}, [prompt("partial", after_s=0.0), prompt(after_s=3.0)], "full", ""),
+    ],
+)  # fmt: skip
+def test_the_verdict_is_that_of_the_nearest(
+    words: dict[str, Any], announcements: list[dict[str, Any]], announced: str, reason: str
+) -> None:
+    found = verdict(rule(**words), *announcements)
+
+    assert (found.announced, found.reason) == (announced, reason)
+    assert found.proven is (announced == "full")
+    assert bool(found.then) is (announced != "full")
+
+
+def test_part_of_it_suffices_where_the_rule_says_so() -> None:
+    found = verdict(rule(partial_suffices=True), prompt("partial"))
+
+    assert (found.announced, found.proven, found.then) == ("partial", True, ())
+
+
+def test_what_could_not_be_listened_to_has_consequences_of_its_own() -> None:
+    rules = rule(otherwise=["discard"], not_listened=["alarm"])
+
+    found = verdict(rules, why="codec")
+
+    assert (found.announced, found.reason, found.then) == ("not-listened", "codec", ("alarm",))
+
+
+def test_one_voice_that_was_not_listened_to_is_not_taken_for_silence() -> None:
+    listened = [
+        {"stream": 1, "party": "caller", "seconds": 30.0, "why": ""},
+        {"stream": 2, "party": "callee", "seconds": 0.0, "why": "no key"},
+    ]
+
+    assert verdict(rule(), listened=listened).announced == "not-listened"
+    assert verdict(rule(side="caller"), listened=listened).announced == "none"
+
+
+@pytest.mark.parametrize(
+    ("words", "fits"),
+    [
+        ({"directions": ["inbound"]}, True),
+        ({"directions": ["internal"]}, False),
+        ({"callees": ["200..299"]}, True),
+        ({"sites": ["berlin"]}, False),
+        ({"tags": ["sales"]}, True),
+        ({"tags": ["support"]}, False),
+    ],
+)
+def test_the_first_rule_that_fits_says_what_is_wanted(words: dict[str, Any], fits: bool) -> None:
+    found = verdict(rule(**words))
+
+    assert found.expected is fits
+    assert (found.announced == "none") is fits
+
+
+def test_a_rule_may_say_that_nothing_is_wanted() -> None:
+    found = verdict(rule(needed=False, directions=["inbound"]) + rule(name="all"))
+
+    assert (found.announced, found.expected) == ("not-expected", False)
+
+
+def test_a_call_that_nobody_answered_need_not_be_announced() -> None:
+    report = {**CALL, "answered_at": None, "heard": heard()}
+
+    found = decide(report, policy_rules(configured(rule()))).verdict
+
+    assert found is not None
+    assert (found.announced, found.expected) == ("not-expected", False)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ({"otherwise": ["discard", "quarantine"]}, "cannot lie in quarantine"),
+        ({"combine": "all"}, "needs prompts"),
+        ({"needed": False, "side": "caller"}, "leave out what"),
+        ({"otherwise": ["shred"]}, "otherwise"),
+        ({"name": "+49301234567"}, "no telephone number"),
+    ],
+)
+def test_a_rule_that_contradicts_itself_is_refused(words: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigErrors, match=told):
+        configured(rule(**words))
+
+
+BASIS = """
+[[basis]]
+name = "notice"
+lawful_basis = "legitimate-interests"
+purpose = "quality"
+proof = "announcement"
+"""
+
+
+def test_what_was_heard_proves_the_ground(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "data", RULE + BASIS)
+
+    row = archive.close(1, heard(prompt()))
+
+    assert row.basis["proven"]
+    assert row.basis["proven_by"].startswith("heard welcome-en ")
+
+
+@pytest.mark.parametrize(("said", "proven"), [(heard(), False), (heard(why="codec"), True)])
+def test_what_was_listened_to_outranks_what_the_pbx_told(tmp_path: Path, said: dict[str, Any], proven: bool) -> None:
+    archive = Archive(tmp_path / "data", RULE + BASIS)
+    decisions = [{"decision": "announced", "trigger": "api", "by": "pbx", "at": rfc3339(START_US)}]
+
+    row = archive.close(1, said, details={"recording_rule": {"rule": "", "decisions": decisions}})
+
+    assert row.basis["proven"] is proven
+
+
+def test_a_ground_without_its_notice_is_listed(vittne: Vittne, tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "data", RULE + BASIS)
+    archive.close(1, heard())
+
+    status, out, _ = vittne("lawful-basis", "--missing", "--data", archive.data)
+
+    assert (status, "lacks notice" in out) == (1, True)
+
+
+DISCARD = RULE + 'otherwise = ["discard"]\n'
+
+
+def test_a_call_that_must_be_announced_and_was_not_is_never_kept(tmp_path: Path, vittne: Vittne) -> None:
+    archive = Archive(tmp_path / "data", DISCARD)
+
+    row = archive.close(1, heard())
+
+    registrar = archive.registrar()
+    keys = registrar.keys.parts(rec(1))
+    registrar.close()
+    assert (row.outcome, row.outcome_reasons, row.folder) == ("discarded-by-policy", ("not-announced",), "")
+    assert not keys
+    assert not list((archive.data / "recordings").glob("*/*/*/*"))
+    assert "heard" not in row.details
+    assert vittne("verify", "--all", "--data", archive.data)[0] == 0
+    _, out, _ = vittne("ledger", "list", "--type", "rec.discard", "--data", archive.data)
+    assert "not-announced" in out
+    _, out, _ = vittne("announcement", "unannounced", "--json", "--data", archive.data)
+    assert [(one["id"], one["kept"]) for one in json.loads(out)] == [(rec(1), False)]
+
+
+def test_what_a_law_wants_kept_goes_into_quarantine_instead(tmp_path: Path) -> None:
+    kept = '[[retention]]\nname = "trading"\nclass = "mifid-5y"\n'
+    archive = Archive(tmp_path / "data", DISCARD + kept)
+
+    row = archive.close(1, heard())
+
+    assert row.folder
+    assert row.quarantined_us is not None
+    assert row.details["announcement"]["kept_by"] == "lock"
+
+
+def test_a_standing_hold_keeps_it_as_well(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "data", DISCARD)
+    search = {"number": "555", "unanswered": True}
+    do(archive, PLACE_HOLD, PlaceHold(label="case 7", reason="court", search=search, standing=True))
+
+    row = archive.close(1, heard())
+
+    assert (row.quarantined_us is not None, row.details["announcement"]["kept_by"]) == (True, "legal-hold")
+
+
+def test_rules_are_shown_and_tried(vittne: Vittne, tmp_path: Path) -> None:
+    file = tmp_path / "vittne.toml"
+    file.write_text(rule(name="outside", directions=["inbound"], within_s=8.0, prompts=["notice-*"], side="callee"))
+    capture = basic.basic_call().write(tmp_path / "capture.pcap")
+
+    _, shown, _ = vittne("rules", "--config", file)
+    file.write_text(rule(name="every call"))
+    _, tried, _ = vittne("rules", "--try", capture, "--config", file, "--json")
+
+    assert "announcement outside: directions inbound: any of notice-*, on the callee side, within 8 s" in shown
+    (call,) = [one for one in json.loads(tried) if one["what"] == "call"]
+    assert (call["announcement_rule"], call["announcement_expected"]) == ("every call", True)
+
+
+def test_the_enrolled_name_and_language_count_and_not_what_a_worker_says(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "data", rule(languages=["de"], prompts=["hinweis"]))
+    registrar = archive.registrar()
+    reference = enrol(registrar, "hinweis", "de", ANOTHER)
+    registrar.close()
+
+    right = archive.close(1, heard(prompt(name="whatever", reference=reference)))
+    wrong = archive.close(2, heard(prompt(name="hinweis", language="de", reference=OTHER)))
+
+    told = right.details["announcement"]
+    assert (right.announced, told["name"], told["language"]) == ("full", "hinweis", "de")
+    assert wrong.announced == "none"
