@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vittne.appliance.analysis.version import DETECTOR
 from vittne.appliance.config import Config
 from vittne.appliance.pauseconfig import settings as pause_settings
 from vittne.appliance.recordconfig import recording_rules
@@ -20,4 +21,6 @@ def capture_settings(config: Config, sampling_key: bytes) -> Settings:
         agent_headers=config.pause.agent_headers,
         rules=rules(config.rules),
         recording=recording_rules(config, sampling_key),
+        listen_ns=config.analysis.listen_ns,
+        detector=DETECTOR,
     )

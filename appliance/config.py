@@ -12,6 +12,7 @@ key is an error with the file's name, the key's path and what is expected; all w
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +37,7 @@ from vittne.appliance.stamps.settings import StampsConfig
 from vittne.appliance.subjects.settings import SubjectsConfig
 from vittne.appliance.triggers.settings import TriggersConfig
 from vittne.appliance.witness.settings import LedgerConfig
+from vittne.capture.listening import window_ns
 
 _INTERFACE_NAME: Final = 15  # IFNAMSIZ without its zero
 
@@ -51,9 +53,26 @@ class RingConfig(_Section):
 
 
 class AnalysisConfig(_Section):
-    """Processes that decode voices while their calls last, to look for tones. 0: only G.711 is searched."""
+    """Processes that decode voices while their calls last, to look for tones and to listen to what is said.
+
+    0: only G.711 is searched for tones, and nothing is listened to. window_s: how much of each voice's beginning is
+    listened to, and once more from the answer; 0: nothing, inf: whole calls.
+    """
 
     processes: int = Field(default=1, ge=0, le=64)
+    window_s: float = Field(default=30.0, ge=0)
+
+    @field_validator("window_s")
+    @classmethod
+    def _is_number(cls, seconds: float) -> float:
+        if math.isnan(seconds):
+            raise ValueError("a number of seconds, or inf")
+        return seconds
+
+    @property
+    def listen_ns(self) -> int:
+        """The window as the capture side takes it; 0 where nobody could listen."""
+        return window_ns(self.window_s) if self.processes else 0
 
 
 class Config(KeepingConfig):

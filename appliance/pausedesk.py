@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import structlog
 
+from vittne.appliance.announcements.handle import ReferenceHandle
 from vittne.appliance.pausebooks import PauseBooks
 from vittne.appliance.pauseconfig import PauseConfig
 from vittne.appliance.pausenews import tell
@@ -227,6 +228,12 @@ class PauseDesk:
                 self._decided.append(Command(0, "gate", *at, select={"sip_call_id": call_id}, decision=decision, by=by))
             await self.books.do(self._registrar.note_gate, recording, decision, by, at[0], erased=call["erased"])
         return answer
+
+    def tell_references(self, references: list[ReferenceHandle]) -> None:
+        """Have the worker listen for these announcements from now on; the next one is told when it starts."""
+        if self._send is not None:
+            number = next(self._numbers)
+            self._send(Command(number, "references", time.time_ns(), time.monotonic_ns(), references=references))
 
     def _by_call_id(self, select: dict[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
         """Return a selection with a PBX's channel as its SIP Call-ID, and the call's further ones."""

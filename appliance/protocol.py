@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
+from vittne.appliance.announcements.handle import ReferenceHandle
 from vittne.appliance.recordconfig import KeepingConfig
 from vittne.appliance.registrar import CallClosed, PartOpened
 from vittne.appliance.ruleconfig import RuleConfig
@@ -66,6 +67,10 @@ class Status:
     gate_calls: int = 0  # whose audio waits in locked memory now
     gate_bytes: int = 0  # that it takes now
     gate_most_bytes: int = 0  # that it took at most since the worker began
+    listening: int = 0  # voices that are listened to now
+    listened: int = 0  # that were, since the run began
+    not_listened: int = 0  # packets that found nobody in time who listened
+    analysis_restarts: int = 0  # processes that died
     kind: Literal["status"] = "status"
 
 
@@ -112,11 +117,13 @@ class Start:
     rules: list[RuleConfig] = field(default_factory=list)
     keeping: KeepingConfig = field(default_factory=KeepingConfig)
     sampling_key: str = ""  # hex
+    listen_ns: int = 0  # of each voice, see listening.py
+    references: list[ReferenceHandle] = field(default_factory=list)  # announcements that count now
     kind: Literal["start"] = "start"
 
 
 _START: Final = TypeAdapter(Start)
-What = Literal["pause", "resume", "extend", "status", "find", "gate"]
+What = Literal["pause", "resume", "extend", "status", "find", "gate", "references"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,7 @@ class Command:
     by: str = ""
     decision: Decision | None = None
     only: str = ""  # resume no pause but those that this one asked for
+    references: list[ReferenceHandle] = field(default_factory=list)  # that count from now on
     kind: Literal["command"] = "command"
 
 

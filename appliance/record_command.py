@@ -100,9 +100,11 @@ def _check_keys(config: Config, registrar: Any) -> None:
 
 
 def _files(options: RecordOptions, registrar: Any) -> int:
+    from vittne.appliance.announcements.active import active  # noqa: PLC0415
     from vittne.appliance.capturesettings import capture_settings  # noqa: PLC0415
     from vittne.appliance.replay import FileRun, capture_files  # noqa: PLC0415
     from vittne.appliance.samplingkey import sampling_key  # noqa: PLC0415
+    from vittne.appliance.store.times import now_us  # noqa: PLC0415
     from vittne.capture.pcapfile import CaptureFileError  # noqa: PLC0415
 
     config = options.config
@@ -111,7 +113,13 @@ def _files(options: RecordOptions, registrar: Any) -> int:
     gc.set_threshold(100_000, 20, 100)
     settings = capture_settings(config, sampling_key(config.data))
     paths = list(options.pcaps)
-    run = FileRun(registrar, settings, int(config.part_minutes * 60 * NS), processes=config.analysis.processes)
+    run = FileRun(
+        registrar,
+        settings,
+        int(config.part_minutes * 60 * NS),
+        processes=config.analysis.processes,
+        references=active(registrar.catalogue, config.data, now_us()),
+    )
     try:
         if sys.stderr.isatty():
             from vittne.appliance.progress import reading  # noqa: PLC0415
@@ -186,6 +194,7 @@ def _live(options: RecordOptions, registrar: Any) -> int:
         config.analysis.processes,
         keeping_json(config),
         sampling_key(config.data).hex(),
+        config.analysis.listen_ns,
     )
     desk = PauseDesk(registrar, config.pause)
     supervisor = Supervisor(registrar, rings, settings, desk)

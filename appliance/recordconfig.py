@@ -73,6 +73,7 @@ class RecordConfig(Words):
     key_within_s: float = Field(default=30.0, ge=1, le=3600)
     site: str = Field(default="", max_length=64)
     tags: tuple[Name, ...] = Field(default=(), strict=False, max_length=16)
+    announcements: tuple[Name, ...] = Field(default=(), strict=False, max_length=64)
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -82,6 +83,8 @@ class RecordConfig(Words):
             raise ValueError(f'then = "{self.then}" has no gate')
         if (self.consent_key or self.refuse_key) and self.gate not in ("after-consent", "discard-on-objection"):
             raise ValueError("a key decides with gate after-consent or discard-on-objection only")
+        if self.announcements and (self.gate == "from-start" or self.then == "on-demand"):
+            raise ValueError("announcements decide gates, and this rule has none: give one")
         if self.consent_key and self.consent_key == self.refuse_key:
             raise ValueError("consent_key and refuse_key are one and the same")
         return self
@@ -99,6 +102,7 @@ class RecordConfig(Words):
             Keys(self.consent_key, self.refuse_key, self.key_from, int(self.key_within_s * SECOND)),
             self.site,
             self.tags,
+            self.announcements,
         )
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from vittne.appliance.analysis.ears import Ears
+from vittne.appliance.analysis.references import load_references
+from vittne.appliance.announcements.handle import ReferenceHandle
 from vittne.appliance.recorder import PART_NS, Recorder
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.store.times import now_us
@@ -59,6 +61,7 @@ class FileRun:
         part_ns: int = PART_NS,
         slab_bytes: int = SLAB_BYTES,
         processes: int = 1,
+        references: Sequence[ReferenceHandle] = (),
     ) -> None:
         self._slab = SlabRing(slab_bytes)
         self._registrar = registrar
@@ -74,6 +77,8 @@ class FileRun:
             registrar.policy,
         )
         self._ears = Ears(self._pipeline, processes, settings.hold_back_ns, waits=True)
+        loaded, self._problems = load_references(registrar.data_dir, references)
+        self._ears.note_references(loaded)
         self._held: deque[Block] = deque()
         self._since_commit = 0
         self._committed = 0
@@ -158,7 +163,7 @@ class FileRun:
         summary.outcomes = pipeline.outcomes
         summary.drops = drops_of(pipeline)
         summary.faults = list(pipeline.faults)
-        summary.problems += self._ears.messages
+        summary.problems += [*self._problems, *self._ears.messages]
         summary.unsignalled = len(self._recorder.unsignalled)
         self._registrar.note_unsignalled(self._recorder.unsignalled)
         self._registrar.update_run(summary.frames, summary.drops, dict(summary.outcomes), now_us())
@@ -167,7 +172,8 @@ class FileRun:
 
 # What counters say of frames, messages and connections that were read as they should be.
 _READ: Final = re.compile(
-    r"frames|(?:reassembled )?(?:udp|tcp|tcp without payload)|fragment|encap .*|sip [A-Z]+|sip other method"
+    r"frames|voices listened to|(?:reassembled )?(?:udp|tcp|tcp without payload)|fragment|encap .*|sip [A-Z]+"
+    r"|sip other method"
     r"|sip (?:tcp|ws): (?:messages|keep-alive bytes)|websocket: (?:control frames|keep-alives)"
     r"|tcp: (?:sip|websocket) connections|tcp: connections closed"
 )

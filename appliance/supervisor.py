@@ -19,6 +19,8 @@ from typing import Any, Final
 
 import structlog
 
+from vittne.appliance.announcements.active import AnnouncementWatch, active
+from vittne.appliance.announcements.handle import ReferenceHandle
 from vittne.appliance.log import fault
 from vittne.appliance.loopdelay import LoopDelay
 from vittne.appliance.pausedesk import PauseDesk
@@ -52,6 +54,7 @@ _SKIP_AFTER: Final = 5  # workers that died without a commit: what is in the rin
 _FORGET_AFTER: Final = 8  # and when that did not help, the snapshot too
 _PAUSE_S: Final = (0.0, 0.2, 1.0, 5.0)
 _STOP_S: Final = 60.0
+_LOOK_AGAIN_S: Final = 30.0  # at what could not be read
 _SILENT_S: Final = 60.0  # a commit, every two seconds, says something
 
 
@@ -70,6 +73,7 @@ class LiveSettings:
     analysis: int = 1  # processes
     keeping: dict[str, Any] = field(default_factory=dict)  # as KeepingConfig writes it
     sampling_key: str = ""  # hex
+    listen_ns: int = 0  # of each voice
 
 
 class Supervisor:
@@ -82,6 +86,7 @@ class Supervisor:
         self._desk = desk
         self._rings = list(rings)
         self._settings = settings
+        self._references: list[ReferenceHandle] | None = None  # announcements that count now
         self._memory = make_memory()
         self._stop = asyncio.Event()
         self._deaths = 0  # since the last commit
@@ -101,7 +106,7 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.stop)
         async with asyncio.TaskGroup() as tasks:
-            meanwhile = [tasks.create_task(self.loop_delay.run())]
+            meanwhile = [tasks.create_task(self.loop_delay.run()), tasks.create_task(self._watch_references())]
             if beside is not None:
                 meanwhile.append(tasks.create_task(_run(beside)))
             while True:
@@ -121,6 +126,31 @@ class Supervisor:
                     await asyncio.wait_for(self._stop.wait(), pause or 0.001)
             for task in meanwhile:
                 task.cancel()
+
+    async def _counting(self) -> list[ReferenceHandle]:
+        """Return the announcements that count now: the first worker is not to wait for who watches them."""
+        if self._references is None:
+            registrar = self._registrar
+            try:
+                self._references = await self._desk.books.do(active, registrar.catalogue, registrar.data_dir, now_us())
+            except StoreError as error:
+                log.error("the announcements cannot be read: none is listened for", reason=str(error))
+        return self._references or []
+
+    async def _watch_references(self) -> None:
+        """Tell the worker of announcements that were added, taken away, or began or ceased to count."""
+        watch = AnnouncementWatch(self._registrar, self._note_references, self._desk.books.do)
+        while True:
+            try:
+                await watch.run()
+            except StoreError as error:  # those known so far go on
+                log.error("the announcements cannot be read", reason=str(error))
+                await asyncio.sleep(_LOOK_AGAIN_S)
+
+    def _note_references(self, references: list[ReferenceHandle]) -> None:
+        if references != self._references:
+            self._references = references
+            self._desk.tell_references(references)
 
     async def _died(self, code: int) -> None:
         self._deaths += 1
@@ -164,6 +194,7 @@ class Supervisor:
             leave=self._leave,
             skip=self._deaths >= _SKIP_AFTER,
             pauses=self._desk.for_start(),
+            references=await self._counting(),
             **{f.name: getattr(self._settings, f.name) for f in fields(LiveSettings)},
         )
         writer.write(pack(start))
@@ -253,6 +284,9 @@ class Supervisor:
             loop_delay_p99_ms=self.loop_delay.quantile_ms(0.99),
             loop_delay_max_ms=self.loop_delay.quantile_ms(1.0),
             gate_most_bytes=self.status.gate_most_bytes if self.status is not None else 0,
+            voices_listened=self.status.listened if self.status is not None else 0,
+            not_listened=self.status.not_listened if self.status is not None else 0,
+            analysis_restarts=self.status.analysis_restarts if self.status is not None else 0,
         )
         try:
             if self.status is not None:

@@ -22,14 +22,17 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from vittne.appliance import commands
-from vittne.appliance.analysis.ears import PATIENCE_NS, Ears
+from vittne.appliance.analysis.ears import PATIENCE_NS, RESTARTED, Ears
+from vittne.appliance.analysis.findings import NOT_LISTENED
+from vittne.appliance.analysis.references import load_references
+from vittne.appliance.analysis.version import DETECTOR
+from vittne.appliance.announcements.handle import ReferenceHandle
 from vittne.appliance.policy.decide import policy_rules
-from vittne.appliance.protocol import Channel, ParentGone, RequestFailed, Start, Status
+from vittne.appliance.protocol import Channel, Command, ParentGone, RequestFailed, Start, Status
 from vittne.appliance.recordconfig import recording_rules
 from vittne.appliance.recorder import OpenRecording, Recorder, UnhashedPart
 from vittne.appliance.registrar import CallClosed
@@ -41,7 +44,9 @@ from vittne.appliance.store.files import Store
 from vittne.capture import forcing
 from vittne.capture.columns import SECOND, Block
 from vittne.capture.interfaces import look_up
+from vittne.capture.listening import LISTENED
 from vittne.capture.merge import Merge, rows_of
+from vittne.capture.pausing import Answer
 from vittne.capture.pipeline import Pipeline, Settings
 from vittne.capture.ring import Ring, RingStatistics, Token
 from vittne.capture.ringopen import RingHandle
@@ -110,6 +115,8 @@ class Worker:
             agent_headers=start.agent_headers,
             rules=rules(tuple(start.rules)),
             recording=recording_rules(start.keeping, bytes.fromhex(start.sampling_key)),
+            listen_ns=start.listen_ns,
+            detector=DETECTOR,
         )
         memory = self._remember()
         pipeline = memory.pipeline if memory is not None else Pipeline(settings)
@@ -124,10 +131,24 @@ class Worker:
         if memory is not None:
             self._go_on(memory)
         self._ears = Ears(pipeline, start.analysis, start.hold_back_ns)
+        self._learn(start.references)
         if start.skip:
             self._skip()
         if start.keeping.record:
             self._warn_of_memory(start.keeping.gate.total_mib << 20)
+
+    def _do(self, command: Command) -> list[Answer]:
+        """Do what the parent asks. Runs in the second thread."""
+        if command.what == "references":
+            self._learn(command.references)
+            return []
+        return commands.do(self._pipeline, command)
+
+    def _learn(self, handles: list[ReferenceHandle]) -> None:
+        """Listen for these announcements from now on. Also called from the second thread."""
+        references, problems = load_references(self._store.data_dir, handles)
+        self._ears.note_references(references)
+        self._messages += problems
 
     def _warn_of_memory(self, wanted_bytes: int) -> None:
         """Say when less memory can be locked than gates may take. The superuser has no such limit."""
@@ -194,7 +215,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until the parent says stop, or is gone."""
-        self._channel.listen(partial(commands.do, self._pipeline))
+        self._channel.listen(self._do)
         poll = select.poll()
         for ring in self._rings:
             poll.register(ring.fileno(), select.POLLIN)
@@ -384,6 +405,10 @@ class Worker:
             gate_calls=len(pipeline.recording.buffer),
             gate_bytes=pipeline.recording.buffer.used_bytes,
             gate_most_bytes=pipeline.recording.buffer.most_bytes,
+            listening=pipeline.handover.listening.voices_on,
+            listened=pipeline.counters[LISTENED],
+            not_listened=pipeline.counters[NOT_LISTENED],
+            analysis_restarts=pipeline.counters[RESTARTED],
         )
         try:
             self._channel.ask(status)

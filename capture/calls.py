@@ -16,6 +16,7 @@ from typing import Any, Final
 from vittne.capture import record
 from vittne.capture.columns import SECOND
 from vittne.capture.gates import Keeping
+from vittne.capture.heard import Heard
 from vittne.capture.media import Expected
 from vittne.capture.pause import BOTH, MediaClock, Pause, PausedStream, PauseNote
 from vittne.capture.persons import Party, Persons, key, party_of
@@ -140,6 +141,7 @@ class Call:
     keyed: dict[tuple[object, ...], Keyed] = field(default_factory=dict)  # digits, by the way they came
     holds: set[tuple[str, int, int]] = field(default_factory=set)  # Call-ID, side, m= line that is held now
     keeping: Keeping = field(default_factory=Keeping)  # what rules say of it, and whether its gate is open
+    heard: Heard = field(default_factory=Heard)  # announcements, speech, tones
 
     @property
     def first(self) -> Session:
@@ -308,6 +310,7 @@ def merge(kept: Call, other: Call, link: Link) -> None:
         kept.pauses.setdefault(pause_id, note)
     kept.holds |= other.holds
     kept.keeping.take(other.keeping, other.id, numbers)
+    kept.heard.take(other.heard)
     for kind, number in other.other_media.items():
         kept.other_media[kind] = kept.other_media.get(kind, 0) + number
     other.merged_into = kept

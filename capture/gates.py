@@ -44,7 +44,10 @@ _MOST_RULINGS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """Somebody decided. trigger: api, rule, digits, limit; by: a token's id, or a rule's name. No key is kept."""
+    """Somebody decided. trigger: api, rule, digits, announcement, consent, limit. No key is kept.
+
+    by: a token's id, a rule's name, or an announcement's.
+    """
 
     decision: str
     trigger: str
@@ -119,7 +122,9 @@ class Keeping:
         """Return the decision that opened the gate of a ruling."""
         words = _OPENS[gate_of(ruling)]
         late = {LIMIT} if ruling.rule.at_limit == "keep" else set()
-        return next((d for d in self.decisions if d.decision in words or d.decision in late), None)
+        return next(
+            (d for d in self.decisions if (d.decision in words and _may(d, ruling)) or d.decision in late), None
+        )
 
     def spans(self) -> Iterator[tuple[Ruling, int, int, State]]:
         """Yield each ruling with the time it holds (monotonic ns, from and until), and how its gate stands."""
@@ -181,6 +186,11 @@ class Keeping:
 def gate_of(ruling: Ruling) -> GateName:
     """Return which gate a ruling has."""
     return "on-demand" if ruling.rule.then == "on-demand" else ruling.rule.gate
+
+
+def _may(decided: Decided, ruling: Ruling) -> bool:
+    """Whether a decision counts under a ruling: of what was heard, only announcements that its rule names do."""
+    return decided.trigger not in ("announcement", "consent") or ruling.rule.is_opened_by(decided.by)
 
 
 def _is_gated(ruling: Ruling) -> bool:

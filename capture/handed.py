@@ -29,13 +29,15 @@ class Piece:
     rows: RtpRows
     number: Flow
     voices: list[Voice]
+    listen: npt.NDArray[np.bool_] | None = None  # (n,) whether more than tones is to be heard in it; None: in none
 
     def __len__(self) -> int:
         return len(self.number)
 
     def part(self, which: npt.NDArray[np.bool_], voices: list[Voice]) -> Piece:
         """Return some of the rows."""
-        return Piece(self.rows.take(which), self.number[which], voices)
+        listen = None if self.listen is None else self.listen[which]
+        return Piece(self.rows.take(which), self.number[which], voices, listen)
 
 
 @dataclass(frozen=True, slots=True)

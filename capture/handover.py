@@ -21,14 +21,17 @@ from vittne.capture.calls import Call, agreed, plain_types
 from vittne.capture.columns import I64, U64
 from vittne.capture.flows import Flow, FlowTable
 from vittne.capture.handed import Piece, Tone, Voice
+from vittne.capture.listening import Listening, Met, is_voice
 from vittne.capture.matching import Run
 from vittne.capture.media import Match, Place
 from vittne.capture.pause import PauseSettings
+from vittne.capture.pausebook import PauseBook
 from vittne.capture.rtp import FlowRows, RtpRows, join_rows
 from vittne.capture.sip.session import Session
 from vittne.codecs.formats import STATIC, Format
 
 _MOST_VOICES: Final = 1 << 14
+_MOST_LISTENED: Final = 1 << 16  # where every voice is looked at, G.711 too
 _TYPES: Final = 128
 _MOST_ROWS: Final = 16_384  # in one piece
 _MOST_BYTES: Final = 4 << 20
@@ -66,10 +69,14 @@ class _Known:
     ssrc: int
     payload_type: int
     key: int
+    first_mono: int
+    offset_ns: int  # UTC less monotonic time
     is_new: bool = True  # nobody was told yet
     is_refused: bool = False
     session: Session | None = None
-    formats: dict[int, Format] = field(default_factory=dict)
+    sender: int = 0
+    formats: dict[int, Format] = field(default_factory=dict)  # that are decoded for tones
+    voiced: dict[int, Format] = field(default_factory=dict)  # that are listened to
     cryptos: tuple[str, ...] = field(default=(), repr=False)
     holes: list[tuple[int, int, int]] = field(default_factory=list)  # from, to, why
     digit: tuple[int, int] = (0, 0)  # the last one
@@ -80,39 +87,50 @@ class _Waiting:
     rows: RtpRows
     number: Flow
     present: Flow  # which numbers there are
+    is_again: bool = False  # somebody had them before, and died
 
 
 class Handover:
-    """Everything that is to be decoded by somebody else. settings: which codecs are."""
+    """Everything that is to be decoded by somebody else. settings: which codecs are; window_ns: see Listening."""
 
-    def __init__(self, book: CallBook, settings: PauseSettings, record_unsignalled: bool) -> None:
+    def __init__(
+        self, book: CallBook, pauses: PauseBook, settings: PauseSettings, record_unsignalled: bool, window_ns: int = 0
+    ) -> None:
         self._book = book
         self._settings = settings
         self._is_wanted = settings.digit_policy != "keep" and bool(settings.listen)
         self._record_unsignalled = record_unsignalled
-        self._table = FlowTable(_MOST_VOICES)
+        most = _MOST_LISTENED if window_ns else _MOST_VOICES
+        self.listening = Listening(window_ns, book, pauses, most)
+        self._table = FlowTable(most)
         self._known: dict[int, _Known] = {}
         self._at: dict[Place, set[int]] = {}
         self._due: set[int] = set()
         self._arrived: list[tuple[RtpRows, FlowRows]] = []
         self._waiting: deque[_Waiting] = deque()
+        self._aside: list[_Waiting] = []  # only to be listened to, which has time
         self._told: set[int] = set()  # voices that were described
-        self._resolved = np.zeros(_MOST_VOICES, np.bool_)
-        self._types = np.zeros((_MOST_VOICES, _TYPES), np.bool_)  # which are handed over
-        self._first_mono = np.zeros(_MOST_VOICES, np.int64)  # of the newest block
-        self._last_mono = np.zeros(_MOST_VOICES, np.int64)
-        self._done_mono = np.zeros(_MOST_VOICES, np.int64)  # up to when there are answers
+        self._resolved = np.zeros(most, np.bool_)
+        self._types = np.zeros((most, _TYPES), np.bool_)  # which are handed over
+        self._first_mono = np.zeros(most, np.int64)  # of the newest block
+        self._last_mono = np.zeros(most, np.int64)
+        self._done_mono = np.zeros(most, np.int64)  # up to when there are answers
         self._tones: list[Tone] = []
 
     # Arrival
 
     def feed(self, rows: RtpRows, whose: FlowRows) -> None:
         """Take in the RTP of a block. It is looked at when the signalling beside it was heard."""
-        if self._is_wanted and len(rows):
+        if (self._is_wanted or self.listening.is_wanted) and len(rows):
             self._arrived.append((rows, whose))
 
-    def _sort_in(self, rows: RtpRows, whose: FlowRows) -> None:
-        if not self._book.table.has_keys:
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anything is handed over at all."""
+        return self._is_wanted or self.listening.is_wanted
+
+    def _sort_in(self, rows: RtpRows, whose: FlowRows, *, is_again: bool = False) -> None:
+        if not self._book.table.has_keys and not self.listening.is_wanted:
             some = np.flatnonzero(_NO_PLAIN[rows.payload_type])
             if not len(some):
                 return
@@ -126,20 +144,28 @@ class Handover:
         if not len(number) or int(number.min()) < 0:
             known = number >= 0
             rows, number = rows.take(known), number[known]
+        if self.listening.is_wanted and len(number):  # nearly all rows are of nobody's interest
+            wanted = ~self._resolved[number] | self._types[number, rows.payload_type] | self.listening.is_on(number)
+            if not wanted.all():
+                self._last_mono[number] = rows.mono_ns
+                rows, number = rows.take(wanted), number[wanted]
         if len(number):
             self._first_mono[number[::-1]] = rows.mono_ns[::-1]
             np.maximum.at(self._last_mono, number, rows.mono_ns)
-            self._waiting.append(_Waiting(rows, number, np.flatnonzero(np.bincount(number)).astype(np.int32)))
+            present = np.flatnonzero(np.bincount(number)).astype(np.int32)
+            self._waiting.append(_Waiting(rows, number, present, is_again))
 
     def _add(self, fresh: Flow, number: Flow, rows: RtpRows, whose: FlowRows) -> None:
         order = np.argsort(number, kind="stable")
         at = order[np.searchsorted(number[order], fresh)]
         names = ("src", "sport", "dst", "dport", "ssrc", "key")
         columns = [getattr(whose, name)[at].tolist() for name in names]
-        for one, src, sport, dst, dport, ssrc, key, kind in zip(
-            fresh.tolist(), *columns, rows.payload_type[at].tolist(), strict=True
+        monos, offsets = rows.mono_ns[at].tolist(), (rows.at_ns[at] - rows.mono_ns[at]).tolist()
+        kinds = rows.payload_type[at].tolist()
+        for one, src, sport, dst, dport, ssrc, key, kind, mono, offset in zip(
+            fresh.tolist(), *columns, kinds, monos, offsets, strict=True
         ):
-            flow = self._known[one] = _Known((src, sport), (dst, dport), ssrc, kind, key)
+            flow = self._known[one] = _Known((src, sport), (dst, dport), ssrc, kind, key, mono, offset)
             for place in (flow.src, flow.dst):
                 self._at.setdefault(place, set()).add(one)
         self._resolved[fresh] = False
@@ -164,7 +190,7 @@ class Handover:
         """Look a flow up. A block of a file may span whole calls: at the times of its packets as well as now."""
         formats: dict[int, Format] = {}
         cryptos: list[str] = []
-        found = None
+        found, is_sealed = None, False
         for mono in sorted({int(self._first_mono[number]), int(self._last_mono[number]), now_mono}):
             match = self._match(flow, mono)
             if match is None:
@@ -172,6 +198,7 @@ class Handover:
             found = match
             if match.media.kind == "audio":
                 meant, crypto, encrypted = agreed(*self._book.described(match))
+                is_sealed |= encrypted
                 if not encrypted:
                     formats |= {**STATIC, **meant}
                     cryptos += [crypto] if crypto and crypto not in cryptos else []
@@ -181,16 +208,22 @@ class Handover:
             formats = dict(STATIC)
         if flow.is_refused:
             formats = {}
-        flow.session = found.session if found is not None else None
+        session = found.session if found is not None else None
         plain = plain_types(formats, "".join(cryptos))
-        wanted = {n: f for n, f in formats.items() if not plain >> n & 1 and 0 <= n < _TYPES and self._listens_to(f)}
-        if self._resolved[number] and (wanted, tuple(cryptos)) == (flow.formats, flow.cryptos):
+        formats = {n: f for n, f in formats.items() if 0 <= n < _TYPES}
+        wanted = {n: f for n, f in formats.items() if not plain >> n & 1 and self._listens_to(f)}
+        voiced = {n: f for n, f in formats.items() if is_voice(f)} if self.listening.is_wanted and found else {}
+        now = wanted, voiced, tuple(cryptos), session
+        if self._resolved[number] and now == (flow.formats, flow.voiced, flow.cryptos, flow.session):
             return
-        flow.formats, flow.cryptos = wanted, tuple(cryptos)
+        flow.formats, flow.voiced, flow.cryptos, flow.session = now
         self._types[number] = False
         self._types[number, list(wanted)] = True
         self._resolved[number] = True
         self._told.discard(number)
+        if found is not None and found.media.kind == "audio":
+            met = Met(number, flow.key, flow.ssrc, found.session, found.sender, flow.first_mono, flow.offset_ns)
+            self.listening.meet(met, voiced, REASONS[NO_KEY] if is_sealed and not voiced else "")
 
     def _match(self, flow: _Known, mono: int) -> Match | None:
         for match in self._book.table.find(flow.src, flow.dst, mono, flow.payload_type, flow.session):
@@ -200,27 +233,43 @@ class Handover:
         return None
 
     def _listens_to(self, format_: Format) -> bool:
+        if not self._is_wanted:
+            return False
         return self._settings.listens_to(format_.encoding) or format_.encoding.upper() == "RED"
 
     # Over, and back
 
     def take(self, now_mono: int) -> Iterator[Piece]:
-        """Yield what is to be decoded now, oldest first, in pieces of bounded size."""
+        """Yield what is to be decoded now for tones, oldest first, in pieces of bounded size."""
         self.follow(now_mono)
-        rows, numbers = self._ready()
-        if not rows:
-            return
-        whole, number = join_rows(rows), np.concatenate(numbers)
+        self.listening.prepare()
+        rows, numbers, listens = self._ready()
+        if rows:
+            yield from self._pieces(join_rows(rows), np.concatenate(numbers), np.concatenate(listens))
+
+    def take_aside(self, now_mono: int) -> Iterator[Piece]:
+        """Yield what is only to be listened to, likewise; call take() before. It can wait, and be left out."""
+        aside, self._aside = self._aside, []
+        if aside:
+            rows, number = join_rows([one.rows for one in aside]), np.concatenate([one.number for one in aside])
+            yield from self._pieces(rows, number, np.ones(len(number), np.bool_))
+        self.listening.attend(now_mono)
+
+    def _pieces(self, whole: RtpRows, number: Flow, listen: Mask) -> Iterator[Piece]:
         batch = np.maximum(np.cumsum(whole.length) // _MOST_BYTES, np.arange(len(number)) // _MOST_ROWS)
         cuts = (np.flatnonzero(batch[1:] != batch[:-1]) + 1).tolist()
         for begin, end in zip([0, *cuts], [*cuts, len(number)], strict=True):
             piece = slice(begin, end)
-            yield Piece(whole.take(piece), number[piece], self._describe(number[piece]))
+            yield Piece(whole.take(piece), number[piece], self._describe(number[piece]), listen[piece])
 
-    def _ready(self) -> tuple[list[RtpRows], list[Flow]]:
-        """Take the waiting rows of voices that are known; the others go on waiting."""
+    def _ready(self) -> tuple[list[RtpRows], list[Flow], list[Mask]]:
+        """Take the waiting rows of voices that are known; the others go on waiting.
+
+        Returns those in which tones are searched; those that are only listened to go aside.
+        """
         rows: list[RtpRows] = []
         numbers: list[Flow] = []
+        listens: list[Mask] = []
         left: deque[_Waiting] = deque()
         for one in self._waiting:
             resolved = self._resolved[one.present]
@@ -229,16 +278,24 @@ class Handover:
                 continue
             if not resolved.all():
                 unknown = ~self._resolved[one.number]
-                left.append(_Waiting(one.rows.take(unknown), one.number[unknown], one.present[~resolved]))
-            wanted = self._types[one.number, one.rows.payload_type]
-            if wanted.all():
-                rows.append(one.rows)
-                numbers.append(one.number)
-            elif wanted.any():
-                rows.append(one.rows.take(wanted))
+                left.append(_Waiting(one.rows.take(unknown), one.number[unknown], one.present[~resolved], one.is_again))
+            kind = one.rows.payload_type
+            wanted = self._types[one.number, kind]
+            if one.is_again:  # what was answered is given again only to those who follow a voice
+                wanted &= one.rows.mono_ns > self._done_mono[one.number]
+            if self.listening.is_wanted:
+                heard = self.listening.hears(one.number, one.rows.mono_ns, kind)
+                only = heard & ~wanted
+                if only.any():
+                    self._aside.append(_Waiting(one.rows.take(only), one.number[only], one.present))
+            else:
+                heard = np.zeros(len(wanted), np.bool_)
+            if wanted.any():
+                rows.append(one.rows if wanted.all() else one.rows.take(wanted))
                 numbers.append(one.number[wanted])
+                listens.append(heard[wanted])
         self._waiting = left
-        return rows, numbers
+        return rows, numbers, listens
 
     def _describe(self, number: Flow) -> list[Voice]:
         voices = []
@@ -246,7 +303,7 @@ class Handover:
             if one not in self._told:
                 self._told.add(one)
                 flow = self._known[one]
-                voices.append(Voice(one, flow.formats, flow.cryptos, flow.is_new))
+                voices.append(Voice(one, {**flow.voiced, **flow.formats}, flow.cryptos, flow.is_new))
                 flow.is_new = False
         return voices
 
@@ -281,8 +338,9 @@ class Handover:
         """Hand a voice over no more: it broke who listened."""
         flow = self._known.get(number)
         if flow is not None:
-            flow.is_refused, flow.formats = True, {}
+            flow.is_refused, flow.formats, flow.voiced = True, {}, {}
             self._types[number] = False
+            self.listening.refuse(number)
 
     def tell_again(self, voices: Sequence[Voice]) -> None:
         """What was to be said of voices did not arrive."""
@@ -297,14 +355,11 @@ class Handover:
         for flow in self._known.values():
             flow.is_new = True
         self._waiting.clear()
+        self._aside.clear()
         self._arrived.clear()
+        self.listening.restarted(int(in_hand[0][0].mono_ns[0]) if in_hand else 1 << 62)
         for rows, whose in in_hand:
-            self._sort_in(rows, whose)
-        done = [one.rows.mono_ns <= self._done_mono[one.number] for one in self._waiting]
-        pairs = zip(self._waiting, done, strict=True)
-        self._waiting = deque(
-            _Waiting(one.rows.take(~was), one.number[~was], one.present) for one, was in pairs if not was.all()
-        )
+            self._sort_in(rows, whose, is_again=True)
 
     # Commit
 
@@ -365,8 +420,14 @@ class Handover:
             if later.all():
                 left.append(one)
             elif later.any():
-                left.append(_Waiting(one.rows.take(later), one.number[later], one.present))
+                left.append(_Waiting(one.rows.take(later), one.number[later], one.present, one.is_again))
         self._waiting = left
+        for one in self._aside:  # nobody came for them
+            late = one.rows.mono_ns <= horizon
+            if late.any():
+                self.listening.missed(np.unique(one.number[late]).tolist(), REASONS[LATE])
+                one.rows, one.number = one.rows.take(~late), one.number[~late]
+        self._aside = [one for one in self._aside if len(one.number)]
 
     def keep_house(self, horizon: int, idle_ns: int) -> None:
         """Forget voices that are silent, and what was missed before a time."""
@@ -388,15 +449,18 @@ class Handover:
             self._table.forget(one)
             self._told.discard(one)
             self._due.discard(one)
-        left = (_without(one, gone) for one in self._waiting)
-        self._waiting = deque(one for one in left if len(one.number))
+        self.listening.forget(numbers)
+        for queue in (self._waiting, self._aside):
+            left = [found for one in queue if len((found := _without(one, gone)).number)]
+            queue.clear()
+            queue.extend(left)
 
 
 def _without(one: _Waiting, gone: Flow) -> _Waiting:
     if not np.isin(one.present, gone).any():
         return one
     kept = ~np.isin(one.number, gone)
-    return _Waiting(one.rows.take(kept), one.number[kept], one.present[~np.isin(one.present, gone)])
+    return _Waiting(one.rows.take(kept), one.number[kept], one.present[~np.isin(one.present, gone)], one.is_again)
 
 
 def _plain_rows(rows: RtpRows, runs: Sequence[Run]) -> Mask | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vittne.capture.addresses import AddressBook
+from vittne.capture.announcing import Announcing
 from vittne.capture.callbook import CallBook
 from vittne.capture.calls import Call
 from vittne.capture.columns import SECOND
@@ -53,6 +54,7 @@ class PauseKeeper:
         self.pauses = pauses
         self.digits = digits
         self.gates: RecordKeeper | None = None
+        self.announcing: Announcing | None = None
 
     def hear(self, found: tuple[Call, Session] | None, heard: Heard) -> None:
         """Take in a message. found: whose it is."""
@@ -125,6 +127,8 @@ class PauseKeeper:
         codes = self.digits.take_codes()
         if self.gates is not None:
             self.gates.press(codes, offset)
+        if self.announcing is not None:
+            self.announcing.press(codes)
         for code in codes:
             source = self.addresses.text(code.source)
             fired = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from vittne.capture import record
 from vittne.capture.addresses import AddressBook
+from vittne.capture.announcing import Announcing
 from vittne.capture.assemble import Packets
 from vittne.capture.buffers import Buffers
 from vittne.capture.callbook import CallBook
@@ -27,9 +29,12 @@ from vittne.capture.digits import DigitWatch
 from vittne.capture.errors import Malformed
 from vittne.capture.flows import FlowTable
 from vittne.capture.handover import Handover
+from vittne.capture.heard import Prompt
+from vittne.capture.heardreport import heard_report, without_pauses
 from vittne.capture.heldpauses import without_paused
 from vittne.capture.keeping import RecordKeeper
 from vittne.capture.link import LinkParser
+from vittne.capture.listening import LISTENED
 from vittne.capture.matching import Matcher, Run
 from vittne.capture.media import GRACE_NS, Place
 from vittne.capture.pause import Pause, PauseSettings
@@ -93,6 +98,8 @@ class Settings:
     agent_headers: tuple[str, ...] = ()  # of SIP, that name who works on a call
     rules: tuple[Rule, ...] = ()
     recording: RecordRules = field(default_factory=RecordRules)
+    listen_ns: int = 0  # of each voice, in which announcements are heard: see listening.py
+    detector: str = ""  # version of who hears them
 
 
 @dataclass(slots=True)
@@ -140,9 +147,10 @@ class Pipeline:
         self.digits = DigitWatch(self.book)
         self.tones = ToneWatch(self.digits)
         self.handover = self._new_handover()
-        self.digits.feature_codes = self._feature_codes()
         self.counters: Counter[str] = Counter()
         self.keeper = self._keeper()
+        self.announcing = self._new_announcing()
+        self.note_prompts(())
         self._begin_buffers()
         self.flows = FlowTable()
         self.states = StreamStates()
@@ -193,7 +201,8 @@ class Pipeline:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what waits for its commit: the next worker reads it from the ring again (refill)."""
         state = self.__dict__.copy()
-        for name in ("buffers", "pauses", "keeper", "handover", "recording", "_rtp", "_control", "_refilling"):
+        names = "buffers", "pauses", "keeper", "handover", "announcing", "recording", "_rtp", "_control", "_refilling"
+        for name in names:
             del state[name]
         return {**state, "_horizon": self.pauses.horizon_mono}
 
@@ -205,13 +214,20 @@ class Pipeline:
         self.digits.forget_waiting()
         self.keeper = self._keeper()
         self.handover = self._new_handover()
+        self.announcing = self._new_announcing()
         self.recording.revive()
         self._begin_buffers()
 
     def _feature_codes(self) -> tuple[str, ...]:
         settings = self.settings
         keys = {key for rule in settings.recording.rules for key in (rule.keys.consent, rule.keys.refuse) if key}
+        keys |= self.announcing.codes
         return (*(rule.digits for rule in settings.rules if rule.on == "digits"), *sorted(keys))
+
+    def note_prompts(self, prompts: Sequence[Prompt]) -> None:
+        """Say which announcements count from now on. Findings name them themselves."""
+        self.announcing.prompts = tuple(prompts)
+        self.digits.feature_codes = self._feature_codes()
 
     def _keeper(self) -> PauseKeeper:
         """Make who keeps pauses, and who keeps gates."""
@@ -227,7 +243,13 @@ class Pipeline:
         return keeper
 
     def _new_handover(self) -> Handover:
-        return Handover(self.book, self.settings.pause, self.settings.record_unsignalled)
+        settings = self.settings
+        return Handover(self.book, self.pauses, settings.pause, settings.record_unsignalled, settings.listen_ns)
+
+    def _new_announcing(self) -> Announcing:
+        announcing = Announcing(self.book, self.recording, self.handover.listening)
+        self.keeper.announcing = announcing
+        return announcing
 
     def _begin_buffers(self) -> None:
         self.buffers = Buffers()
@@ -368,6 +390,7 @@ class Pipeline:
             self.matcher.apply_changes()
             self._pass_horizon(horizon_mono)
         self.handover.forget(horizon_mono)
+        self._count_listened()
         for call in self.keeper.left_out():
             works.setdefault(call.id, CallWork(call)).begins = True
         self._controls(horizon_mono, works)
@@ -391,6 +414,7 @@ class Pipeline:
     def _settle_gates(self, works: dict[str, CallWork]) -> None:
         """Write what waited for a gate that is open now; have erased what was written of a call that is refused."""
         for call in self.recording.take_decided():
+            self.announcing.follow(call)
             if self.recording.erase(call):
                 work = works.setdefault(call.id, CallWork(call))
                 work.erase, work.report = True, self.report_of(call)
@@ -415,10 +439,23 @@ class Pipeline:
         """Return all that is told of a call as it stands."""
         report = call_report(call, self.states)
         site, tags, details = self.recording.report(call)
-        return {**report, "site": site, "tags": tags, "details": {**report["details"], **details}}
+        heard = {"heard": self._heard(call)} if self.settings.listen_ns else {}
+        return {**report, "site": site, "tags": tags, **heard, "details": {**report["details"], **details}}
+
+    def _heard(self, call: Call) -> dict[str, Any]:
+        without_pauses(call, self.pauses)
+        streams = list(call.streams.values())
+        keys = self.flows.keys_of(np.array([stream.flow for stream in streams], np.int32)).tolist()
+        window_s = round(self.settings.listen_ns / SECOND, 3)
+        return heard_report(call, dict(zip(keys, streams, strict=True)), self.settings.detector, window_s)
 
     def _settle_pauses(self, done: Commit) -> None:
         done.pauses += self.keeper.settle(self.now_at, self.now_mono)
+
+    def _count_listened(self) -> None:
+        listening = self.handover.listening
+        self.counters[LISTENED] += listening.voices
+        listening.voices = 0
 
     def in_hand(self) -> list[tuple[RtpRows, FlowRows]]:
         """Return the packets that wait for their commit, as they came."""
@@ -646,6 +683,7 @@ class Pipeline:
         self.keeper.keep_house(horizon, self.now_at - self.now_mono)
         self._forget_flows(horizon - _FLOW_IDLE_NS, final, done)
         self.handover.keep_house(horizon, _FLOW_IDLE_NS)
+        self.announcing.forget_keys(self.now_mono)
 
     def _forget_flows(self, before_mono: int, everything: bool, done: Commit) -> None:
         """Give back the numbers of flows that are nobody's and silent; list those that had a voice."""

@@ -35,7 +35,10 @@ class Keys:
 
 @dataclass(frozen=True, slots=True)
 class RecordRule:
-    """One rule. percent: of calls that are recorded. keep_before: what was said before the gate opened is kept too."""
+    """One rule. percent: of calls that are recorded. keep_before: what was said before the gate opened is kept too.
+
+    announcements: names of those whose being heard decides its gate; empty: of any.
+    """
 
     name: str
     when: Condition = field(default_factory=Condition)
@@ -47,6 +50,11 @@ class RecordRule:
     keys: Keys = field(default_factory=Keys)
     site: str = ""
     tags: tuple[str, ...] = ()
+    announcements: tuple[str, ...] = ()
+
+    def is_opened_by(self, announcement: str) -> bool:
+        """Whether an announcement, by its name, counts for the rule's gate."""
+        return not self.announcements or announcement in self.announcements
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,10 @@ from __future__ import annotations
 import gc
 import socket
 import sys
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from time import monotonic_ns
 from typing import Final
 
@@ -16,14 +20,20 @@ import numpy as np
 
 from vittne.appliance.analysis import messages
 from vittne.appliance.analysis.area import Area
+from vittne.appliance.analysis.attention import Attention
 from vittne.appliance.analysis.messages import REQUEST, Finding, Rows, pack_replies, read
 from vittne.appliance.analysis.narrow import RATE
+from vittne.appliance.analysis.references import read_references
 from vittne.appliance.analysis.sandbox import close_all_but, enclose
-from vittne.appliance.analysis.sound import Listener, Sound
+from vittne.appliance.analysis.sound import FrameListener, Listener, Sound
 from vittne.appliance.analysis.tones import ToneListener
 from vittne.appliance.analysis.voices import Voices
+from vittne.appliance.hearing.reference import Reference
+from vittne.capture.columns import U8
 from vittne.capture.handed import Voice
 from vittne.codecs.formats import STATIC, Format
+
+MOST_WAITING: Final = 16 << 20  # samples that wait to be listened to, of voices in which tones were searched
 
 _KEY: Final = "1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40
 _DYNAMIC: Final = (
@@ -40,35 +50,160 @@ _DYNAMIC: Final = (
 )
 
 
+def frame_listeners(references: list[Reference]) -> list[FrameListener]:
+    """Return everybody who listens to frames. references: the announcements that count."""
+    return []
+
+
 class Analysis:
-    """What is done with each piece."""
+    """What is done with each piece. area: whose head says which voice is being worked on."""
 
     def __init__(self, area: Area) -> None:
         self._area = area
         self._voices = Voices(self._busy)
-        self._listeners: list[Listener] = [ToneListener()]
+        self._tones: list[Listener] = [ToneListener()]
+        self._attention = Attention(frame_listeners([]), self._busy)
 
     def _busy(self, number: int | None) -> None:
         self._area.busy_with = number
 
-    def look(self, offset: int, size: int, is_late: bool) -> list[Finding]:
-        """Return what is found in a piece. is_late: nobody waits for it, only what it says of voices counts."""
-        rows = read(self._area.data[offset : offset + size])
-        return self.look_at(rows, is_late)
-
-    def look_at(self, rows: Rows, is_late: bool = False) -> list[Finding]:
-        """See look()."""
-        fresh = np.array([voice.number for voice in rows.voices if voice.is_new], np.int32)
-        if len(fresh):
-            for listener in self._listeners:
-                listener.forget(fresh)
+    def describe(self, rows: Rows) -> list[int]:
+        """Take in what is new of voices; return those that were others before."""
+        fresh = [voice.number for voice in rows.voices if voice.is_new]
+        if fresh:
+            for listener in self._tones:
+                listener.forget(np.array(fresh, np.int32))
         self._voices.describe(rows.voices)
-        if is_late:
-            return [Finding(messages.LATE, 0, 0, 0)]
+        return fresh
+
+    def search(self, rows: Rows) -> tuple[Sound, list[Finding]]:
+        """Return a piece decoded, and what is found in it at once."""
         sound, findings = self._voices.decode(rows)
-        for listener in self._listeners:
+        for listener in self._tones:
             findings += listener.hear(sound)
-        return findings
+        return sound, findings
+
+    def listen(self, rows: Rows) -> list[Finding]:
+        """Return what is heard in a piece in which tones are not searched."""
+        sound, findings = self._voices.decode(rows)
+        return findings + self._attention.hear(sound)
+
+    def hear(self, sound: Sound) -> list[Finding]:
+        """Return what is heard besides tones."""
+        return self._attention.hear(sound)
+
+    def end(self, numbers: Iterable[int]) -> list[Finding]:
+        """Return what is known at last of voices that are over."""
+        return self._attention.end(numbers)
+
+    def learn(self, references: list[Reference]) -> None:
+        """Listen for these announcements from now on."""
+        self._attention.listeners = frame_listeners(references)
+
+
+@dataclass(slots=True)
+class _Work:
+    """What has time. number: of the request that it answers; HEARD: of none."""
+
+    number: int
+    do: Callable[[], list[Finding]]
+    samples: int = 0  # that wait with it, and may be left out; 0: they must not
+    sound: Sound | None = None
+
+
+class Queue:
+    """Requests in their order, but tones first: somebody waits for those."""
+
+    def __init__(self, analysis: Analysis, tones: Area, listening: Area, worker: socket.socket) -> None:
+        self._analysis = analysis
+        self._tones = tones
+        self._listening = listening
+        self._worker = worker
+        self._work: deque[_Work] = deque()
+        self._samples = 0
+
+    def run(self) -> None:
+        """Answer until the worker is gone."""
+        while True:
+            try:
+                request = self._worker.recv(REQUEST.size, socket.MSG_DONTWAIT if self._work else 0)
+            except BlockingIOError:
+                self._do_one()
+                continue
+            if not request:
+                return
+            self._take(*REQUEST.unpack(request))
+
+    def _take(self, number: int, offset: int, size: int, until: int, kind: int, flags: int) -> None:
+        analysis = self._analysis
+        if kind == messages.TONES:
+            is_late = bool(until) and monotonic_ns() > until
+            self._search(number, read(self._tones.data[offset : offset + size]), is_late, bool(flags & messages.MUST))
+            return
+        data = self._listening.data[offset : offset + size]
+        if kind == messages.LISTEN:
+            rows = read(data)
+            self._forget(analysis.describe(rows))
+            self._work.append(_Work(number, partial(analysis.listen, rows)))
+        elif kind == messages.ENDED:
+            self._work.append(_Work(number, partial(analysis.end, data.view(np.int32).tolist())))
+        elif kind == messages.REFERENCES:
+            self._work.append(_Work(number, partial(self._learn, data)))
+        else:
+            self._work.append(_Work(number, list))
+
+    def _search(self, number: int, rows: Rows, is_late: bool, must: bool) -> None:
+        self._forget(self._analysis.describe(rows))
+        if is_late:
+            self._answer(number, [Finding(messages.LATE, 0, 0, 0)])
+            return
+        sound, findings = self._analysis.search(rows)
+        self._answer(number, findings)
+        if sound.listen is None or not sound.listen.any():
+            return
+        samples = 0 if must else len(sound.samples)
+        self._work.append(_Work(messages.HEARD, partial(self._analysis.hear, sound), samples, sound))
+        self._samples += samples
+        self._make_room()
+
+    def _forget(self, numbers: list[int]) -> None:
+        """These numbers mean other voices from now on; what waits is still of those before."""
+        if numbers:
+            self._work.append(_Work(messages.HEARD, partial(self._end_quietly, numbers)))
+
+    def _end_quietly(self, numbers: list[int]) -> list[Finding]:
+        self._analysis.end(numbers)
+        return []
+
+    def _learn(self, data: U8) -> list[Finding]:
+        self._analysis.learn(read_references(data))
+        return []
+
+    def _make_room(self) -> None:
+        """Leave out what has waited longest, where too much does."""
+        while self._samples > MOST_WAITING:
+            place = next(place for place, work in enumerate(self._work) if work.samples)
+            work = self._work[place]
+            del self._work[place]
+            self._samples -= work.samples
+            sound = work.sound
+            assert sound is not None
+            lost = []
+            for number in np.unique(sound.number).tolist():
+                mono = sound.mono_ns[sound.number == number]
+                lost.append(Finding(messages.LATE, number, int(mono.min()), int(mono.max())))
+            self._answer(messages.HEARD, lost)
+
+    def _do_one(self) -> None:
+        work = self._work.popleft()
+        self._samples -= work.samples
+        findings = work.do()
+        if findings or work.number != messages.HEARD:
+            self._answer(work.number, findings)
+
+    def _answer(self, number: int, findings: list[Finding]) -> None:
+        for reply in pack_replies(number, findings):
+            self._worker.sendall(reply)
 
 
 def rehearse(area: Area) -> None:
@@ -88,8 +223,14 @@ def rehearse(area: Area) -> None:
         np.cumsum(length) - length,
         np.frombuffer(b"".join(packets), np.uint8),
         [Voice(number, formats, (_KEY,) if not number else (), is_new=True) for number in formats],
+        np.ones(count, np.uint8),
     )
-    Analysis(area).look_at(rows)
+    analysis = Analysis(area)
+    analysis.learn([Reference(np.arange(-RATE, RATE, dtype=np.int16))])
+    analysis.describe(rows)
+    sound, _ = analysis.search(rows)
+    analysis.hear(sound)
+    analysis.end(range(len(formats)))
     time = np.arange(800) / RATE
     tone = (4000 * (np.sin(2 * np.pi * 770 * time) + np.sin(2 * np.pi * 1336 * time))).astype(np.int16)
     number, whole = np.zeros(5, np.int32), np.full(5, 160, np.int64)
@@ -97,22 +238,17 @@ def rehearse(area: Area) -> None:
     pack_replies(0, heard)
 
 
-def main(fd: int, memory_fd: int, size: int) -> None:
-    """Answer until the worker is gone."""
-    close_all_but({fd, memory_fd})
-    area = Area(memory_fd, size)
+def main(fd: int, size: int, memory_fd: int, listening_fd: int) -> None:
+    """Answer until the worker is gone. memory_fd: for tones; listening_fd: for what has time; size: of either."""
+    close_all_but({fd, memory_fd, listening_fd})
+    area, listening = Area(memory_fd, size), Area(listening_fd, size)
     rehearse(area)
     enclose()
     gc.freeze()
-    analysis = Analysis(area)
     with socket.socket(fileno=fd) as worker:
         worker.sendall(pack_replies(messages.READY, [])[0])
-        while request := worker.recv(REQUEST.size):
-            number, offset, length, until = REQUEST.unpack(request)
-            is_late = bool(until) and monotonic_ns() > until
-            for reply in pack_replies(number, analysis.look(offset, length, is_late)):
-                worker.sendall(reply)
+        Queue(Analysis(area), area, listening, worker).run()
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:4]))
+    main(*map(int, sys.argv[1:5]))

@@ -3,138 +3,43 @@
 A process that dies is started again, and what is in hand is given to it anew, but for the voice that it was decoding
 when it died. One that is slow has a queue with a bound, in memory that both share; what finds no room in it is not
 analysed, and neither is what it comes to too late: the commit is told and does what the profile says.
+
+What is only listened to (announcements, speech) has a queue of its own in the same process, where it gives way to
+tones; nobody waits for it, and what finds no room there is counted and missing from what was heard, nothing else.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-from collections import deque
-from dataclasses import dataclass
+import time
 from typing import Final
 
+import numpy as np
+
 from vittne.appliance.analysis import messages
-from vittne.appliance.analysis.area import Area, Room
-from vittne.appliance.analysis.messages import READY, REQUEST, Finding, Reply, Written, parse_reply
-from vittne.capture.columns import I64, SECOND
-from vittne.capture.flows import Flow
+from vittne.appliance.analysis.ear import AREA_BYTES, Asked, Ear
+from vittne.appliance.analysis.findings import NOT_LISTENED, PACKET_NS, Findings
+from vittne.appliance.analysis.messages import LISTEN, MUST, TONES, Finding, Reply
+from vittne.appliance.analysis.references import Loaded, pack_references
+from vittne.capture.columns import SECOND
 from vittne.capture.handed import Piece, Tone
 from vittne.capture.handover import NO_CODEC, NO_KEY
+from vittne.capture.listening import TOO_LATE
 from vittne.capture.pipeline import Pipeline
 from vittne.capture.unheard import KEPT, LEFT_OUT
 
-AREA_BYTES: Final = 32 << 20
 PATIENCE_NS: Final = 5 * SECOND // 2  # how long a worker waits that begins; of the rings' reserve, DESIGN 11.2
 _TURNS: Final = 10  # hand-overs in one hold-back
 _LONGEST_TURN_NS: Final = SECOND // 2
+_LONGEST_LISTEN_TURN_NS: Final = SECOND  # of what is only listened to
 _PAUSE_NS: Final = (0, SECOND // 5, SECOND, 5 * SECOND, 30 * SECOND)  # before each start, by deaths without an answer
 _GIVEN_UP: Final = 5  # such deaths after which a file is read without
-_REPLY_BYTES: Final = 64 << 10
 _WAITED_S: Final = 60.0  # for an answer, when reading a file
 _LAST_WAIT_S: Final = 5.0  # live, when recording ends
+_LAST_LISTEN_S: Final = 3.0  # likewise, for all that is still listened to
 _DESPAIRED: Final = 3  # deaths in a row from which on it is not waited for
 _CALM_NS: Final = 60 * SECOND
+_OF_TONES: Final = (messages.DIGIT, messages.NOT_DECODED, messages.NOT_OPENED)
 RESTARTED: Final = "analysis process restarted"
-
-
-@dataclass(slots=True)
-class _Asked:
-    """A request that is not answered."""
-
-    number: int
-    voices: Flow
-    mono: I64
-
-
-class Ear:
-    """One analysis process, and what it has been asked. Nothing here waits but hear_next()."""
-
-    def __init__(self) -> None:
-        self.asked: deque[_Asked] = deque()
-        self.deaths = 0  # since it last answered
-        self.retry_ns = 0
-        self.suspect: int | None = None  # the voice that the one before was decoding when it died
-        self.is_up = False
-        self.is_ready = False  # it said so: everything is loaded
-        self._number = 0
-
-    def start(self) -> None:
-        """Start it. Raises OSError."""
-        self._area = Area.make(AREA_BYTES)
-        self._room = Room(AREA_BYTES)
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        fds = theirs.fileno(), self._area.fd
-        command = [sys.executable, "-m", "vittne.appliance.analysis.child", *map(str, fds), str(AREA_BYTES)]
-        try:
-            self._process = subprocess.Popen(
-                command,
-                pass_fds=fds,
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-                start_new_session=True,
-            )
-        except OSError:
-            self._socket.close()
-            self._area.close()
-            raise
-        finally:
-            theirs.close()
-        self.is_up, self.is_ready = True, False
-
-    def ask(self, piece: Piece, pipeline: Pipeline, until_ns: int) -> bool:
-        """Hand a piece over; whether there was room."""
-        written = Written(piece)
-        offset = self._room.take(written.size)
-        if offset is None:
-            return False
-        written.write(self._area.data[offset : offset + written.size], pipeline.buffers)
-        try:
-            self._socket.send(REQUEST.pack(self._number, offset, written.size, until_ns), socket.MSG_DONTWAIT)
-        except BlockingIOError:  # many small ones: a bound as well
-            self._room.give_back_newest()
-            return False
-        except OSError:  # it died; that shows when answers are read
-            pass
-        self.asked.append(_Asked(self._number, piece.number, piece.rows.mono_ns))
-        self._number += 1
-        return True
-
-    def hear_next(self, timeout_s: float = 0.0) -> Reply | None:
-        """Return the next answer, None when there is none. Raises EOFError when it died or says what it may not."""
-        try:
-            self._socket.settimeout(timeout_s)
-            message = self._socket.recv(_REPLY_BYTES)
-            if not message:
-                raise EOFError("")
-            reply = parse_reply(message)
-            if reply.number == READY and not self.is_ready:
-                self.is_ready = True
-                return self.hear_next(timeout_s)
-            if not self.asked or reply.number != self.asked[0].number:
-                raise ValueError("an answer to what was not asked")
-        except (BlockingIOError, TimeoutError):
-            return None
-        except (OSError, ValueError) as error:
-            raise EOFError(f" ({error})") from error
-        self.deaths = 0
-        return reply
-
-    def settled(self) -> _Asked:
-        """Take the oldest request off: it is answered."""
-        self._room.give_back()
-        return self.asked.popleft()
-
-    def end(self) -> int | None:
-        """End it; return the voice that it was decoding, None when it was none."""
-        busy = self._area.busy_with
-        self.is_up = False
-        self._socket.close()
-        self._process.kill()
-        self._process.wait()
-        self._area.close()
-        return busy
 
 
 class Ears:
@@ -144,15 +49,25 @@ class Ears:
     given up; live, nothing ever waits. Voices are shared out by their number.
     """
 
-    def __init__(self, pipeline: Pipeline, processes: int, hold_back_ns: int, waits: bool = False) -> None:
-        pause = pipeline.settings.pause
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        processes: int,
+        hold_back_ns: int,
+        waits: bool = False,
+        area_bytes: int = AREA_BYTES,
+    ) -> None:
         self.messages: list[str] = []  # for the log
         self._pipeline = pipeline
-        self._ears = [Ear() for _ in range(processes if pause.digit_policy != "keep" and pause.listen else 0)]
+        self._references: list[Loaded] = []
+        self._findings = Findings(pipeline, waits)
+        self._ears = [Ear(area_bytes) for _ in range(processes if pipeline.handover.is_wanted else 0)]
         self._hold_back_ns = hold_back_ns
         self._turn_ns = min(_LONGEST_TURN_NS, hold_back_ns // _TURNS)
+        self._listen_turn_ns = min(_LONGEST_LISTEN_TURN_NS, hold_back_ns // 4)
         self._waits = waits
         self._next_ns = 0
+        self._next_listen_ns = 0
         self._restarts = 0
         self._missed = 0
         self._missed_ns: int | None = None
@@ -171,24 +86,68 @@ class Ears:
         self._next_ns = now_ns + self._turn_ns
         restarts = self._restarts
         for piece in self._pipeline.handover.take(self._pipeline.now_mono):
-            self._share_out(piece, now_ns)
+            self._share_out(piece, TONES, now_ns)
             if self._restarts != restarts:
-                break  # all of it is given again
+                return  # all of it is given again
+        if now_ns >= self._next_listen_ns:
+            self._next_listen_ns = now_ns + self._listen_turn_ns
+            self._listen(now_ns)
+
+    def _listen(self, now_ns: int) -> None:
+        """Hand over what is only listened to, and say who is listened to no more."""
+        restarts = self._restarts
+        for piece in self._pipeline.handover.take_aside(self._pipeline.now_mono):
+            self._share_out(piece, LISTEN, now_ns)
+            if self._restarts != restarts:
+                return
+        listening = self._pipeline.handover.listening
+        ended, listening.ended = listening.ended, []
+        for place, ear in enumerate(self._ears):
+            if ear.is_up:
+                self._teach(ear, now_ns)
+            mine = [number for number in ended if number % len(self._ears) == place]
+            if mine and ear.is_up and not self._tell(ear, messages.ENDED, np.array(mine, np.int32).tobytes(), now_ns):
+                listening.ended += mine  # there was no room
+
+    def note_references(self, references: list[Loaded]) -> None:
+        """Listen for these announcements from now on. May be called from a second thread."""
+        self._pipeline.note_prompts([one.prompt for one in references])
+        self._references = references
 
     @property
     def is_level(self) -> bool:
-        """Whether all that was handed over is answered."""
+        """Whether all that somebody waits for is answered."""
         return not any(ear.asked for ear in self._ears)
 
     def finish(self, now_ns: int) -> None:
         """Hand over everything that came, and wait until all is answered. now_ns: monotonic."""
         while True:
-            self._next_ns = 0
+            restarts = self._restarts
+            self._next_ns = self._next_listen_ns = 0
             self.turn(now_ns)
-            if not any(ear.asked for ear in self._ears):
-                return
+            while any(ear.is_up and ear.asked for ear in self._ears):
+                for ear in self._ears:
+                    if ear.asked:
+                        self._wait(ear, now_ns)
+            self._finish_listening(now_ns)
+            if self._restarts == restarts:
+                break
+        self._findings.settle()
+
+    def _finish_listening(self, now_ns: int) -> None:
+        """Wait until all that was listened to is told; live, for a while."""
+        for ear in self._ears:
+            if ear.is_up and self._pipeline.handover.listening.is_wanted:
+                self._tell(ear, messages.FLUSH, b"", now_ns)
+        if self._waits:
             for ear in self._ears:
-                self._wait(ear, now_ns)
+                while ear.is_up and not ear.is_level:
+                    self._wait(ear, now_ns)
+            return
+        until = time.monotonic() + _LAST_LISTEN_S
+        for ear in self._ears:
+            while ear.is_up and not ear.is_level and time.monotonic() < until:
+                self._hear(ear, now_ns, 0.1, is_patient=True)
 
     def close(self) -> None:
         """End the processes."""
@@ -198,67 +157,101 @@ class Ears:
 
     # Asking
 
-    def _share_out(self, piece: Piece, now_ns: int) -> None:
+    def _share_out(self, piece: Piece, kind: int, now_ns: int) -> None:
+        handover = self._pipeline.handover
         for place, ear in enumerate(self._ears):
             mine = piece
             if len(self._ears) > 1:
                 voices = [voice for voice in piece.voices if voice.number % len(self._ears) == place]
                 mine = piece.part(piece.number % len(self._ears) == place, voices)
-            if len(mine) and not self._ask(ear, mine, now_ns):
-                self._pipeline.handover.lost(mine.number, mine.rows.mono_ns)
-                self._pipeline.handover.tell_again(mine.voices)
+            if not len(mine):
+                continue
+            listen = mine.listen
+            assert listen is not None
+            if self._ask(ear, mine, kind, now_ns):
+                if listen.any():
+                    handover.listening.listened(mine.number[listen], mine.rows.mono_ns[listen])
+                continue
+            if kind == TONES:
+                handover.lost(mine.number, mine.rows.mono_ns)
+            handover.tell_again(mine.voices)
+            self._pipeline.counters[NOT_LISTENED] += int(np.count_nonzero(listen))
+            handover.listening.missed(np.unique(mine.number[listen]).tolist(), TOO_LATE)
 
-    def _ask(self, ear: Ear, piece: Piece, now_ns: int) -> bool:
-        self._tend(ear, now_ns)  # the first of all starts it: who has nothing but G.711 needs none
+    def _ask(self, ear: Ear, piece: Piece, kind: int, now_ns: int) -> bool:
+        self._tend(ear, now_ns)  # the first of all starts it: who has nothing to hear needs none
         restarts = self._restarts
-        # What is given again after a crash is old, and waited for.
-        until = 0 if self._waits else max(int(piece.rows.mono_ns[0]) + self._hold_back_ns, now_ns + PATIENCE_NS)
+        until, flags = 0, MUST if self._waits else 0
+        if kind == TONES and not self._waits:  # what is given again after a crash is old, and waited for
+            until = max(int(piece.rows.mono_ns[0]) + self._hold_back_ns, now_ns + PATIENCE_NS)
         while ear.is_up:
-            if ear.ask(piece, self._pipeline, until):
+            if ear.ask(piece, self._pipeline, until, kind, flags):
                 return True
-            if not self._waits or not ear.asked:
+            if not self._waits or ear.is_level:
                 return False
             self._wait(ear, now_ns)
             if self._restarts != restarts:
                 return True  # it is given again with all that is in hand
         return False
 
+    def _tell(self, ear: Ear, kind: int, data: bytes, now_ns: int) -> bool:
+        restarts = self._restarts
+        while ear.is_up and self._restarts == restarts:
+            if ear.tell(kind, data):
+                return True
+            if not self._waits or ear.is_level:
+                return False
+            self._wait(ear, now_ns)
+        return False
+
+    def _teach(self, ear: Ear, now_ns: int) -> None:
+        """Have a process know the announcements that count now."""
+        references = self._references
+        if ear.told is not references and self._tell(ear, messages.REFERENCES, pack_references(references), now_ns):
+            ear.learns(references)
+
     # Answers
 
     def _wait(self, ear: Ear, now_ns: int) -> None:
-        if ear.is_up and ear.asked:
+        if ear.is_up and not ear.is_level:
             self._hear(ear, now_ns, _WAITED_S if self._waits else _LAST_WAIT_S)
 
-    def _hear(self, ear: Ear, now_ns: int, timeout_s: float = 0.0) -> None:
+    def _hear(self, ear: Ear, now_ns: int, timeout_s: float = 0.0, *, is_patient: bool = False) -> None:
         if not ear.is_up:
             return
         try:
-            while (reply := ear.hear_next(timeout_s)) is not None:
-                self._take_in(ear, reply)
+            while (heard := ear.hear_next(timeout_s)) is not None:
+                self._take_in(ear, *heard)
                 timeout_s = 0.0
-            if timeout_s:
+            if timeout_s and not is_patient:
                 raise EOFError(f" (no answer in {timeout_s:g} s)")
         except EOFError as error:
             self._died(ear, now_ns, str(error))
 
-    def _take_in(self, ear: Ear, reply: Reply) -> None:
+    def _take_in(self, ear: Ear, reply: Reply, asked: Asked | None) -> None:
         handover = self._pipeline.handover
-        asked = ear.asked[0]
-        is_late = any(found.kind == messages.LATE for found in reply.findings)
+        is_late = asked is not None and any(found.kind == messages.LATE for found in reply.findings)
         for found in reply.findings:
-            self._note(found, asked)
-        if reply.is_last:
-            ear.settled()
-            if is_late:
-                handover.lost(asked.voices, asked.mono)
-            else:
-                handover.done(asked.voices, asked.mono)
+            if found.kind in _OF_TONES and asked is not None and asked.kind == TONES:
+                self._note(found, asked)
+            if not is_late:
+                self._findings.note(found, ear.prompts)
+        if asked is None or not reply.is_last:
+            return
+        ear.settled(asked)
+        if is_late:
+            handover.lost(asked.voices, asked.mono)
+            for number in np.unique(asked.voices).tolist():
+                mono = asked.mono[asked.voices == number]
+                handover.listening.missed([number], TOO_LATE, int(mono[-1] - mono[0]) + PACKET_NS)
+        elif asked.kind == TONES:
+            handover.done(asked.voices, asked.mono)
 
-    def _note(self, found: Finding, asked: _Asked) -> None:
+    def _note(self, found: Finding, asked: Asked) -> None:
         """Enter a finding, as far as it can be: of a voice, and within the times, that were asked about."""
         handover = self._pipeline.handover
         mine = asked.mono[asked.voices == found.number]
-        if found.kind == messages.LATE or not len(mine):
+        if not len(mine):
             return
         begin, end = max(found.begin_mono, int(mine.min())), min(found.end_mono, int(mine.max()))
         if begin > end:
@@ -280,6 +273,9 @@ class Ears:
         except OSError as error:
             self._put_off(ear, now_ns)
             self.messages.append(f"no analysis process could be started: {error}")
+            return
+        if self._pipeline.handover.listening.is_wanted:
+            self._teach(ear, now_ns)  # first of all
 
     def _put_off(self, ear: Ear, now_ns: int) -> None:
         ear.retry_ns = now_ns + _PAUSE_NS[min(ear.deaths, len(_PAUSE_NS) - 1)]
@@ -287,18 +283,18 @@ class Ears:
 
     def _died(self, ear: Ear, now_ns: int, why: str) -> None:
         handover = self._pipeline.handover
-        busy = ear.end()
+        busy, asked = ear.end()
         self._put_off(ear, now_ns)
         self._pipeline.counters[RESTARTED] += 1
         self.messages.append(f"an analysis process died{why}; the next one begins with what is in hand")
-        asked, ear.asked = ear.asked, deque()
         if busy is not None and busy == ear.suspect:
             handover.refuse(busy)
             self.messages.append("the voice that it was decoding, twice, is handed over no more")
         ear.suspect = busy
         if ear.deaths > _GIVEN_UP:  # whatever it is in them, it goes on without these
             for one in asked:
-                handover.lost(one.voices, one.mono)
+                if one.kind == TONES:
+                    handover.lost(one.voices, one.mono)
         self._tend(ear, now_ns)
         handover.begin_again(self._pipeline.in_hand())
         self._restarts += 1

@@ -1,7 +1,8 @@
 """What worker and analysis say to each other: packets through shared memory, a few bytes of say over a socket.
 
 A request names a piece in memory: columns of its rows, what is new of voices, then whole RTP packets. A reply names
-the request and what was found. The analysis reads what anybody sent, so the worker believes nothing but plain numbers.
+the request and what was found. What is heard besides tones comes later, in replies that answer nothing (HEARD). The
+analysis reads what anybody sent, so the worker believes nothing but plain numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,15 @@ from vittne.capture.columns import I64, U8, U16, U32
 from vittne.capture.handed import Piece, Voice
 from vittne.codecs.formats import Format
 
-REQUEST: Final = struct.Struct("<QQQq")  # number, offset, bytes, monotonic ns after which no answer is wanted (0: none)
+# number, offset, bytes, monotonic ns after which no answer is wanted (0: none), kind, flags
+REQUEST: Final = struct.Struct("<QQQqII")
+TONES: Final = 0  # a piece in which tones are searched, at once
+LISTEN: Final = 1  # a piece that is only listened to
+REFERENCES: Final = 2  # announcements that count from now on
+ENDED: Final = 3  # int32 numbers of voices that are listened to no more
+FLUSH: Final = 4  # to be answered when all that was asked before is done
+MUST: Final = 1  # flag: nothing of it may be left out
+
 _HEAD: Final = struct.Struct("<QQQ")  # rows, bytes of JSON, bytes of packets
 _REPLY: Final = struct.Struct("<QBxxxI")  # number, whether it is the last one to this request, findings
 FINDING: Final = np.dtype(
@@ -34,6 +43,7 @@ FINDING: Final = np.dtype(
 )
 
 READY: Final = (1 << 64) - 1  # the number of the first reply, which nobody asked for
+HEARD: Final = (1 << 64) - 2  # of what was heard meanwhile
 LATE: Final = 0  # nothing of the request was looked at
 DIGIT: Final = 1
 NOT_DECODED: Final = 2
@@ -52,6 +62,7 @@ _COLUMNS: Final = (
     ("number", np.int32),
     ("seq", np.uint16),
     ("payload_type", np.uint8),
+    ("listen", np.uint8),
 )
 _ALIGNMENT: Final = 8
 
@@ -90,6 +101,7 @@ class Rows:
     begin: I64
     data: U8
     voices: list[Voice]
+    listen: U8 | None = None  # 1 where more than tones is to be heard; None: nowhere
 
 
 class Written:
@@ -109,12 +121,16 @@ class Written:
         _HEAD.pack_into(to.data, 0, len(self._piece), len(self._voices), self._packets)
         at = _HEAD.size
         for name, kind in _COLUMNS:
-            column = self._piece.number if name == "number" else getattr(rows, name)
-            size = len(column) * np.dtype(kind).itemsize
-            to[at : at + size].view(kind)[:] = column
+            size = len(self._piece) * np.dtype(kind).itemsize
+            to[at : at + size].view(kind)[:] = self._column(name)
             at += _padded(size)
         to[at : at + len(self._voices)] = np.frombuffer(self._voices, np.uint8)
         _gather(to[at + _padded(len(self._voices)) :], rows.address, rows.length, buffers)
+
+    def _column(self, name: str) -> npt.NDArray[np.generic] | int:
+        if name == "listen":
+            return 0 if self._piece.listen is None else self._piece.listen
+        return np.asarray(self._piece.number if name == "number" else getattr(self._piece.rows, name))
 
 
 def _gather(to: U8, address: I64, length: I64, buffers: Buffers) -> None:
@@ -180,7 +196,7 @@ def parse_reply(message: bytes) -> Reply:
     table = np.frombuffer(message, FINDING, count, _REPLY.size)
     findings = [
         Finding(kind, voice, begin, end, what, tuple(values))
-        for kind, voice, begin, end, what, values in table.tolist()
+        for (kind, voice, begin, end, what, _), values in zip(table.tolist(), table["values"].tolist(), strict=True)
     ]
     if any(f.kind not in _KINDS or f.end_mono < f.begin_mono for f in findings):
         raise ValueError("a finding that cannot be")

@@ -20,7 +20,8 @@ class Sound:
 
     samples: at 8000 Hz, voice after voice; packet i holds samples[begin[i] : begin[i] + length[i]].
     at: where a packet's first sample lies on the voice's own clock, in samples at 8000 Hz: by RTP timestamps (RFC
-    3550 section 5.1), so what did not come is a gap; 0 is the voice's first packet.
+    3550 section 5.1), so what did not come is a gap; 0 is the voice's first packet. listen: whether more than tones is
+    to be heard in it.
     """
 
     number: npt.NDArray[np.int32]
@@ -29,6 +30,7 @@ class Sound:
     length: I64
     samples: I16
     at: I64
+    listen: npt.NDArray[np.bool_] | None = None
 
 
 class Listener(Protocol):
@@ -44,12 +46,12 @@ class Listener(Protocol):
 
 
 class FrameListener(Protocol):
-    """Somebody who looks for something in the spectra of voices (hearing/front.py), as they come."""
+    """Somebody who looks for something in the frames of voices, which are made once for all."""
 
     def hear(self, frames: Frames) -> list[Finding]:
-        """Return what was found. frames.number is the voice."""
+        """Return what was found. frames: of one voice, behind those that came before."""
         ...
 
     def end(self, number: int) -> list[Finding]:
-        """The voice is over, or listened to no more: return what is known of it, and forget it."""
+        """A voice is over, or is listened to no more: return what is known of it, and forget it."""
         ...

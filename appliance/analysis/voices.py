@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from vittne.appliance.analysis.g711voices import LEAP_S, PLAIN, Clock, in_sequence, is_odd, places, samples_of
 from vittne.appliance.analysis.messages import NOT_DECODED, NOT_OPENED, Finding, Rows
 from vittne.appliance.analysis.narrow import RATE, Narrow
 from vittne.appliance.analysis.sound import Sound
@@ -21,14 +22,14 @@ from vittne.codecs.base import I16, SILENCE
 from vittne.codecs.decoder import Decoder, NotDecodable, open_decoder
 from vittne.codecs.formats import Format
 
-_PLAIN: Final = 0x80  # the first byte of a packet without padding, extension and CSRCs
 _REMEMBERED: Final = 64  # packets of a voice, to notice copies
 _AT_ONCE: Final = 25  # packets decoded together: one that is damaged makes all of them unheard
 _MOST_SOUND_S: Final = 2  # in one packet
 _IDLE_NS: Final = 60 * SECOND  # a voice that was silent for so long begins with a new decoder
 _SWEEP_NS: Final = 10 * SECOND
 _HALF: Final = 1 << 31  # of the range of timestamps
-_LEAP_S: Final = 10
+_LAWS: Final = {"PCMU": 0, "PCMA": 1}
+_NO_LAW: Final = 255
 
 
 @dataclass(slots=True)
@@ -47,33 +48,26 @@ class _Stream:
     decoding: dict[int, _Decoding | None] = field(default_factory=dict)
     recent: deque[tuple[int, bytes]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     last_mono: int = 0
-    clock: _Clock | None = None
+    clock: Clock | None = None
 
 
 @dataclass(slots=True)
 class _Packet:
     mono_ns: int
     timestamp: int
+    listen: bool
     payload_type: int
     payload: bytes
 
 
-@dataclass(slots=True)
-class _Clock:
-    """A voice's own time: where its last packet lay, in samples at 8000 Hz."""
-
-    timestamp: int
-    mono_ns: int
-    at: float = 0.0
-
-    def place(self, packet: _Packet, rate: int) -> int:
-        """Return where a packet lies. A timestamp that leaps says nothing: then arrival does."""
-        leap = (packet.timestamp - self.timestamp + _HALF) % (2 * _HALF) - _HALF
-        arrived = (packet.mono_ns - self.mono_ns) * RATE / SECOND
-        moved = leap * RATE / rate
-        self.at += moved if abs(moved - arrived) < _LEAP_S * RATE else arrived
-        self.timestamp, self.mono_ns = packet.timestamp, packet.mono_ns
-        return round(self.at)
+def _place(clock: Clock, packet: _Packet, rate: int) -> int:
+    """Return where a packet lies. A timestamp that leaps says nothing: then arrival does."""
+    leap = (packet.timestamp - clock.timestamp + _HALF) % (2 * _HALF) - _HALF
+    arrived = (packet.mono_ns - clock.mono_ns) * RATE / SECOND
+    moved = leap * RATE / rate
+    clock.at += moved if abs(moved - arrived) < LEAP_S * RATE else arrived
+    clock.timestamp, clock.mono_ns = packet.timestamp, packet.mono_ns
+    return round(clock.at)
 
 
 class Voices:
@@ -82,6 +76,9 @@ class Voices:
     def __init__(self, busy: Callable[[int | None], None]) -> None:
         self._busy = busy
         self._streams: dict[int, _Stream] = {}
+        self._laws = np.full(
+            (1 << 10, 128), _NO_LAW, np.uint8
+        )  # by voice and payload type, of G.711 that is not sealed
         self._swept_mono = 0
 
     def describe(self, voices: list[Voice]) -> None:
@@ -89,6 +86,7 @@ class Voices:
         for voice in voices:
             before = None if voice.is_new else self._streams.get(voice.number)
             stream = self._streams[voice.number] = _Stream(voice.formats)
+            self._note_laws(voice)
             if before is not None:
                 same = {n for n, f in before.formats.items() if voice.formats.get(n) == f}
                 stream.decoding = {n: d for n, d in before.decoding.items() if n in same}
@@ -103,14 +101,32 @@ class Voices:
                 except NoSrtp:
                     stream.has_no_key = True
 
+    def _note_laws(self, voice: Voice) -> None:
+        if voice.number >= len(self._laws):
+            more = np.full((max(len(self._laws), voice.number + 1 - len(self._laws)), 128), _NO_LAW, np.uint8)
+            self._laws = np.concatenate([self._laws, more])
+        self._laws[voice.number] = _NO_LAW
+        for kind, format_ in voice.formats.items() if not voice.cryptos else ():
+            if format_.encoding.upper() in _LAWS and format_.clock_rate == RATE and format_.channels == 1:
+                self._laws[voice.number, kind] = _LAWS[format_.encoding.upper()]
+
     def decode(self, rows: Rows) -> tuple[Sound, list[Finding]]:
         """Return the samples of a piece, and what of it could not be understood."""
         order = np.argsort(rows.number, kind="stable")
         numbers = rows.number[order]
         starts = np.flatnonzero(np.concatenate(([True], numbers[1:] != numbers[:-1]))) if len(order) else order
         findings: list[Finding] = []
+        sounds: list[Sound] = []
+        if len(order):
+            plain = self._plain(rows, order, starts)
+            if plain.any():
+                counts = np.diff(np.concatenate((starts, [len(order)])))
+                mine = np.repeat(plain, counts)
+                sounds.append(self._g711(rows, order[mine], numbers[starts[plain]], counts[plain]))
+                order, counts = order[~mine], counts[~plain]
+                numbers, starts = rows.number[order], np.cumsum(counts) - counts
         parts = []
-        for begin, end in zip(starts.tolist(), [*starts[1:].tolist(), len(order)], strict=True):
+        for begin, end in zip(starts.tolist(), [*starts.tolist(), len(order)][1:], strict=True):
             number, which = int(numbers[begin]), order[begin:end]
             try:
                 parts.append(self._voice(number, rows, which, findings))
@@ -118,7 +134,35 @@ class Voices:
                 findings.append(Finding(NOT_DECODED, number, *_ends(rows, which)))
         self._busy(None)
         self._sweep(int(rows.mono_ns.max(initial=0)))
-        return _joined(parts), findings
+        return _together([*sounds, _joined(parts)]), findings
+
+    def _plain(self, rows: Rows, order: npt.NDArray[np.intp], starts: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+        """Return (voices,) bool: those all of whose rows are G.711 with a plain header."""
+        numbers = rows.number[order]
+        known = numbers < len(self._laws)
+        law = np.full(len(order), _NO_LAW, np.uint8)
+        law[known] = self._laws[numbers[known], rows.payload_type[order[known]]]
+        other = (law == _NO_LAW) | is_odd(rows, order)
+        return np.asarray(~np.logical_or.reduceat(other, starts))
+
+    def _g711(
+        self, rows: Rows, which: npt.NDArray[np.intp], numbers: npt.NDArray[np.int32], counts: npt.NDArray[np.int64]
+    ) -> Sound:
+        """Decode voices that are G.711 throughout. which: their rows, all of a voice together; counts: of each."""
+        streams = [self._streams[number] for number in numbers.tolist()]
+        starts = np.cumsum(counts) - counts
+        which, starts = in_sequence(rows, which, starts, [stream.clock for stream in streams])
+        left = np.flatnonzero(np.diff(np.concatenate((starts, [len(which)]))))  # of some, all were copies
+        streams, starts, numbers = [streams[one] for one in left.tolist()], starts[left], numbers[left]
+        if not len(left):
+            return _joined([])
+        at, clocks = places(rows, which, starts, [stream.clock for stream in streams])
+        for stream, clock in zip(streams, clocks, strict=True):
+            stream.clock, stream.last_mono = clock, clock.mono_ns
+        number = rows.number[which]
+        samples, length = samples_of(rows, which, self._laws[number, rows.payload_type[which]])
+        listen = rows.listen[which].astype(np.bool_) if rows.listen is not None else None
+        return Sound(number, rows.mono_ns[which], np.cumsum(length) - length, length, samples, at, listen)
 
     def _voice(self, number: int, rows: Rows, which: npt.NDArray[np.intp], findings: list[Finding]) -> _Part:
         stream = self._streams.get(number)
@@ -159,6 +203,7 @@ class _Part:
     number: int
     monos: list[int] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
+    listen: list[bool] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     samples: list[I16] = field(default_factory=list)
 
@@ -172,6 +217,25 @@ def _joined(parts: list[_Part]) -> Sound:
         length,
         np.concatenate([SILENCE, *(piece for part in parts for piece in part.samples)]),
         np.array([place for part in parts for place in part.places], np.int64),
+        np.array([listen for part in parts for listen in part.listen], np.bool_),
+    )
+
+
+def _together(sounds: list[Sound]) -> Sound:
+    """Return several sounds, of other voices each, as one."""
+    sounds = [one for one in sounds if len(one.number)] or sounds[-1:]
+    if len(sounds) == 1:
+        return sounds[0]
+    first, second = sounds
+    listens = [np.zeros(len(one.number), np.bool_) if one.listen is None else one.listen for one in sounds]
+    return Sound(
+        np.concatenate([first.number, second.number]),
+        np.concatenate([first.mono_ns, second.mono_ns]),
+        np.concatenate([first.begin, second.begin + len(first.samples)]),
+        np.concatenate([first.length, second.length]),
+        np.concatenate([first.samples, second.samples]),
+        np.concatenate([first.at, second.at]),
+        np.concatenate(listens),
     )
 
 
@@ -195,10 +259,11 @@ def _packets(
         seq = rows.seq[which]
     begins, lengths = rows.begin[which].tolist(), rows.length[which].tolist()
     monos, kinds = rows.mono_ns[which].tolist(), rows.payload_type[which].tolist()
-    columns = begins, lengths, monos, rows.timestamp[which].tolist(), kinds, seq.tolist()
+    listens = [False] * len(which) if rows.listen is None else rows.listen[which].astype(np.bool_).tolist()
+    columns = begins, lengths, monos, rows.timestamp[which].tolist(), kinds, seq.tolist(), listens
     data = rows.data
     packets = []
-    for begin, length, mono, timestamp, kind, sequence in zip(*columns, strict=True):
+    for begin, length, mono, timestamp, kind, sequence, listen in zip(*columns, strict=True):
         raw: bytes | None = data[begin : begin + length].tobytes()
         if stream.opened is not None:
             assert raw is not None
@@ -214,13 +279,13 @@ def _packets(
             if (sequence, payload) in stream.recent:
                 continue
             stream.recent.append((sequence, payload))
-        packets.append(_Packet(mono, timestamp, *_primary(kind, payload, stream)))
+        packets.append(_Packet(mono, timestamp, listen, *_primary(kind, payload, stream)))
     return packets
 
 
 def _payload(packet: bytes) -> bytes | None:
     """Return what an RTP packet carries; None when its header does not fit."""
-    if packet[0] == _PLAIN:
+    if packet[0] == PLAIN:
         return packet[12:]
     begin = header_bytes(packet)
     if begin is None:
@@ -260,9 +325,11 @@ def _decode(stream: _Stream, packets: list[_Packet], part: _Part) -> bool:
     part.samples.append(samples)
     part.lengths += np.diff(ends, prepend=0).tolist()
     part.monos += [packet.mono_ns for packet in packets]
-    clock = stream.clock = stream.clock or _Clock(packets[0].timestamp, packets[0].mono_ns)
+    clock = stream.clock = stream.clock or Clock(packets[0].timestamp, packets[0].mono_ns)
     rate = stream.formats[packets[0].payload_type].clock_rate
-    part.places += [clock.place(packet, rate) for packet in packets]
+    part.places += [_place(clock, packet, rate) for packet in packets]
+    part.listen += [packet.listen for packet in packets]
+    clock.seq = -1
     return decoder.damaged == damaged
 
 

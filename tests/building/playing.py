@@ -123,9 +123,9 @@ def play_frames(
             pipeline.note_loss(1)
         if pipeline.now_mono - last > COMMIT_NS and not at_once:
             last = pipeline.now_mono
-            _take(result, pipeline.commit(last - pipeline.settings.hold_back_ns))
+            take(result, pipeline.commit(last - pipeline.settings.hold_back_ns))
             pipeline.all_written()
-    _take(result, pipeline.commit(NEVER, final=True))
+    take(result, pipeline.commit(NEVER, final=True))
     assert not pipeline.faults, pipeline.faults[0]
     return result
 
@@ -142,7 +142,7 @@ def play(
     return play_frames(scenario.frames(), settings, at_once=at_once, loss_after=loss_after, orders=orders)
 
 
-def _take(result: Result, commit: Commit) -> None:
+def take(result: Result, commit: Commit) -> None:
     """Do with a commit what the recorder does: open a recording at its first packets, write, close."""
     for work in commit.works:
         call = work.call

@@ -1,0 +1,88 @@
+"""What is kept of what was heard: bounded, in order, and nothing of a pause."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vittne.capture.heard import MOST_SPEECH, MOST_VOICES, Heard, LineState, Played, Prompt, VoiceHeard
+
+MS = 1_000_000
+WELCOME = Prompt("a" * 64, "welcome")
+
+
+def voice(key: int = 1) -> VoiceHeard:
+    return VoiceHeard(key, "call", 1, 7, 0, 0)
+
+
+def played(begin_ms: int, end_ms: int, *, is_full: bool = True, share: float = 1.0) -> Played:
+    return Played(WELCOME, begin_ms * MS, end_ms * MS, is_full, share, share, 0.9)
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 400)), max_size=60)
+
+
+@given(SPANS)
+def test_speech_is_what_was_told_in_order_and_apart(spans: list[tuple[int, int]]) -> None:
+    one = voice()
+    for begin, size in spans:
+        one.add_speech(begin * MS, (begin + size) * MS)
+
+    told = list(one.stretches())
+    assert all(left[1] < right[0] for left, right in pairwise(told))
+    for begin, size in spans:
+        assert any(low <= begin * MS and (begin + size) * MS <= high for low, high in told)
+
+
+@given(SPANS, st.integers(0, 5000), st.integers(1, 1000))
+def test_nothing_of_a_pause_is_kept(spans: list[tuple[int, int]], begin: int, size: int) -> None:
+    one = voice()
+    for low, length in spans:
+        one.add_speech(low * MS, (low + length) * MS)
+    one.played = [played(low, low + length) for low, length in spans]
+    one.states = [LineState("busy", low * MS, (low + length) * MS) for low, length in spans]
+
+    one.cut(begin * MS, (begin + size) * MS)
+
+    for low, high in one.stretches():
+        assert high <= begin * MS or low >= (begin + size) * MS
+    ends = [(found.begin_mono, found.end_mono) for found in one.played]
+    ends += [(state.begin_mono, state.end_mono) for state in one.states]
+    assert all(high < begin * MS or low >= (begin + size) * MS for low, high in ends)
+
+
+def test_speech_without_end_takes_bounded_memory_and_keeps_its_ends() -> None:
+    one = voice()
+    gaps = np.random.default_rng(1).integers(300, 900, 3 * MOST_SPEECH).tolist()
+    at = 0
+    for gap in gaps:
+        one.add_speech(at * MS, (at + 100) * MS)
+        at += 100 + gap
+
+    told = list(one.stretches())
+    assert len(told) == MOST_SPEECH
+    assert (told[0][0], told[-1][1]) == (0, (at - gaps[-1]) * MS)
+    assert max(left[1] - right[0] for left, right in pairwise(told)) < -600 * MS, "the nearest were joined"
+
+
+def test_an_announcement_that_is_known_better_takes_the_place_of_itself() -> None:
+    one = voice()
+    for found in (
+        played(1000, 3000, is_full=False, share=0.5),
+        played(1200, 5000),
+        played(1100, 4000, is_full=False, share=0.9),
+        played(9000, 13_000),
+    ):
+        one.add_played(found)
+
+    assert [(found.begin_mono // MS, found.is_full) for found in one.played] == [(1200, True), (9000, True)]
+
+
+def test_two_calls_that_are_one_have_heard_what_both_did() -> None:
+    first, second = Heard({1: voice(1)}), Heard({key: voice(key) for key in range(1, 100)})
+    first.take(second)
+
+    assert len(first.voices) == MOST_VOICES
