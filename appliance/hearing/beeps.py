@@ -96,6 +96,8 @@ class BeepWatch:
         )
 
     def _judge(self, line: Line, speech: Count) -> list[Heard]:
+        if _RING_HZ[0] < line.hertz < _RING_HZ[1] and self._drop_rings(line):
+            return []
         chain = next((one for one in self._chains if _continues(one, line)), None)
         if chain is not None:
             chain.intervals.append(seconds(chain.first, line.first))
@@ -108,6 +110,15 @@ class BeepWatch:
         if not _is_machine(line, speech):
             return []
         return [Heard("machine-beep", line.begin_ns, line.end_ns, count=1, hertz=line.hertz)]
+
+    def _drop_rings(self, line: Line) -> bool:
+        """Whether a tone follows another as soon as ring-back does; the chain that they made is begun anew."""
+        near = [one for one in self._chains if abs(one.hertz - line.hertz) < _SAME_HZ]
+        if not any(seconds(one.first, line.first) < _RING_APART_S for one in near):
+            return False
+        self._chains = [one for one in self._chains if one not in near]
+        self._remember(_Chain(line.hertz, line.begin_ns, line.first, line.seconds, line.share))
+        return True
 
     def _remember(self, chain: _Chain) -> None:
         self._chains = [one for one in self._chains if seconds(one.first, chain.first) < _APART_S[1]]
@@ -132,8 +143,6 @@ def can_be_beep(line: Line) -> bool:
 
 def _continues(chain: _Chain, line: Line) -> bool:
     apart = seconds(chain.first, line.first)
-    if apart < _RING_APART_S and _RING_HZ[0] < line.hertz < _RING_HZ[1]:
-        return False
     if _CNG_HZ[0] <= line.hertz <= _CNG_HZ[1] and abs(apart - round(apart / _CNG_S) * _CNG_S) < _CNG_OFF_S:
         return False
     return abs(chain.hertz - line.hertz) < _SAME_HZ and _APART_S[0] <= apart <= _APART_S[1]

@@ -23,6 +23,11 @@ _LEAST_DBOV: Final = -52.0
 _LEAST_ACTIVE: Final = 0.4
 _STEADY_DB: Final = 0.3  # a level that moves less is hum or a tone
 _NARROW_HZ: Final = 40.0
+_ALL_LOW_DB: Final = 0.5
+_LOW_SHARE: Final = 0.6
+_BEYOND: Final = np.int16(1 << 12)
+_EXCHANGE_RANGE: Final = 10  # bins, 156 Hz: 480 + 620 Hz are 9 apart
+_EXCHANGE_LEAST: Final = 21  # bins, 328 Hz
 _LEAST_STAY_ROWS: Final = 6
 _MOST_CHANGE_DB: Final = 30.0
 WEIGHTS: Final = (-1.56, 29.6, -3.74, -0.708)  # constant, share of lines that stay, share of low level, change of level
@@ -57,12 +62,28 @@ def measures(rows: Rows, in_tone: Mask) -> tuple[F32, Mask]:
     found[:, 1] = (around < mean[:, None] - _LOW_DB).mean(axis=1)
     found[:, 2] = (change[:-2] + change[1:-1] + change[2:]) / 3
     centre = here[:, SECOND_ROWS : 2 * SECOND_ROWS].sum(axis=1) >= _LEAST_STAY_ROWS
-    return found, (count > _LEAST_ACTIVE * 3 * SECOND_ROWS) & (found[:, 2] > _STEADY_DB) & centre
+    can_be = (count > _LEAST_ACTIVE * 3 * SECOND_ROWS) & (found[:, 2] > _STEADY_DB) & centre
+    return found, can_be & ~_is_of_exchange(rows, active, count)
 
 
 def _three(values: Any) -> Any:
     """Return (n - 2, 3 k) of (n, k): each with those before and after it."""
     return np.concatenate([values[:-2], values[1:-1], values[2:]], axis=1)
+
+
+def _is_of_exchange(rows: Rows, active: Mask, count: npt.NDArray[np.intp]) -> Mask:
+    """Return where what sounds is low and of few frequencies: tones of exchanges through a codec that blurs them."""
+    shape = (len(rows) // SECOND_ROWS, SECOND_ROWS)
+    is_low = rows["level"][:, 1] > rows["level"][:, 0] - np.float32(_ALL_LOW_DB)
+    if np.count_nonzero(is_low) < SECOND_ROWS:
+        return np.zeros(len(active), np.bool_)
+    low = _three(is_low.reshape(shape)) & active
+    peak = _three(rows["low_peak"].reshape(shape))
+    peaks = np.sort(np.where(low, peak, _BEYOND), axis=1)
+    lows = low.sum(axis=1)
+    at = np.arange(len(peaks))
+    least, most = peaks[at, lows // 20], peaks[at, np.maximum(lows - 1 - lows // 20, 0)]
+    return np.asarray((lows > _LOW_SHARE * count) & (most - least <= _EXCHANGE_RANGE) & (least >= _EXCHANGE_LEAST))
 
 
 def _of_one_tone(rows: Rows, in_tone: Mask) -> Mask:
@@ -104,8 +125,11 @@ class MusicWatch:
         self._end: Rows | None = None  # its last one
         self._told_ns = 0
 
-    def find(self, rows: Rows, seconds: int, in_tone: Mask) -> tuple[list[Music], list[bool]]:
-        """Return what is new of music (again with the same begin while it goes on), and which seconds are music."""
+    def find(self, rows: Rows, seconds: int, in_tone: Mask, modem: list[bool]) -> tuple[list[Music], list[bool]]:
+        """Return what is new of music (again with the same begin while it goes on), and which seconds are music.
+
+        rows, seconds: as of Seconds.ready(). in_tone: by row. modem: by second, which cannot be music.
+        """
         scores = score(*measures(rows, in_tone)).tolist()
         verdicts = []
         news: list[Music] = []
@@ -113,6 +137,7 @@ class MusicWatch:
             here, then = scores[BEHIND - 1 + second], scores[BEHIND + second]
             is_on = self._begin is not None
             is_music = (here > 0 and (is_on or then > 0)) or (is_on and then > 0 and here > _UNSURE)
+            is_music = is_music and not modem[second]
             verdicts.append(is_music)
             begin = (BEHIND + second) * SECOND_ROWS
             part = rows[begin : begin + SECOND_ROWS]

@@ -21,6 +21,7 @@ _SAME_HZ: Final = 12.0
 _DIAL_S: Final = 2.9
 _RING_ON_S: Final = (0.25, 2.8)
 _LONE_RING_S: Final = 0.75
+_LONE_RING_HZ: Final = (380.0, 490.0)
 _LONG_PAUSE_S: Final = 1.5
 _LONGEST_PAUSE_S: Final = 7.0
 _TOLD_AFTER_S: Final = 2.0
@@ -166,7 +167,8 @@ def _kind(train: _Train, at_pause: bool) -> State | None:
         return "ringback" if rings_fit and train.rings > 1 else None
     if train.tones >= _LEAST_TONES:
         return _short(train)
-    is_lone = train.tones == 1 and train.ons[0] >= _LONE_RING_S
+    is_of_ring = _LONE_RING_HZ[0] <= train.hertz <= _LONE_RING_HZ[1]
+    is_lone = is_of_ring and train.tones == 1 and train.ons[0] >= _LONE_RING_S
     is_pair = train.tones == 2 and rings_fit and max(train.ons) < _LONE_RING_S and max(train.offs) < 0.4
     return "ringback" if at_pause and rings_fit and (is_lone or is_pair) else None
 

@@ -19,9 +19,11 @@ from vittne.appliance.hearing.seconds import BEHIND
 _BEFORE: Final = 4  # seconds whose quiet counts, besides this one and the next
 _QUIET: Final = 5  # the place of the quiet tenth among the rows of a second
 _OVER_DB: Final = np.array([6.0, 6.0, 8.0], np.float32)  # above the floor, by part of the spectrum
+_CLEAR_DB: Final = 5.0  # above that again: a stretch needs some of it, as noise through a codec comes near
+_LEAST_CLEAR: Final = 3  # rows
 _FLOOR_DBOV: Final = (-75.0, -28.0)  # least and most
 _SUPPRESSED_DBOV: Final = -60.0
-_LEAST_DBOV: Final = -58.0
+_LEAST_DBOV: Final = -63.0
 _LEAST_RANGE_DB: Final = 6.0  # between loud and quiet rows of three seconds: less is a steady sound
 _SUPPRESSED_ROWS: Final = SECOND_ROWS // 2  # of a second, absent: not a loss but silence suppression
 _WHOLE: Final = 0.97
@@ -38,7 +40,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(slots=True)
 class Speech:
-    """A stretch of speech: frames, arrival (monotonic), how many of its rows have sound and how much in all."""
+    """A stretch of speech: frames, arrival (monotonic), rows with sound, their power in all, rows with clear sound."""
 
     first: int
     last: int
@@ -46,6 +48,7 @@ class Speech:
     end_ns: int
     rows: int
     power: float
+    clear: int
 
     @property
     def level(self) -> float:
@@ -73,13 +76,15 @@ class SpeechWatch:
         """
         begin, end = BEHIND * SECOND_ROWS, (BEHIND + seconds) * SECOND_ROWS
         mine = rows[begin:end]
-        sounds = (mine["level"][:, 1:] > np.repeat(self._floors(rows, seconds) + _OVER_DB, SECOND_ROWS, axis=0)).any(1)
-        sounds &= (mine["level"][:, 0] > _LEAST_DBOV) & (mine["present"] > _PART)
+        floors = np.repeat(self._floors(rows, seconds) + _OVER_DB, SECOND_ROWS, axis=0)
+        over = (mine["level"][:, 1:] - floors).T
+        excess = np.maximum(np.maximum(over[0], over[1]), over[2])
+        sounds = (excess > 0) & (mine["level"][:, 0] > _LEAST_DBOV) & (mine["present"] > _PART)
         sounds &= ~in_tone[begin:end]
         sounds &= np.repeat(_moves(rows, seconds) & ~np.array(music), SECOND_ROWS)
         frames = mine["frame"]
         self._frames = np.concatenate([self._frames[self._frames > frames[0] - REMEMBERED_ROWS], frames[sounds]])
-        return self._stretches(mine, sounds)
+        return self._stretches(mine, sounds, sounds & (excess > _CLEAR_DB))
 
     def _floors(self, rows: Rows, seconds: int) -> F32:
         """Return (seconds, 3) dBov."""
@@ -96,23 +101,25 @@ class SpeechWatch:
             least = np.minimum(least, known[second : second + seconds])
         return np.asarray(np.minimum(np.maximum(least, _FLOOR_DBOV[0]), _FLOOR_DBOV[1]), np.float32)
 
-    def _stretches(self, rows: Rows, sounds: Mask) -> list[Speech]:
+    def _stretches(self, rows: Rows, sounds: Mask, clear: Mask) -> list[Speech]:
         edges = np.flatnonzero(np.diff(sounds.astype(np.int8), prepend=0, append=0))
         starts, stops = edges[::2].tolist(), edges[1::2].tolist()
         frames, monos = rows["frame"], rows["mono_ns"]
         power = np.concatenate(([0.0], np.cumsum(np.exp2(rows["level"][:, 0] * np.float32(_TO_EXPONENT)))))
+        clears = np.concatenate(([0], np.cumsum(clear))).tolist()
         found: list[Speech] = []
         for a, b in zip(starts, stops, strict=True):
             first, last, end_ns = int(frames[a]), int(frames[b - 1]), int(monos[b - 1]) - _AFTER_NS
-            now, loud = self.current, float(power[b] - power[a])
+            now, loud, sure = self.current, float(power[b] - power[a]), clears[b] - clears[a]
             if now is not None and first - now.last > HANG_ROWS:
                 found += self._over()
                 now = None
             if now is None:
-                self.current = Speech(first, last, int(monos[a]) - _AFTER_NS, end_ns, b - a, loud)
+                self.current = Speech(first, last, int(monos[a]) - _AFTER_NS, end_ns, b - a, loud, sure)
                 self._told = last
             else:
-                self.current = Speech(now.first, last, now.begin_ns, end_ns, now.rows + b - a, now.power + loud)
+                sums = now.rows + b - a, now.power + loud, now.clear + sure
+                self.current = Speech(now.first, last, now.begin_ns, end_ns, *sums)
         now = self.current
         if now is not None and int(frames[-1]) - now.last > HANG_ROWS:
             found += self._over()
@@ -127,7 +134,7 @@ class SpeechWatch:
 
     def _over(self) -> list[Speech]:
         now, self.current = self.current, None
-        return [now] if now is not None and now.rows >= _LEAST_ROWS else []
+        return [now] if now is not None and now.rows >= _LEAST_ROWS and now.clear >= _LEAST_CLEAR else []
 
 
 def _moves(rows: Rows, seconds: int) -> Mask:

@@ -70,8 +70,8 @@ class VoiceStates:
         return speech, heard
 
     def _voiced(self, rows: Rows, seconds: int, in_tone: Mask, heard: list[Heard]) -> list[Speech]:
-        music, is_music = self._music.find(rows, seconds, in_tone)
         modem, is_modem = self._data.modem(rows, seconds)
+        music, is_music = self._music.find(rows, seconds, in_tone, is_modem)
         heard += _music(music) + modem
         for second in np.flatnonzero(is_music).tolist():
             self._music_at.append(int(rows["frame"][(BEHIND + second) * SECOND_ROWS]))
