@@ -9,13 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from vittne.appliance.access.scopes import SCOPES
 from vittne.appliance.announcements.cli import add_announcement
-from vittne.appliance.api.scopes import SCOPES
 from vittne.appliance.backup.cli import add_backup
 from vittne.appliance.compliance_cli import add_compliance
 from vittne.appliance.datadir import DATA_VARIABLE, config_file, existing_data_dir
@@ -25,6 +23,7 @@ from vittne.appliance.review.cli import add_review
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.subjects.cli import add_subject
 from vittne.appliance.user_cli import add_users
+from vittne.appliance.vcon.cli import add_vcon
 from vittne.appliance.verdicts.cli import WORDS
 from vittne.appliance.version import VERSION
 
@@ -84,8 +83,7 @@ def parser() -> argparse.ArgumentParser:
     words = "what the ledger says, and proofs of it"
     _add_ledger(commands.add_parser("ledger", help=words, description=words, allow_abbrev=False), where)
     _add_pauses(add("pauses", _pauses, "list the pauses that were asked for, or report on who asked"))
-    words = "check vCons"
-    _add_vcon(commands.add_parser("vcon", help=words, description=words, allow_abbrev=False), where)
+    add_vcon(commands, where)
     rules = add("rules", _rules, "show the rules on recording, pausing and keeping calls, or try them on captures")
     rules.add_argument("--try", nargs="+", default=[], dest="captures", metavar="FILE", help="capture files")
     rules.add_argument("--json", action="store_true", help="one array")
@@ -160,18 +158,7 @@ def _add_export(command: argparse.ArgumentParser) -> None:
     command.add_argument("--audio-url", default="", metavar="URL", help="vcon: its hash, and where the sound will be")
     command.add_argument("--to", type=Path, metavar="CERTIFICATE", help="vcon: encrypt for this recipient (PEM)")
     command.add_argument("--unsigned", action="store_true", help="vcon: plain JSON, not signed")
-
-
-def _add_vcon(command: argparse.ArgumentParser, where: argparse.ArgumentParser) -> None:
-    actions = command.add_subparsers(title="actions", metavar="ACTION", required=True)
-    words = "check a vCon's signature and hashes, and show it"
-    check = actions.add_parser("check", help=words, description=words, parents=[where], allow_abbrev=False)
-    check.set_defaults(command=_vcon_check)
-    check.add_argument("file", type=Path, metavar="FILE", help="a vCon: unsigned, signed or encrypted")
-    check.add_argument(
-        "--key", type=Path, metavar="FILE", help="the recipient's private key, for an encrypted one (PEM)"
-    )
-    check.add_argument("--json", action="store_true", help="one object")
+    command.add_argument("--as-imported", action="store_true", help="vcon: the one that it was imported from, as kept")
 
 
 def _add_bundle(command: argparse.ArgumentParser) -> None:
@@ -383,10 +370,18 @@ def _export(options: argparse.Namespace) -> int:
     if options.format == "vcon":
         from vittne.appliance.vcon.export import VconOptions, export_vcon  # noqa: PLC0415
 
-        wanted = VconOptions(options.party, options.with_audio, options.audio_url, options.to, options.unsigned)
-        wanted = replace(wanted, purpose=options.purpose, review=options.review)
+        wanted = VconOptions(
+            options.party,
+            options.with_audio,
+            options.audio_url,
+            options.to,
+            options.unsigned,
+            options.purpose,
+            review=options.review,
+            as_imported=options.as_imported,
+        )
         return export_vcon(data, _call(data, options.id), wanted, options.output, options.force)
-    if options.with_audio or options.audio_url or options.to or options.unsigned:
+    if options.with_audio or options.audio_url or options.to or options.unsigned or options.as_imported:
         raise StoreError("that is for vCons", options.output, "give --format vcon, or leave it out")
     from vittne.appliance import export  # noqa: PLC0415
 
@@ -401,13 +396,6 @@ def _export(options: argparse.Namespace) -> int:
         options.purpose,
         options.review,
     )
-
-
-def _vcon_check(options: argparse.Namespace) -> int:
-    from vittne.appliance.datadir import data_dir  # noqa: PLC0415
-    from vittne.appliance.vcon import command  # noqa: PLC0415
-
-    return command.check(options.file, options.key, data_dir(options.data, options.config), options.json)
 
 
 def _bundle(options: argparse.Namespace) -> int:

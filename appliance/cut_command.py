@@ -52,6 +52,9 @@ class CutOptions:
 
 def run(data: Path, options: CutOptions, policy: LifePolicy | None = None) -> int:
     """Show what would go, or cut it; return the exit status, 3 when a second person is needed. Raises StoreError."""
+    if _call(data, options.id).details.get("source"):
+        what = "this recording was imported: its sound is one file, of which no span can be cut out and the rest kept"
+        raise CannotCut(what, options.id, "erase it (`vittne erase`), and import a vCon without the span")
     by, reason = _checked("--by", options.by or login()), _checked("--reason", options.reason)
     call = _call(data, options.id)
     if not options.yes:

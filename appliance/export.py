@@ -13,7 +13,7 @@ import av
 from vittne.appliance.looks import Look, Purpose, enter_look
 from vittne.appliance.opened import OpenedRecording, open_recording
 from vittne.appliance.outfile import STDOUT, progress, whole_file
-from vittne.appliance.packets import write_packets
+from vittne.appliance.packets import refuse_imported, write_packets
 from vittne.appliance.playback import Playback, Voices
 from vittne.appliance.store.errors import StoreError, explain
 from vittne.appliance.store.rows import CallRow
@@ -46,6 +46,8 @@ def export(
     """Write a call; return the exit status. Raises StoreError; no half file is ever left."""
     if kind == "pcap" and party != "both":
         raise CannotExport("packets are exported of both parties", output, "leave out --party")
+    if kind == "pcap":
+        refuse_imported(call, output)
     look = Look(kind="export", recording=call.id, format=kind, party=party, purpose=purpose, review=review)
     enter_look(data_dir, look)
     with open_recording(data_dir, call.folder, call.id) as opened, whole_file(output, force) as (stream, _):

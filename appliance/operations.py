@@ -18,6 +18,7 @@ from vittne.appliance.review.operations import REVIEW_OPERATIONS
 from vittne.appliance.scrub.runner import ENTER_SCRUB
 from vittne.appliance.stamps.operation import ENTER_STAMPS
 from vittne.appliance.subjects.operations import SUBJECT_OPERATIONS
+from vittne.appliance.vcon.filing import FILE_IMPORT
 from vittne.appliance.verdicts.operations import VERDICT_OPERATIONS
 
 OPERATIONS: Final[tuple[Operation[Any], ...]] = (
@@ -49,4 +50,5 @@ OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     *ACCESS_OPERATIONS,
     *VERDICT_OPERATIONS,
     *ANNOUNCEMENT_OPERATIONS,
+    FILE_IMPORT,
 )

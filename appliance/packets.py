@@ -12,9 +12,18 @@ from vittne.appliance.frames import Ends, Framer
 from vittne.appliance.opened import Advance, OpenedRecording
 from vittne.appliance.playback import told
 from vittne.appliance.seal import records
+from vittne.appliance.store.errors import StoreError
+from vittne.appliance.store.rows import CallRow
 from vittne.capture.pcapfile import write_pcap
 
 _PACKETS = (records.SIP, records.RTP, records.RTCP)
+
+
+def refuse_imported(call: CallRow, where: str) -> None:
+    """Refuse packets of a recording that came from elsewhere: nobody here captured any. Raises StoreError."""
+    if call.details.get("source"):
+        what = "this recording was imported: no packets of it were captured, and none are made up"
+        raise StoreError(what, where, "export its sound, or --format vcon")
 
 
 class PacketIndex:

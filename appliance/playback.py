@@ -30,6 +30,7 @@ from vittne.codecs.tracks import FormatFrom, Gap, Note, PackedPayloads, Side, Tr
 
 if TYPE_CHECKING:
     from vittne.appliance.store.rows import CallRow
+    from vittne.appliance.vcon.playing import ImportedSound
 
 _FORMATS_LIMIT: Final = 256
 
@@ -91,6 +92,7 @@ class Playback:
         self.gaps: list[Gap] = []
         self.notes: list[Note] = []
         self._unreadable: Counter[int] = Counter()
+        self._imported: ImportedSound | None = None  # of a recording that came from elsewhere
         for number, plain, rows in opened.read(advance):
             self._take(number, plain, rows)
         for stream in self.streams.values():
@@ -104,11 +106,22 @@ class Playback:
         for _, _, said in told(plain, rows, records.GAP):
             if isinstance(said.get("from_ns"), int) and isinstance(said.get("to_ns"), int):
                 self.gaps.append(Gap(said["from_ns"], said["to_ns"], str(said.get("reason", ""))))
+        self._take_imported(number, plain, rows)
         for n, found, unreadable in read_rtp(number, plain, rows.where(rows.type == records.RTP)):
             stream = self.streams.setdefault(n, Stream(n))
             stream.rows.append(found)
             stream.last_ns = max(stream.last_ns, int(found.at_ns.max(initial=0)))
             self._unreadable[n] += unreadable
+
+    def _take_imported(self, number: int, plain: bytes, rows: records.Columns) -> None:
+        """Take in files of sound: in a recording that was imported there are no packets."""
+        if self._imported is None:
+            if number or not any(said.get("event") == "imported" for _, _, said in told(plain, rows, records.EVENT)):
+                return
+            from vittne.appliance.vcon.playing import ImportedSound  # noqa: PLC0415 - few recordings are
+
+            self._imported = ImportedSound(self.opened.plaintext)
+        self._imported.take(number, plain, rows)
 
     def _describe(self, number: int, at_ns: int, said: dict[str, Any]) -> None:
         stream = self.streams.setdefault(number, Stream(number))
@@ -133,6 +146,8 @@ class Playback:
         tracks: list[Track] = []
         for seat in sorted({stream.seat for stream in self._audible()}):
             tracks += self._seat(seat, notes)
+        if self._imported is not None:
+            tracks += self._imported.tracks(notes)
         begins = [int(track.at_ns.min()) for track in tracks if len(track)]
         # Where the beginning was cut out afterwards the time line begins as it did before.
         first = min([*begins, *(gap.from_ns for gap in self.gaps if gap.reason == CUT)], default=None)

@@ -25,6 +25,7 @@ from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import recording_of
 from vittne.appliance.store.rows import FINISHED
 from vittne.appliance.store.times import now_us, rfc3339
+from vittne.appliance.vcon.filing import settle_arriving
 from vittne.appliance.verdicts.restore import restored
 from vittne.capture.report import PARTIAL
 
@@ -39,6 +40,7 @@ def recover(registrar: Registrar) -> list[str]:
     without any key: somebody objected to it right before everything died.
     """
     settle_cuts(registrar)
+    settle_arriving(registrar)
     registrar.audit.settle()
     with suppress(StoreError):  # what cannot be done now is done by the next erasure; `verify` says that it is not
         settle_erasures(registrar)

@@ -237,9 +237,9 @@ class Registrar:
             self.unannounced.tell(verdicts)
         self.life.holds.take_standing([row.id for row in rows])
         if self.life_policy.immutable:
-            self._protect(rows)
+            self.protect(rows)
 
-    def _protect(self, rows: Sequence[CallRow]) -> None:
+    def protect(self, rows: Sequence[CallRow]) -> None:
         """Give the files of locked recordings the immutable flag; the nightly run does what fails here."""
         for row in rows:
             if row.folder and row.locked_until_us is not None:

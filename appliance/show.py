@@ -21,6 +21,7 @@ from vittne.appliance.terminal import (
     painted,
     table,
 )
+from vittne.appliance.vcon.showing import imported_lines
 from vittne.appliance.verdicts.words import announcement_lines, heard_lines
 
 _ID_SHOWN: Final = 8  # of an id's 36 letters; more where two calls begin alike
@@ -94,6 +95,7 @@ def show_lines(row: CallRow, width: int | None = None) -> list[str]:
         ("heard", heard_lines(row)),
         ("pauses", _pauses(row, width)),
         ("cuts", _cuts(row, width)),
+        ("imported", imported_lines(row)),
         ("dialogs", _dialogs(row, width)),
         ("links", [f"{clean(_link(link))}" for link in row.details.get("links", ())]),
     ):

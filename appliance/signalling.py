@@ -17,6 +17,8 @@ from vittne.capture.errors import Malformed
 from vittne.capture.sip.message import Message, parse
 from vittne.capture.sip.sdp import Media
 
+_NOT_SIGNALLED = ("imported", "media")  # what heads the files of an imported recording
+
 
 @dataclass(frozen=True, slots=True)
 class Signal:
@@ -56,6 +58,8 @@ def read_signalling(opened: OpenedRecording) -> Signalling:
             start = int(rows.offset[row])
             found.append((int(rows.at_ns[row]), plain[start : start + int(rows.length[row])]))
         for _, at_ns, said in told(plain, rows, records.EVENT):
+            if said.get("event") in _NOT_SIGNALLED:
+                continue
             happenings.append(Happening(at_ns, str(said.get("event", "")), str(said.get("by", ""))))
     found.sort(key=lambda one: one[0])
     happenings.sort(key=lambda one: one.at_ns)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from vittne.appliance.opened import open_recording
-from vittne.appliance.packets import write_packets
+from vittne.appliance.packets import refuse_imported, write_packets
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.rows import CallRow
 from vittne.appliance.terminal import clean
@@ -30,6 +30,7 @@ def dissect(data_dir: Path, call: CallRow) -> int:
     tshark = shutil.which("tshark")
     if tshark is None:
         raise StoreError("there is no tshark", "explain", "install it (`apt install tshark`), or leave out --wireshark")
+    refuse_imported(call, "explain")
     with _packets(data_dir, call) as file:
         try:
             import pyshark  # noqa: PLC0415 - an extra that few have

@@ -31,10 +31,11 @@ def close_all_but(kept: set[int]) -> None:
         last = fd
 
 
-def enclose() -> None:
+def enclose(lock_memory: bool = True, most_memory: int = _MOST_MEMORY) -> None:
     """Give up network, files, children and rights; die with who started us. Everything that is needed is loaded.
 
-    What this system does not allow (a network namespace, locked memory) is left as it is.
+    most_memory: bytes of address space. What this system does not allow (a network namespace, locked memory) is left
+    as it is.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -46,7 +47,7 @@ def enclose() -> None:
             resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     else:
         libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
-    if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY:
+    if lock_memory and resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY:
         libc.mlockall(_MCL_CURRENT | _MCL_FUTURE)
     if os.geteuid() == 0:
         with contextlib.suppress(OSError):
@@ -60,7 +61,7 @@ def enclose() -> None:
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_NPROC, 0)
-    _limit(resource.RLIMIT_AS, _MOST_MEMORY)
+    _limit(resource.RLIMIT_AS, most_memory)
     _limit(resource.RLIMIT_NOFILE, 0)  # no file, socket or device is ever opened again
 
 

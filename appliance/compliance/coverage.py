@@ -29,6 +29,7 @@ STATES: Final = (SEALED, BY_RULE, MISSING, GOES_ON, ERASED)
 
 _KEPT: Final = frozenset({"recorded", "partial"})
 _WANTED: Final = frozenset({"excluded-by-rule", "discarded-by-policy", "paused-throughout"})
+_IMPORTED: Final = "imported"
 _MANIFEST: Final = "manifest.json"
 _UNNAMED: Final = "?"
 
@@ -119,6 +120,8 @@ def answered_calls(
     query = select(*columns, *more).where(calls.c.answered_us >= since_us, calls.c.answered_us < until_us)
     with catalogue.reading() as connection:
         for row in connection.execution_options(yield_per=1000).execute(query.order_by(calls.c.answered_us)):
+            if row.outcome == _IMPORTED:
+                continue  # it was no call on this wire
             state, reason = _became(row, data_dir, sealed)
             details: Mapping[str, Any] = row.details
             dialogs = sum(1 for dialog in details.get("dialogs", ()) if dialog.get("answered_at"))

@@ -119,7 +119,7 @@ def _opened(
     if wanted.sealed and wanted.recipient is None:
         bag.put(f"{where}/KEYS.txt", NO_KEYS.encode())
     if not wanted.opens:
-        bag.put(f"{where}/derived.json", _derived(digest_of(bag, where), []))
+        bag.put(f"{where}/derived.json", _derived(digest_of(bag, where), [], manifest))
         return [], call, None
     folder = archive.data_dir / call.folder
     keys = data_keys(archive.data_dir, folder)
@@ -135,7 +135,7 @@ def _opened(
         notes: list[str] = []
         if wanted.audio != "none":
             sound, notes = _add_sound(bag, where, opened, call, wanted, files)
-        bag.put(f"{where}/derived.json", _derived(digest_of(bag, where), files))
+        bag.put(f"{where}/derived.json", _derived(digest_of(bag, where), files, manifest))
         return [*notes, *opened.problems], call, sound
 
 
@@ -208,10 +208,11 @@ def decoder() -> str:
     return "vittne {}, PyAV {}, libavcodec {}, libavformat {}".format(VERSION, av.__version__, *parts)
 
 
-def _derived(manifest: str, files: list[dict[str, Any]]) -> bytes:
+def _derived(sha256: str, files: list[dict[str, Any]], manifest: Manifest) -> bytes:
+    source = "files of an imported vCon, of which no packet was captured" if manifest.imported else "packets"
     told = {
-        "statement": "The files below are derived: they were computed from the sealed packets, which are the evidence.",
-        "manifest": manifest,
+        "statement": f"The files below are derived: computed from the sealed {source}, which are the evidence.",
+        "manifest": sha256,
         "decoder": decoder(),
         "files": files,
     }

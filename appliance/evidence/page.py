@@ -84,12 +84,17 @@ def page(
 
 
 def _proof(manifest: Manifest, ledger: str) -> list[tuple[str, Any]]:
+    if manifest.imported:
+        came = [(f"imported: {name.replace('_', ' ')}", value) for name, value in manifest.imported.items()]
+        came = [("origin", "IMPORTED from a file of another system: nothing of it was captured here"), *came]
+    else:
+        came = []
     state = {
         "sealed": "sealed: it ended as it should",
         "crash": "crash: the recorder was interrupted, and finished it at its next start",
     }
     parts = ((part.file, f"{part.size_bytes} bytes, SHA-256 {part.sha256}") for part in manifest.parts)
-    return [("state", state[manifest.state]), ("version", manifest.version), ("ledger", ledger), *parts]
+    return [("state", state[manifest.state]), ("version", manifest.version), ("ledger", ledger), *parts, *came]
 
 
 def _entry(one: Entry) -> dict[str, Any]:

@@ -272,6 +272,11 @@ def check_derived(ledger: Ledger, folder: str, sha256: str) -> None:
             raise Bad("vcon.json carries no valid signature of the recorder's key")
 
 
+def imported(manifest: dict[str, Any], *members: str) -> list[str]:
+    """Return what the signed manifest says of where a recording came from."""
+    return [plain(manifest["imported"].get(name, "?")) for name in members]
+
+
 def check_recording(tell: Tell, ledger: Ledger, rec: str) -> Proof | None:
     """Check all of one recording; return its entry in the ledger."""
     tell.note(f"recording {plain(rec)}")
@@ -282,6 +287,9 @@ def check_recording(tell: Tell, ledger: Ledger, rec: str) -> Proof | None:
     manifest, sha256 = found
     version = manifest.get("cut", {}).get("version", 1)
     tell.ok(f"manifest: signed, state {plain(manifest['state'])}, version {version}")
+    if "imported" in manifest:
+        tell.note("  IMPORTED, not captured: from a {} with SHA-256 {}".format(*imported(manifest, "from", "sha256")))
+        tell.note("  its own signature when it came: {}; kept: {}".format(*imported(manifest, "signature", "kept")))
     tell.look("parts", check_parts, tell, folder, manifest)
     tell.look("meta", check_meta, tell, folder, manifest)
     tell.look("derived", check_derived, ledger, folder, sha256)

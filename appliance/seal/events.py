@@ -19,6 +19,7 @@ SEALED: Final = "rec.seal"
 DISCARDED: Final = "rec.discard"
 ERASED: Final = "rec.erase"
 CUT: Final = "rec.cut"
+IMPORTED: Final = "rec.import"
 PAUSED: Final = "pause"
 PAUSE_CHANGED: Final = "pause.change"
 RESUMED: Final = "resume"
@@ -108,6 +109,9 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     # a span was cut out of a finished recording: version follows the one whose manifest is "before". Hashes in hex:
     # kept is a commitment to all that stayed, event to the sealed record of who cut, why, and from when to when
     CUT: frozenset({"rec", "version", "before", "manifest", "kept", "event", "packets", "reports", "milliseconds"}),
+    # it was captured by nobody here: a file of another system became a recording. original is SHA-256 of that file, in
+    # hex; kept: as it came, cleaned or decrypted; signature: what was found of its own (appliance/vcon)
+    IMPORTED: frozenset({"rec", "row", "original", "kept", "signature"}),
     # nothing of these recordings is stored from then on (RFC 3339); by: a token's id, or the name of a rule or a link
     # or the control channel that calls depend on; unconfirmed: the worker was ended so that nothing is written
     PAUSED: frozenset({"pause", "recs", "trigger", "by", "asked", "from", "lease", "incomplete", "unconfirmed"}),

@@ -143,6 +143,7 @@ class Manifest:
     )  # rule that recorded it, class, site; without those not given
     cut: SealedCut | None = None  # None: as it was recorded
     announcement: Mapping[str, Json] = field(default_factory=dict)  # the verdict at sealing (appliance/verdicts)
+    imported: Mapping[str, str] = field(default_factory=dict)  # of what came from elsewhere; empty: it was captured
 
     @property
     def version(self) -> int:
@@ -166,6 +167,7 @@ class Manifest:
                 "meta_sha256": self.meta_sha256,
                 **({"policy": dict(self.policy)} if self.policy else {}),
                 **({"announcement": dict(self.announcement)} if self.announcement else {}),
+                **({"imported": dict(self.imported)} if self.imported else {}),
                 **({} if self.cut is None else {"cut": self.cut.as_json()}),
             }
         )
@@ -244,6 +246,7 @@ def _manifest(value: Mapping[str, Any], text: bytes) -> Manifest:
         policy={name: _typed(text, str) for name, text in _mapping(value.get("policy", {})).items()},
         cut=_cut(_mapping(value["cut"])) if "cut" in value else None,
         announcement=_mapping(value.get("announcement", {})),
+        imported={name: _typed(text, str) for name, text in _mapping(value.get("imported", {})).items()},
     )
     if not is_id(found.rec) or found.state not in (SEALED, CRASH):
         raise ValueError("rec or state")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vittne.appliance.seal import records
 from vittne.appliance.seal.history import History
+from vittne.appliance.seal.keptvcon import MOST_TEXT, KeptVcon
 from vittne.appliance.seal.keys import CapsuleRefused, KeyStore
 from vittne.appliance.seal.manifest import (
     MANIFEST_FILE,
@@ -86,6 +87,8 @@ def check_recording(archive: Archive, folder: Path, advance: Advance) -> Iterato
         return
     if manifest.cut is not None or staged_name(folder).exists():
         yield _checked("versions", _versions, archive, folder, manifest)
+    if manifest.imported:
+        yield holds("imported", _came(manifest))
     files = _checked("files", _files, folder, manifest, advance)
     yield files
     meta: dict[str, Any] = {}
@@ -94,6 +97,16 @@ def check_recording(archive: Archive, folder: Path, advance: Advance) -> Iterato
     else:
         yield unchecked("content", "not opened, since the files are not those that were sealed")
     yield _checked("catalogue", _in_catalogue, archive, folder, meta)
+
+
+def _came(manifest: Manifest) -> str:
+    """Say where a recording came from: nothing of it was captured."""
+    told = manifest.imported
+    signed = {"none": "was not signed", "not-checked": "had a signature that could not be checked"}
+    words = signed.get(told.get("signature", ""), "had a signature that held")
+    by = ", by somebody who was trusted" if told.get("signature") == "trusted" else ""
+    source = f"from a {told.get('from')} with SHA-256 {told.get('sha256')}"
+    return f"not captured: {source}, which {words}{by}; kept {told.get('kept')}"
 
 
 def check_erased(archive: Archive, recording_id: str, folder: Path | None = None) -> Iterator[Check]:
@@ -204,6 +217,7 @@ def _content(archive: Archive, folder: Path, manifest: Manifest, meta: dict[str,
     last = b""
     stored: Counter[int] = Counter()
     cut, added, kept = manifest.cut, Added(), Kept()
+    came = _kept_vcon(manifest)
     if cut is not None:
         key = _data_key(archive, manifest.rec, cut.part)
         for rows, plaintext in _groups(folder / manifest.parts[-1].file, manifest.rec, manifest.parts[-1], key, _free):
@@ -220,6 +234,11 @@ def _content(archive: Archive, folder: Path, manifest: Manifest, meta: dict[str,
                     added.regrown[part.n].take(plaintext)
                 if added.is_back(rows):
                     raise _Wrong("packets of the span that was cut are there")
+            if came is not None:
+                try:
+                    came.take(plaintext, rows)
+                except ValueError as error:
+                    raise _Wrong(str(error)) from error
             stored.update(rows.stream[rows.type == records.RTP].tolist())
             for n in (rows.type == records.META).nonzero()[0]:
                 last = plaintext[int(rows.offset[n]) : int(rows.offset[n] + rows.length[n])]
@@ -230,10 +249,16 @@ def _content(archive: Archive, folder: Path, manifest: Manifest, meta: dict[str,
         counted = {stream.n: stream.stored for stream in manifest.streams if stream.stored}
         if counted != dict(stored):
             raise _Wrong("it does not hold as many packets of each stream as the manifest says")
+    if came is not None and came.sha256() != manifest.imported.get("kept_sha256"):
+        raise _Wrong("the vCon in it is not the one that the manifest vouches for")
     # After a crash META may be there, written right before it, and is not what became of the call.
     meta.update(_meta(last if manifest.meta_sha256 else b""))
     proven = "" if cut is None else _kept(archive, folder, manifest, added, kept)
     return f"all groups open, {stored.total()} RTP packets{proven}"
+
+
+def _kept_vcon(manifest: Manifest) -> KeptVcon | None:
+    return KeptVcon(MOST_TEXT) if manifest.imported else None
 
 
 def _kept(archive: Archive, folder: Path, manifest: Manifest, added: Added, kept: Kept) -> str:

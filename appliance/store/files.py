@@ -25,6 +25,7 @@ from vittne.appliance.store.errors import StoreError, explain
 from vittne.appliance.store.times import rfc3339
 
 FOLDERS: Final = ("recordings", "ledger", "keys")
+ARRIVING: Final = ".import"  # ends the name of the hidden folder of a recording that comes from elsewhere
 STAGED: Final = ".cut"  # ends the name of the hidden folder in which a recording's next version is made
 # folders synced one by one up to here, by syncfs above: a few should not wait for the whole disk
 _SINGLY: Final = 8
@@ -76,6 +77,21 @@ class Store:
         _make_folder(folder)
         return folder
 
+    def open_arriving(self, recording_id: str, started_us: int) -> Path:
+        """Make the hidden folder of a recording that comes from elsewhere and return it. Raises StoreError."""
+        day = self.recordings_dir / rfc3339(started_us)[:10].replace("-", "/")
+        folder = day / f".{checked_id(recording_id)}{ARRIVING}"
+        for parent in (day.parent.parent, day.parent, day, folder):
+            if not parent.is_dir():
+                _make_folder(parent)
+                sync_path(parent.parent)
+        return folder
+
+    def arriving(self) -> Iterator[Path]:
+        """Yield the hidden folders of recordings that come from elsewhere: being written, or left by a crash."""
+        for day in self._days():
+            yield from (day / name for name in _names(day) if _is_hidden(name, ARRIVING))
+
     def sync_folders(self, folders: Sequence[Path]) -> None:
         """Make folders with their files durable: a few one by one, many all at once. Raises StoreError."""
         if len(folders) > _SINGLY:
@@ -120,7 +136,7 @@ class Store:
     def staged(self) -> Iterator[Path]:
         """Yield the folders in which a recording's next version was made, and that a crash left."""
         for day in self._days():
-            yield from (day / name for name in _names(day) if _is_staged(name))
+            yield from (day / name for name in _names(day) if _is_hidden(name, STAGED))
 
     def space(self) -> Space:
         """Return the room on the disk."""
@@ -149,8 +165,13 @@ def finished_name(staged: Path) -> Path:
     return staged.with_name(staged.name[1:].removesuffix(STAGED))
 
 
-def _is_staged(name: str) -> bool:
-    return name.startswith(".") and name.endswith(STAGED) and is_id(name[1 : -len(STAGED)])
+def arrived_name(arriving: Path) -> Path:
+    """Return the name of a recording's folder once it is taken over."""
+    return arriving.with_name(arriving.name[1:].removesuffix(ARRIVING))
+
+
+def _is_hidden(name: str, end: str) -> bool:
+    return name.startswith(".") and name.endswith(end) and is_id(name[1 : -len(end)])
 
 
 def exchange(one: Path, other: Path) -> None:

@@ -382,7 +382,6 @@ subject_acts: Final = Table(
     Index(None, "recording"),
 )
 
-
 # Who may log in. own: extensions and agent names; origin: local, oidc, ldap; subject: the name that one knows.
 # password: argon2id, or empty. Roles of one's own are in `roles`, the others in appliance/access/profile.py.
 users: Final = Table(
@@ -448,7 +447,7 @@ sessions: Final = Table(
     Column("source", Text, nullable=False),
     Column("agent", Text, nullable=False),
     Index(None, "user"),
-
+)
 
 # Announcements (appliance/announcements): a row for every version, never altered. reference: SHA-256 of the samples.
 announcements: Final = Table(

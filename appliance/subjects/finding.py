@@ -102,6 +102,7 @@ def linked(found: Sequence[Found], calls: Iterable[CallRow]) -> Iterator[Found]:
                 yield Found(call, LINKED, f"linked to {other[:8]}")
 
 
+_BOTH: Final = 3
 _SIDES: Final[tuple[Party, Party]] = ("caller", "callee")
 
 
@@ -149,6 +150,10 @@ def _customer_places(call: CallRow) -> Iterator[tuple[str, str]]:
 
 def _is_shared(call: CallRow, side: int) -> bool:
     """Say whether a side has more than one person: after a transfer, in a conference."""
+    imported = call.details.get("imported")
+    media = imported.get("media") if isinstance(imported, Mapping) else ()
+    if any(_BOTH in one.get("sides", ()) for one in _objects(media)):
+        return True  # both speak on one channel of what was imported
     parties = list(_objects(call.parties))
     extra = any(isinstance(party.get("seat"), int) and party["seat"] > 1 for party in parties)
     return extra or len({user_of(str(one.get("uri", ""))) for one in parties if one.get("seat") == side}) > 1

@@ -19,10 +19,13 @@ from typing import Any, BinaryIO, Final
 
 from vittne.appliance.store.rows import CallRow
 from vittne.appliance.store.times import rfc3339
+from vittne.appliance.vcon.digits import Gone, masked
 from vittne.appliance.version import VERSION
 
 SYNTAX: Final = "0.4.0"
 LAWFUL_BASIS: Final = "lawful_basis"
+CALL: Final = "vittne-call"
+_IMPORTED_MEMBERS: Final = ("from", "uuid", "sha256", "form", "kept", "signature", "proof")
 _BASIS_MEMBERS: Final = ("lawful_basis", "expiration", "purpose_grants", "proof_mechanisms", "terms_of_service")
 _PAUSE_MEMBERS: Final = ("id", "trigger", "effective_from", "effective_to", "milliseconds", "packets")
 _CUT_MEMBERS: Final = ("version", "from", "to", "party", "packets", "milliseconds", "cut_at")
@@ -69,10 +72,13 @@ def build(call: CallRow, sound: Sound | None, proof: Mapping[str, Any], created_
     attachments = [
         _attachment(purpose, body, recorder, call)
         for purpose, body in (
-            ("vittne-pauses", _chosen(call.details.get("pauses"), _PAUSE_MEMBERS)),
-            ("vittne-cuts", _chosen(call.details.get("cuts"), _CUT_MEMBERS)),
-            ("vittne-gaps", _chosen(call.details.get("gaps"), _GAP_MEMBERS)),
+            ("vittne-pauses", _chosen(_told(call, "pauses"), _PAUSE_MEMBERS)),
+            ("vittne-cuts", _chosen(_told(call, "cuts"), _CUT_MEMBERS)),
+            ("vittne-gaps", _chosen(_told(call, "gaps"), _GAP_MEMBERS)),
             ("vittne-proof", dict(proof)),
+            ("vittne-imported", next(iter(_chosen([call.details.get("imported")], _IMPORTED_MEMBERS)), {})),
+            (CALL, _times(call)),
+            ("tags", [masked(tag, Gone()) for tag in call.tags]),
             (LAWFUL_BASIS, next(iter(_chosen([call.details.get(LAWFUL_BASIS)], _BASIS_MEMBERS)), {})),
         )
         if body
@@ -88,6 +94,19 @@ def build(call: CallRow, sound: Sound | None, proof: Mapping[str, Any], created_
         "analysis": [],
         "attachments": attachments,
     }
+
+
+def _told(call: CallRow, name: str) -> object:
+    """Return pauses, cuts or gaps: the recording's own, or what the maker of an imported one told of them."""
+    imported = call.details.get("imported")
+    return call.details.get(name) or (imported.get(name) if isinstance(imported, Mapping) else None)
+
+
+def _times(call: CallRow) -> dict[str, Any]:
+    """Return the call's own times: its sound may begin before the answer."""
+    shown = call.as_json()
+    told = {name: shown[name] for name in ("started_at", "answered_at", "ended_at") if shown[name]}
+    return {**told, **({"end_reason": call.end_reason} if call.end_reason else {})}
 
 
 def uuid8(at_us: int, origin: str, recording: str) -> str:
@@ -114,22 +133,30 @@ def encoded(data: bytes) -> str:
 
 def _parties(call: CallRow) -> tuple[list[dict[str, Any]], dict[int, list[int]]]:
     """Return the parties, and who of them sat on each side: 0 left with the caller, 1 right."""
-    known: Sequence[Any] = [one for one in call.parties if isinstance(one, dict) and one.get("uri")]
+    known: Sequence[Any] = _known(call)
     if not known:
         known = [{"seat": 0, "uri": call.caller}, {"seat": 1, "uri": call.callee}]
     parties: list[dict[str, Any]] = []
     seats: dict[int, list[int]] = {0: [], 1: []}
     for one in known:
         seat = one.get("seat")
-        seats[0 if seat == 0 else 1].append(len(parties))
+        if "seat" not in one or seat is not None:  # None: who was only named in what was imported
+            seats[0 if seat == 0 else 1].append(len(parties))
         parties.append(_party(str(one["uri"]), str(one.get("name") or "")))
     return parties, seats
 
 
 def _party(uri: str, name: str) -> dict[str, Any]:
     clean = _POST_DIAL.sub("", uri)
-    kind = "tel" if clean.startswith("tel:") else "sip"
-    return {kind: clean, **({"name": name} if name else {})}
+    kind = next((scheme for scheme in ("tel", "mailto", "did") if clean.startswith(f"{scheme}:")), "sip")
+    return {**({kind: clean} if clean else {}), **({"name": name} if name else {})}
+
+
+def _known(call: CallRow) -> list[dict[str, Any]]:
+    """Return the parties that can be named."""
+    imported = "imported" in call.details
+    told = [one for one in call.parties if isinstance(one, dict) and (one.get("uri") or (imported and one.get("name")))]
+    return [{**one, "uri": one.get("uri") or ""} for one in told]
 
 
 def _dialog(call: CallRow, seats: Mapping[int, list[int]], sound: Sound | None) -> dict[str, Any]:
@@ -164,9 +191,10 @@ def _dialog(call: CallRow, seats: Mapping[int, list[int]], sound: Sound | None) 
 
 def _history(call: CallRow, everybody: Sequence[int]) -> list[dict[str, Any]]:
     """Return when each party joined and left: never a key that one pressed."""
-    known = [one for one in call.parties if isinstance(one, dict) and one.get("uri")]
     events = []
-    for place, one in zip(everybody, known, strict=False):
+    for place, one in enumerate(_known(call)):
+        if place not in everybody:
+            continue
         for member, event in (("from", "join"), ("to", "drop")):
             if isinstance(one.get(member), str):
                 events.append({"party": place, "time": one[member], "event": event})

@@ -15,6 +15,7 @@ from vittne.appliance.evidence.envelope import memory_file, read_recipient
 from vittne.appliance.looks import Look, Purpose, enter_look, refuse
 from vittne.appliance.opened import open_recording
 from vittne.appliance.outfile import STDOUT, whole_file
+from vittne.appliance.seal.keptvcon import MOST_TEXT, KeptVcon
 from vittne.appliance.seal.signing import SigningKey
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.rows import FINISHED, CallRow
@@ -38,6 +39,7 @@ class VconOptions:
     unsigned: bool = False
     purpose: Purpose = ""
     review: str = ""
+    as_imported: bool = False
 
 
 def export_vcon(data_dir: Path, call: CallRow, options: VconOptions, output: str, force: bool) -> int:
@@ -57,6 +59,8 @@ def export_vcon(data_dir: Path, call: CallRow, options: VconOptions, output: str
         enter_look(data_dir, look.model_copy(update={"review": options.review}))
     else:
         refuse(call, options.purpose, options.review)  # it tells who spoke all the same
+    if options.as_imported:
+        return _as_imported(data_dir, call, output, force)
     sound, notes = _sound(data_dir, call, options)
     made = build(call, sound, _proof(archive, call), now_us(), archive.key.name)
     text = _form(made, None if options.unsigned else archive.signing)
@@ -68,6 +72,28 @@ def export_vcon(data_dir: Path, call: CallRow, options: VconOptions, output: str
         print(f"note: {clean(note)}", file=sys.stderr)
     if output != STDOUT:
         print(f"{output}: vCon {made['uuid']}, {len(text)} bytes", file=sys.stderr)
+    return 0
+
+
+def _as_imported(data_dir: Path, call: CallRow, output: str, force: bool) -> int:
+    """Write the vCon that a recording was made of, as it is kept: where nothing was cleaned out, byte for byte."""
+    told = call.details.get("imported")
+    if not isinstance(told, dict):
+        raise StoreError("this recording was captured, not imported", call.id, "leave out --as-imported")
+    kept = KeptVcon(MOST_TEXT)
+    kept.keep = True
+    try:
+        with open_recording(data_dir, call.folder, call.id) as opened:
+            for _, plain, rows in opened.read():
+                kept.take(plain, rows)
+    except ValueError as error:
+        raise StoreError(str(error), call.id, "`vittne verify` says more") from error
+    if kept.sha256() != told.get("kept_sha256"):
+        raise StoreError("the vCon in it is not whole", call.id, "`vittne verify` says more")
+    with whole_file(output, force) as (stream, _):
+        stream.writelines(kept.pieces)
+    if output != STDOUT:
+        print(f"{output}: vCon {clean(told.get('uuid', ''))}, kept {clean(told.get('kept', ''))}", file=sys.stderr)
     return 0
 
 

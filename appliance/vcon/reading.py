@@ -25,7 +25,9 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from vittne.appliance.store.errors import StoreError, explain
 from vittne.appliance.vcon import registries
+from vittne.appliance.vcon.digits import too_deep
 from vittne.appliance.vcon.registries import LIMIT
+from vittne.appliance.vcon.trust import Trusted, wrong_with
 
 SIGNED_WITH: Final = ["EdDSA", "Ed25519", "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256"]
 ENCRYPTED_WITH: Final = ["RSA-OAEP", "RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW"]
@@ -33,6 +35,7 @@ CONTENT_WITH: Final = ["A256CBC-HS512", "A128CBC-HS256", "A256GCM", "A128GCM"]
 _DIGITS: Final = frozenset({"keydown", "keyup"})
 _HASHES: Final = {"sha512": hashlib.sha512, "sha384": hashlib.sha384, "sha256": hashlib.sha256}
 _GZIP: Final = b"\x1f\x8b"
+_CHAIN: Final = 8  # certificates
 
 
 class BadVcon(ValueError):
@@ -48,6 +51,10 @@ class Reading:
     digits: int = 0  # events that were taken out
     signer: str = ""  # subject of the certificate beside the signature
     signer_key: bytes = b""  # raw Ed25519, else SPKI: to hold against a ledger's
+    text: bytes = b""  # as it came; of an encrypted one, what was in it
+    beside: dict[str, Any] = field(default_factory=dict)  # headers of its signatures, certificates left out
+    whole: dict[str, Any] = field(default_factory=dict)  # the unsigned form with its digit events
+    signature: str = "none"  # or "not-checked", "wrong", "holds" (whose key it is nobody said), "trusted"
     good: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     open: list[str] = field(default_factory=list)  # what could not be looked at
@@ -60,25 +67,34 @@ def read_vcon(path: Path, key_file: Path | None = None) -> Reading:
             data = stream.read(LIMIT + 1)
     except OSError as error:
         raise explain(error, "read a vCon", path) from error
-    if len(data) > LIMIT:
+    return read_bytes(data, key_file)
+
+
+def read_bytes(
+    data: bytes, key_file: Path | None = None, trusted: Trusted | None = None, limit: int = LIMIT
+) -> Reading:
+    """Read a vCon that is at hand. trusted: certificates that its signature is held against. Raises as read_vcon()."""
+    if len(data) > limit:
         raise BadVcon("it is larger than a vCon may be here")
     try:
-        return _read(data, key_file)
+        return _read(data, key_file, trusted, limit)
     except BadVcon:
         raise
     except (ValueError, RecursionError, UnsupportedAlgorithm) as error:  # base64, certificates, lists in lists
         raise BadVcon("it is not made as a vCon is") from error
 
 
-def _read(data: bytes, key_file: Path | None) -> Reading:
-    value = _object(data)
-    form = "unsigned"
+def _read(data: bytes, key_file: Path | None, trusted: Trusted | None, limit: int) -> Reading:
+    value = _object(data, limit)
+    found = Reading("unsigned", {}, text=data)
     if "ciphertext" in value and "recipients" in value:
-        form, value = "encrypted", _decrypted(value, key_file)
-    found = Reading(form, {})
+        found.form, found.text = "encrypted", _decrypted(value, key_file)
+        value = _object(found.text, limit)
+    form = found.form
     if "payload" in value and "signatures" in value:
         found.form = form if form == "encrypted" else "signed"
-        value = _verified(value, found)
+        found.beside = _headers(value)
+        value = _verified(value, found, trusted, limit)
     elif form == "encrypted":
         found.wrong.append("what was encrypted is not signed (section 5.3 wants that)")
     else:
@@ -88,6 +104,7 @@ def _read(data: bytes, key_file: Path | None) -> Reading:
     critical = value.get("critical")
     if isinstance(critical, list) and critical:
         found.open.append(f"it needs extensions that are not known here: {', '.join(map(str, critical))}")
+    found.whole = value
     found.vcon, found.digits = without_digits(value)
     _check_contents(found)
     return found
@@ -115,11 +132,11 @@ def _is_digit(event: dict[str, Any]) -> bool:
     return "button" in event or str(event.get("event", "")).lower() in _DIGITS
 
 
-def _object(data: bytes) -> dict[str, Any]:
+def _object(data: bytes, limit: int) -> dict[str, Any]:
     if data[:2] == _GZIP:
         opened = zlib.decompressobj(31)
         try:
-            data = opened.decompress(data, LIMIT)
+            data = opened.decompress(data, limit)
         except zlib.error as error:
             raise BadVcon("it is gzipped, and damaged") from error
         if opened.unconsumed_tail:
@@ -130,10 +147,12 @@ def _object(data: bytes) -> dict[str, Any]:
         raise BadVcon("it is no JSON") from error
     if not isinstance(value, dict):
         raise BadVcon("it is no JSON object")
+    if too_deep(value):
+        raise BadVcon("it has more levels, or more values, than a vCon needs")
     return value
 
 
-def _decrypted(value: dict[str, Any], key_file: Path | None) -> dict[str, Any]:
+def _decrypted(value: dict[str, Any], key_file: Path | None) -> bytes:
     if key_file is None:
         raise BadVcon("it is encrypted: give the recipient's private key (--key)")
     try:
@@ -149,12 +168,16 @@ def _decrypted(value: dict[str, Any], key_file: Path | None) -> dict[str, Any]:
         opened = jwe.decrypt_json(sealed, key, registry=registry)
     except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadVcon("this key does not open it, or it was altered") from error
-    return _object(opened.plaintext or b"")
+    return opened.plaintext or b""
 
 
-def _verified(value: dict[str, Any], found: Reading) -> dict[str, Any]:
+def _verified(value: dict[str, Any], found: Reading, trusted: Trusted | None, limit: int) -> dict[str, Any]:
     """Return the payload of a signed vCon, and note whether a certificate's key signed it. Raises BadVcon."""
-    certificate = _certificate(value)
+    chain = _certificates(value)
+    if not chain and trusted is not None and len(trusted.certificates) == 1:
+        chain = [*trusted.certificates]  # it names none: then it is held against the one that was given
+    certificate = chain[0] if chain else None
+    found.signature = "not-checked"
     if certificate is None:
         found.open.append("its signature cannot be checked: no certificate is beside it (x5c)")
     else:
@@ -167,11 +190,14 @@ def _verified(value: dict[str, Any], found: Reading) -> dict[str, Any]:
                 jws.deserialize_json(signed, _key(public), registry=registries.signing(SIGNED_WITH))
             found.good.append(f"signed by the key of {found.signer}")
             found.signer_key = _bytes(public)
+            found.signature = "holds"
+            _hold_against(chain, trusted, found)
         except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+            found.signature = "wrong"
             found.wrong.append(f"the signature is not that of {found.signer}, or it was altered")
     payload = value["payload"]
     try:
-        inner = _object(_decoded(payload if isinstance(payload, str) else ""))
+        inner = _object(_decoded(payload if isinstance(payload, str) else ""), limit)
     except BadVcon:
         raise
     except ValueError as error:
@@ -184,14 +210,41 @@ def _verified(value: dict[str, Any], found: Reading) -> dict[str, Any]:
     return inner
 
 
-def _certificate(value: dict[str, Any]) -> x509.Certificate | None:
+def _headers(value: dict[str, Any]) -> dict[str, Any]:
+    """Return what is beside a signed payload and is neither a signature nor a certificate."""
+    signatures = value["signatures"] if isinstance(value["signatures"], list) else []
+    headers = [one.get("header") for one in signatures if isinstance(one, dict)]
+    texts = [one.get("protected") for one in signatures if isinstance(one, dict)]
+    protected = [json.loads(_decoded(one)) for one in texts if isinstance(one, str)]
+    plain = [
+        {name: text for name, text in one.items() if name not in ("x5c", "x5t", "x5t#S256", "jwk")}
+        for one in (*headers, *protected)
+        if isinstance(one, dict)
+    ]
+    return {"headers": plain, **{name: one for name, one in value.items() if name not in ("payload", "signatures")}}
+
+
+def _hold_against(chain: list[x509.Certificate], trusted: Trusted | None, found: Reading) -> None:
+    if trusted is None:
+        return
+    wrong = wrong_with(chain, trusted)
+    if wrong:
+        found.signature = "wrong"
+        found.wrong.append(wrong)
+    else:
+        found.signature = "trusted"
+        found.good.append("its certificate is, or comes from, one that you gave")
+
+
+def _certificates(value: dict[str, Any]) -> list[x509.Certificate]:
+    """Return the certificates beside the signature, the signer's first; none when that one cannot be read."""
     try:
         one = value["signatures"][0]
         protected = json.loads(_decoded(one["protected"]))
         chain = (one.get("header") or {}).get("x5c") or protected.get("x5c")
-        return x509.load_der_x509_certificate(base64.b64decode(chain[0], validate=True))
+        return [x509.load_der_x509_certificate(base64.b64decode(text, validate=True)) for text in chain[:_CHAIN]]
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        return None
+        return []
 
 
 def _bytes(public: Any) -> bytes:
