@@ -10,7 +10,7 @@ from typing import Any
 
 from vittne.appliance.audit import commitment
 from vittne.appliance.seal.canonical import Json
-from vittne.appliance.seal.events import ERASED
+from vittne.appliance.seal.events import ERASED, SEARCHED
 from vittne.appliance.seal.scan import read_entry, scan_ledger
 from vittne.appliance.seal.signing import load_verifier
 from vittne.appliance.show import json_array
@@ -65,6 +65,7 @@ def disagreements(rows: list[AuditRow], entries: dict[int, dict[str, Json]]) -> 
     """Yield what is wrong, for people: rows that no entry fixes or that were altered, entries whose row is gone."""
     known = set()
     erased = {entry["rec"] for entry in entries.values() if entry["t"] == ERASED}
+    last = max((index for index, entry in entries.items() if entry["t"] == ERASED), default=-1)
     for row in rows:
         entry = entries.get(-1 if row.entry is None else row.entry)
         known.add(row.entry)
@@ -72,6 +73,8 @@ def disagreements(rows: list[AuditRow], entries: dict[int, dict[str, Json]]) -> 
             yield f"row {row.id} of {rfc3339(row.at_us)} is in no entry of the ledger"
         elif not row.salt and row.recording in erased and (entry["t"], entry["rec"]) == (row.kind, row.recording):
             continue  # it named a party, and was emptied with his recording (life/forget.py)
+        elif not row.salt and row.kind == SEARCHED == entry["t"] and row.entry is not None and row.entry < last:
+            continue  # it said for whom somebody searched
         elif (
             not row.salt
             or entry["row"] != commitment(row)

@@ -83,7 +83,7 @@ def beside(
             "stamps": Stamper(registrar, config.stamps, clocks_apart_us=apart_us, do=desk.books.do).run,
         }
         if ring_path(config.data).exists():  # without the private half it records, and nothing is ever opened here
-            everything["keys"] = KeyDesk(registrar, config.keys).run
+            everything["keys"] = KeyDesk(registrar, config.keys, do=desk.books.do).run
         tasks = [keep_up(name, one) for name, one in everything.items()]
         tasks += [_place(config.data)] if test_call else []
         control = ControlServer(config.data, operator)

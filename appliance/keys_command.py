@@ -1,6 +1,7 @@
 """`vittne keys`: look at the keys, protect them, back them up, recover them, put new ones in their place.
 
-What changes keys needs the data directory to itself, so the recorder must stand still for it; what only looks does not.
+What changes keys has the data directory to itself, or works beside a recorder that runs and writes for it
+(keys_beside.py). Restoring, recovering and proving keys need the recorder to stand still.
 Secrets are typed without echo or come from files, and never stand in a command line.
 """
 
@@ -10,7 +11,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,7 @@ from vittne.appliance.keyring.selftest import check_profile
 from vittne.appliance.keyring.selftest import run as run_self_test
 from vittne.appliance.keyring.sharesio import print_shares, read_shares, write_shares
 from vittne.appliance.keyring.vault import Vault
+from vittne.appliance.keys_beside import RecorderBooks, RecorderStore
 from vittne.appliance.seal import events
 from vittne.appliance.seal.capsule import KeyStore
 from vittne.appliance.seal.ledger import Ledger, open_ledger
@@ -56,12 +58,26 @@ _COLUMNS: Final = [
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a command that changes keys works with; the directory's lock is held."""
+    """What a command that changes keys works with; the directory's lock is held, or its recorder writes for us."""
 
     data: Path
     config: Config
     vault: Vault
-    ledger: Ledger
+    ledger: changes.Books
+
+    def keys(self) -> OpenKeys:
+        """Open the store of data keys."""
+        return OpenKeys(self.data, self.vault, KeyStore if self.recorder is None else RecorderStore)
+
+    @property
+    def recorder(self) -> RecorderBooks | None:
+        """The recorder's books, beside one."""
+        return self.ledger if isinstance(self.ledger, RecorderBooks) else None
+
+    @property
+    def since(self) -> str:
+        """The pair that a worker may still have; "" when none runs."""
+        return "" if self.recorder is None else self.recorder.since
 
 
 def _list(options: Options) -> int:
@@ -183,9 +199,10 @@ def _recover(options: Options) -> int:
 def _rotate(options: Options) -> int:
     if options.ledger:
         config, data = _config(options), _data(options)
-        with _alone(data, "rotating the ledger's key"):
-            key = rotate_key(data, bool(config.keys.fips))
-        print(f"a new key signs from now on; hand this line to whoever checks:\n{key.text()}")
+        with _alone_or_beside(data, "rotating the ledger's key") as recorder:
+            fips = bool(config.keys.fips)
+            line = rotate_key(data, fips).text() if recorder is None else recorder.rotate_ledger(fips)
+        print(f"a new key signs from now on; hand this line to whoever checks:\n{line}")
         return 0
     with _changing(options) as opened:
         if options.root:
@@ -194,9 +211,9 @@ def _rotate(options: Options) -> int:
             print("there is a new root; backups and shares of the old one are void")
             _advise(opened.data, opened.vault.ring)
             return 0
-        with OpenKeys(opened.data, opened.vault) as keys:
+        with opened.keys() as keys:
             if options.archive:
-                _shown(renewal.renew_archive(keys, opened.ledger, opened.config.keys.site))
+                _shown(renewal.renew_archive(keys, opened.ledger, opened.config.keys.site, opened.since))
             else:
                 _shown(renewal.renew_buckets(keys, opened.ledger, options.bucket or None))
     return 0
@@ -206,8 +223,8 @@ def _epoch(options: Options) -> int:
     with _changing(options) as opened:
         if options.backup is not None and options.backup.exists():
             raise StoreError("there is a file already", options.backup, "choose another name")
-        with OpenKeys(opened.data, opened.vault) as keys:
-            _shown(renewal.epoch_steps(keys, opened.ledger, opened.config.keys.site))
+        with opened.keys() as keys:
+            _shown(renewal.epoch_steps(keys, opened.ledger, opened.config.keys.site, opened.since))
         print(f"epoch {opened.vault.ring.epoch.number}: what was erased before is dead in every older copy of keys.db")
         if options.backup is not None:
             write_backup(opened.data, opened.vault, options.backup, rfc3339(now_us()))
@@ -285,16 +302,33 @@ def _config(options: Options) -> Config:
 
 @contextmanager
 def _changing(options: Options) -> Iterator[Opened]:
-    """Unlock with the directory's lock held, and bring to its end what a crash left. Raises StoreError."""
+    """Unlock with the directory's lock held or beside its recorder, and end what a crash left. Raises StoreError."""
     config, data = _config(options), _data(options)
     ring = read_ring(data)
-    with _alone(data, "changing keys"):
+    with _alone_or_beside(data, "changing keys") as recorder:
         vault = open_vault(data, _secret(ring, options, config), config=config.keys)
-        with _ledger(data) as ledger:
+        with _ledger(data) if recorder is None else nullcontext(recorder) as books:
+            opened = Opened(data, config, vault, books)
             if vault.ring.renewing:
-                with OpenKeys(data, vault) as keys:
-                    _shown(renewal.finish_steps(keys, ledger, config.keys.site))
-            yield Opened(data, config, vault, ledger)
+                with opened.keys() as keys:
+                    _shown(renewal.finish_steps(keys, books, config.keys.site, opened.since))
+            yield opened
+
+
+@contextmanager
+def _alone_or_beside(data: Path, doing: str) -> Iterator[RecorderBooks | None]:
+    """Take the directory's lock, or yield the books of the recorder that has it. Raises StoreError."""
+    try:
+        lock = DataLock(data, doing)
+    except LockHeld as error:
+        try:
+            recorder = RecorderBooks(data)
+        except LockHeld:
+            raise StoreError(error.what, data, "stop the recorder for it, then start it again") from error
+        yield recorder
+        return
+    with lock:
+        yield None
 
 
 @contextmanager

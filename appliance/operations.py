@@ -10,12 +10,14 @@ from vittne.appliance.backup.operation import ENTER_BACKUP, ENTER_DRILL, POINT
 from vittne.appliance.compliance.incident_operations import CLOSE_INCIDENT, NOTE_INCIDENT, OPEN_INCIDENT
 from vittne.appliance.control.operation import Operation
 from vittne.appliance.cut import ENTER_CUT, KEEP_KEYS, SETTLE_CUTS
+from vittne.appliance.key_operations import KEY_OPERATIONS
 from vittne.appliance.life.approving import APPROVE, ASK_CUT, REFUSE
 from vittne.appliance.life.operations import CORRECT, ERASE, PLACE_HOLD, RELEASE_HOLD, RESTRICT, SETTLE_ERASURES
 from vittne.appliance.life.retention import CHANGE_RETENTION, RUN_RETENTION
 from vittne.appliance.looks import LOOK
 from vittne.appliance.review.operations import REVIEW_OPERATIONS
 from vittne.appliance.scrub.runner import ENTER_SCRUB
+from vittne.appliance.searches import SEARCHED
 from vittne.appliance.stamps.operation import ENTER_STAMPS
 from vittne.appliance.subjects.operations import SUBJECT_OPERATIONS
 from vittne.appliance.vcon.filing import FILE_IMPORT
@@ -23,6 +25,7 @@ from vittne.appliance.verdicts.operations import VERDICT_OPERATIONS
 
 OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     LOOK,
+    SEARCHED,
     ENTER_STAMPS,
     ENTER_SCRUB,
     POINT,
@@ -45,6 +48,7 @@ OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     OPEN_INCIDENT,
     NOTE_INCIDENT,
     CLOSE_INCIDENT,
+    *KEY_OPERATIONS,
     *REVIEW_OPERATIONS,
     *SUBJECT_OPERATIONS,
     *ACCESS_OPERATIONS,

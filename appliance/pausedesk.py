@@ -15,7 +15,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 
@@ -26,7 +26,9 @@ from vittne.appliance.pausenews import tell
 from vittne.appliance.protocol import Command, Done, What
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.seal import events
+from vittne.appliance.store.decisions import KEPT_US, DecisionTable
 from vittne.appliance.store.errors import StoreError
+from vittne.appliance.store.times import now_us
 from vittne.capture import forcing, gating, pausing
 from vittne.capture.columns import SECOND
 from vittne.capture.gates import Decision
@@ -39,6 +41,7 @@ log = structlog.get_logger()
 _CONFIRM_S: Final = 5.0  # a worker that died has a successor by then
 _TOLD_AGAIN_NS: Final = 600 * SECOND  # pauses that ended, and gates decided, so lately are told to a new worker
 _DECISIONS_KEPT: Final = 10_000
+_CALL_IDS_KEPT: Final = 8  # of one call
 _MOST_KNOWN: Final = 1000  # pauses, before those that are over are forgotten; more where more live
 
 Sender = Callable[[Command], None]
@@ -82,6 +85,7 @@ class PauseDesk:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Done]] = {}
         self._decided: deque[Command] = deque(maxlen=_DECISIONS_KEPT)
+        self._inherited = _decided_before(registrar)
 
     # The worker's side
 
@@ -90,9 +94,9 @@ class PauseDesk:
         self._send, self._end = send, end
         self._attached_s = time.monotonic()
         since = time.monotonic_ns() - _TOLD_AGAIN_NS
-        for command in self._decided:  # the last snapshot may not know them
-            if command.asked_mono > since:
-                send(replace(command, number=next(self._numbers)))
+        lately = (command for command in self._decided if command.asked_mono > since)
+        for command in (*self._inherited, *lately):  # the last snapshot may not know them
+            send(replace(command, number=next(self._numbers)))
         self._up.set()
 
     def detach(self) -> None:
@@ -226,7 +230,8 @@ class PauseDesk:
             (call,) = answer.calls
             for call_id in call["sip_call_ids"][:1]:  # a worker that begins anew gives the call another id
                 self._decided.append(Command(0, "gate", *at, select={"sip_call_id": call_id}, decision=decision, by=by))
-            await self.books.do(self._registrar.note_gate, recording, decision, by, at[0], erased=call["erased"])
+            told = {"erased": call["erased"], "call_ids": call["sip_call_ids"][:_CALL_IDS_KEPT]}
+            await self.books.do(self._registrar.note_gate, recording, decision, by, at[0], **told)
         return answer
 
     def tell_references(self, references: list[ReferenceHandle]) -> None:
@@ -307,4 +312,22 @@ def _as_of_now(body: dict[str, Any]) -> Pause:
         lease_mono=pause.lease_at - offset,
         to_mono=pause.to_at - offset if pause.ended_by else FOREVER,
         armed_until_mono=pause.armed_until_at - offset if pause.armed_until_at else pause.armed_until_mono,
+    )
+
+
+def _decided_before(registrar: Registrar) -> tuple[Command, ...]:
+    """Return what was decided on gates before this run: the worker's snapshots went with the run before."""
+    offset = time.time_ns() - time.monotonic_ns()
+    rows = DecisionTable(registrar.catalogue).since(now_us() - KEPT_US)
+    return tuple(
+        Command(
+            0,
+            "gate",
+            row.at_us * 1000,
+            row.at_us * 1000 - offset,
+            select={"sip_call_id": row.call_id},
+            decision=cast("Decision", row.decision),
+            by=row.by,
+        )
+        for row in rows
     )

@@ -155,6 +155,7 @@ def _live(options: RecordOptions, registrar: Any) -> int:
 
     from vittne.appliance import log as logging  # noqa: PLC0415
     from vittne.appliance.beside import beside  # noqa: PLC0415
+    from vittne.appliance.lostpauses import note_lost_pauses  # noqa: PLC0415
     from vittne.appliance.pausedesk import PauseDesk  # noqa: PLC0415
     from vittne.appliance.recordconfig import keeping_json  # noqa: PLC0415
     from vittne.appliance.samplingkey import sampling_key  # noqa: PLC0415
@@ -179,6 +180,9 @@ def _live(options: RecordOptions, registrar: Any) -> int:
         if warning:
             log.warning(warning)
     log_key_state(log, config)
+    for lost in note_lost_pauses(registrar, now_us()):
+        words = "alarm: a pause was lost with the catalogue; its calls are recorded again"
+        log.error(words, pause=lost.id, by=lost.by, since=lost.since, recordings=len(lost.recordings))
     registrar.begin_run(options.interfaces, now_us(), VERSION)
     # A first recording should be there soon: the test call does not wait for a full cycle.
     commit_s = min(config.commit_s, 1.0) if options.test_call else config.commit_s

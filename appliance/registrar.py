@@ -29,6 +29,7 @@ from vittne.appliance.seal.ledger import Ledger, open_ledger
 from vittne.appliance.seal.manifest import CRASH, SEALED, Manifest, SealedPart, SealedStream
 from vittne.appliance.store.audit import AuditTable
 from vittne.appliance.store.catalogue import Catalogue
+from vittne.appliance.store.decisions import DecisionRow, DecisionTable
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import Store
 from vittne.appliance.store.rows import FINISHED, RECORDING, CallRow, RunRow, StreamRow
@@ -187,13 +188,21 @@ class Registrar:
             self._unkept.clear()
         self.ledger.flush()
 
-    def note_gate(self, recording_id: str, decision: str, by: str, at_ns: int, erased: bool) -> None:
-        """Enter who decided a call's gate. erased: nothing of it may be read any more, whatever happens next."""
+    def note_gate(
+        self, recording_id: str, decision: str, by: str, at_ns: int, erased: Sequence[str], call_ids: Sequence[str] = ()
+    ) -> None:
+        """Enter who decided a call's gate. erased: recordings that nobody may read any more, whatever happens next.
+
+        call_ids: SIP's, of the call: it may go on over a restart of everything, as another recording.
+        """
+        rows = [DecisionRow(call_id, decision, by, at_ns // 1000) for call_id in dict.fromkeys(call_ids)]
+        DecisionTable(self.catalogue).put(rows)
         at = rfc3339(at_ns // 1000)
-        self.ledger.record({"t": events.GATE, "rec": recording_id, "decision": decision, "by": by, "at": at})
+        for one in dict.fromkeys((recording_id, *erased)):
+            self.ledger.record({"t": events.GATE, "rec": one, "decision": decision, "by": by, "at": at})
         self.ledger.flush()
         if erased:
-            self.keys.erase(recording_id)
+            self.keys.erase_all(erased)
 
     def note_live(self, reports: Sequence[dict[str, Any]]) -> None:
         """Show calls that are being recorded in the catalogue, with what was heard of them so far."""

@@ -38,11 +38,17 @@ def run(data_dir: Path, prefix: str | None, as_json: bool) -> int:
             verdicts: Iterable[Verdict] = verify_all(data_dir, progress=advance)
         else:
             verdicts = [verify(data_dir, _whole_id(data_dir, prefix), progress=advance)]
-        if as_json:
-            told = list(verdicts)
-            sys.stdout.writelines(json_array(verdict_json(verdict) for verdict in told))
-            return exit_status(told)
-        return exit_status(list(_printed(verdicts, whole=prefix is not None)))
+        if not as_json:
+            return exit_status(_printed(verdicts, whole=prefix is not None))
+        statuses: set[int] = set()  # not the verdicts: there may be millions
+
+        def told() -> Iterator[dict[str, Any]]:
+            for verdict in verdicts:
+                statuses.add(exit_status([verdict]))
+                yield verdict_json(verdict)
+
+        sys.stdout.writelines(json_array(told()))
+        return _worst(statuses)
 
 
 def _printed(verdicts: Iterable[Verdict], whole: bool) -> Iterator[Verdict]:
@@ -77,13 +83,19 @@ def verdict_lines(verdict: Verdict, whole: bool) -> list[str]:
     ]
 
 
-def exit_status(verdicts: list[Verdict]) -> int:
+def exit_status(verdicts: Iterable[Verdict]) -> int:
     """Return what a command ends with that found these."""
-    if not all(verdict.ok for verdict in verdicts):
+    return _worst({_status(verdict) for verdict in verdicts})
+
+
+def _status(verdict: Verdict) -> int:
+    if not verdict.ok:
         return SOMETHING_FAILS
-    if any(check.result == UNCHECKED for verdict in verdicts for check in verdict.checks):
-        return NOT_ALL_CHECKED
-    return ALL_HOLDS
+    return NOT_ALL_CHECKED if any(check.result == UNCHECKED for check in verdict.checks) else ALL_HOLDS
+
+
+def _worst(statuses: set[int]) -> int:
+    return next((one for one in (SOMETHING_FAILS, NOT_ALL_CHECKED) if one in statuses), ALL_HOLDS)
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:

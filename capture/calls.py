@@ -309,11 +309,13 @@ def merge(kept: Call, other: Call, link: Link) -> None:
     for pause_id, note in other.pauses.items():
         kept.pauses.setdefault(pause_id, note)
     kept.holds |= other.holds
+    # First: a second thread may decide on the other call now. What it decides before take() reads it is taken along,
+    # and behind that it sees here which call the other one has become (RecordKeeper.decide).
+    other.merged_into = kept
     kept.keeping.take(other.keeping, other.id, numbers)
     kept.heard.take(other.heard)
     for kind, number in other.other_media.items():
         kept.other_media[kind] = kept.other_media.get(kind, 0) + number
-    other.merged_into = kept
     other.sessions, other.streams = [], {}
     other.signals = deque()
 

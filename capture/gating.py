@@ -1,6 +1,7 @@
 """Deciding a call's gate from outside: the one way for API, PBX and whatever hears announcements.
 
-Done at once; what it means for packets shows at the next commit. May be called from a second thread.
+Done at once; what it means for packets shows at the next commit. May be called from a second thread, without the lock
+of pauses: RecordKeeper.decide says why that loses nothing.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ def gate(
     """
     calls = select_calls(pipeline.book, select, pipeline.addresses)
     if not calls:
+        if call_id := select.get("sip_call_id"):  # told anew, after a restart: the call is heard of again later
+            pipeline.recording.expect(call_id, Decided(decision, trigger, by, at_ns, mono_ns))
         return Answer(NO_CALL)
     if len(calls) > 1:
         return Answer(SEVERAL, calls=[_described(pipeline, call) for call in calls])
@@ -36,10 +39,15 @@ def gate(
     if last is None or last.excluded or gate_of(last) == "from-start":
         return Answer(NOT_GATED, calls=[_described(pipeline, call)])
     pipeline.recording.decide(call, Decided(decision, trigger, by, at_ns, mono_ns))
+    while call.merged_into is not None:
+        call = call.merged_into
     state = SHUT if was_shut and decision != REFUSED else DECIDED
     return Answer(state, calls=[_described(pipeline, call)])
 
 
 def _described(pipeline: Pipeline, call: Call) -> dict[str, Any]:
     ruled = call.keeping.as_json(pipeline.settings.recording.version)
-    return {**describe_call(call), "recording_rule": ruled, "erased": call.keeping.erases_all}
+    # All that go with it: nothing of them may be read any more once this is answered.
+    erased = [one for one in pipeline.recording.concerned(call) if one.keeping.erases_all]
+    ids = [name for one in erased for name in (one.id, *one.absorbed)]
+    return {**describe_call(call), "recording_rule": ruled, "erased": ids}

@@ -33,6 +33,7 @@ from vittne.capture.sip.stream import Heard
 Mask = npt.NDArray[np.bool_]
 
 _MOST_DECIDED: Final = 100_000
+_MOST_EXPECTED: Final = 20_000
 _REASONS: Final[dict[State, str]] = {"excluded": EXCLUDED, "shut": DISCARDED, "closed": BEFORE_GATE}
 
 
@@ -46,6 +47,7 @@ class RecordKeeper:
         self._ruler = Ruler(rules, book, addresses)
         self._counters = counters
         self._decided: deque[Call] = deque(maxlen=_MOST_DECIDED)
+        self._expected: dict[str, list[Decided]] = {}  # by SIP Call-ID, of calls that were not heard of yet
         self._held: list[tuple[Call, Packets]] = []
 
     @property
@@ -71,6 +73,14 @@ class RecordKeeper:
         self._ruler.note_headers(call, heard.message)
         if not self.is_idle and self._ruler.rule(call, heard.at_ns, heard.mono_ns):
             self._decided.append(call)
+        if self._expected and call.keeping.last is not None:
+            for decided in self._expected.pop(heard.message.call_id, ()):
+                self.decide(call, decided)
+
+    def expect(self, call_id: str, decided: Decided) -> None:
+        """Keep a decision for a call that was not heard of since the start."""
+        if len(self._expected) < _MOST_EXPECTED:
+            self._expected.setdefault(call_id, []).append(decided)
 
     def press(self, codes: Iterable[FeatureCode], offset: int) -> None:
         """See whether keys decide gates. offset: UTC less monotonic time."""
@@ -90,10 +100,24 @@ class RecordKeeper:
                     )
 
     def decide(self, call: Call, decided: Decided) -> None:
-        """Take in a decision on a call, and on what is related to it."""
-        related = (self._book.calls.get(name) for name in call.related)
-        for one in (call, *related):
-            if one is not None and not one.closed and one.keeping.decide(decided):
+        """Take in a decision on a call, and on what is related to it; may be asked from a second thread.
+
+        No lock: a decision is appended, and its call noted behind it. Whatever a commit did before it saw the decision
+        is looked at again with the note, at the next settling: nothing waits in vain, and what was written goes.
+        """
+        self._decide(call, decided)
+        while call.merged_into is not None:  # it became part of another one meanwhile
+            call = call.merged_into
+            self._decide(call, decided)
+
+    def concerned(self, call: Call) -> list[Call]:
+        """Return the calls that a decision on a call is about."""
+        related = (self._book.calls.get(name) for name in tuple(call.related))
+        return [one for one in (call, *related) if one is not None and not one.closed]
+
+    def _decide(self, call: Call, decided: Decided) -> None:
+        for one in self.concerned(call):
+            if one.keeping.decide(decided):
                 one.event(decided.at_ns, decided.mono_ns, "gate", **_told(decided))
                 self._decided.append(one)
 

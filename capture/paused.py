@@ -87,7 +87,7 @@ class _Some:
         behind = (rows.mono_ns >= end) & (rows.mono_ns < end + REACH_NS)
         if not behind.any():
             return inside
-        inside |= behind & (self._due < end + _carried_ns(stream))
+        inside |= behind & (self._due < end + carried_ns(stream))
         inside |= behind & _has_type(rows, stream.repair_types)
         for row in np.flatnonzero(behind & ~inside & _has_type(rows, self._redundant)).tolist():
             inside[row] = int(self._due[row]) - _redundant_ns(rows, row, stream, self._buffers) < end
@@ -101,10 +101,15 @@ def _has_type(rows: RtpRows, types: int) -> Mask:
     return np.asarray(table[rows.payload_type], np.bool_)
 
 
-def _carried_ns(stream: Stream) -> int:
+def carried_ns(stream: Stream) -> int:
     """How far behind a packet's own time its payload may reach back, whatever its type."""
     opus = any(format_.encoding.upper() == "OPUS" for format_ in stream.formats.values())
     return _OPUS_FRAME_NS if opus else 0
+
+
+def farthest_redundant_ns(rate: int) -> int:
+    """Return how far back RFC 2198 can reach."""
+    return _REDUNDANT_TICKS * SECOND // rate
 
 
 def _redundant_ns(rows: RtpRows, row: int, stream: Stream, buffers: Buffers) -> int:

@@ -18,8 +18,9 @@ from scenarios import digits, network, transfers
 
 from vittne.appliance.api import consent as consent_routes
 from vittne.appliance.api import pauses as pause_routes
-from vittne.appliance.cli import FORMATS, parser
+from vittne.appliance.cli import parser
 from vittne.appliance.config import Config, checked
+from vittne.appliance.copies_cli import FORMATS
 from vittne.appliance.policy.classes import PRESETS
 from vittne.appliance.policy.config import BasisConfig, ClassConfig, RetentionConfig
 from vittne.appliance.policy.decide import decide, policy_rules

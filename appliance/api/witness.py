@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from aiohttp import web
 
 from vittne.appliance.api.routes import PREFIX, PUBLIC, About, Answer, Route
+from vittne.appliance.ownthreads import OwnThreads
 from vittne.appliance.store.times import now_us
 from vittne.appliance.witness.witness import Reply, Witness
 
 WITNESS: Final = web.AppKey("vittne.witness", Witness)
 
+_THREADS = OwnThreads("witness")
+
 
 async def _add_checkpoint(request: web.Request) -> web.Response:
     body = await request.read()
     # It syncs before it answers: whoever asks must not stop the recorder's loop with a slow disk.
-    return _answer(await asyncio.to_thread(request.app[WITNESS].add_checkpoint, body, now_us() // 1_000_000))
+    return _answer(await _THREADS.run(request.app[WITNESS].add_checkpoint, body, now_us() // 1_000_000))
 
 
 async def _checkpoint(request: web.Request) -> web.Response:

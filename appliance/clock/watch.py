@@ -15,12 +15,15 @@ from vittne.appliance.clock.settings import ClockConfig
 from vittne.appliance.clock.state import ClockState, sample, sample_kernel
 from vittne.appliance.control.server import Doer, at_once
 from vittne.appliance.log import fault
+from vittne.appliance.ownthreads import OwnThreads
 from vittne.appliance.seal import events
 from vittne.appliance.seal.canonical import Json
 from vittne.appliance.seal.ledger import Ledger
 from vittne.appliance.store.errors import StoreError
 
 log = structlog.get_logger()
+
+_THREADS = OwnThreads("clock", 1)  # the clock's daemon may not answer
 
 START: Final = "start"
 HOURLY: Final = "hourly"
@@ -57,7 +60,7 @@ class ClockWatch:
         """Watch until cancelled; raises nothing else."""
         while True:
             try:
-                await self._do(self.note, await asyncio.to_thread(sample), time.monotonic_ns())
+                await self._do(self.note, await _THREADS.run(sample), time.monotonic_ns())
                 self._is_failing = False
             except StoreError as error:
                 self._failed(str(error))

@@ -143,8 +143,7 @@ def _scope_lines(found: Scope) -> list[str]:
     if found.erased_since:
         lines.append(f"    and of {many(found.erased_since, 'recording')} erased since, nobody knows whose")
     lines.append(f"refused: {many(found.refused, 'look')}")
-    searches = "not entered in the trail in this version" if found.searches is None else str(found.searches)
-    lines.append(f"searches, and what `list`, `show` and `explain` showed: {searches}")
+    lines.append(f"searches: {found.searches}; what a plain `list`, `show` and `explain` showed is not entered")
     if found.other:
         lines.append("did besides: " + ", ".join(f"{kind} {count}" for kind, count in sorted(found.other.items())))
     keys = ", ".join(f"{kind} {count}" for kind, count in found.key_events.items())

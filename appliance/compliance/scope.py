@@ -21,7 +21,6 @@ from vittne.capture.conditions import is_number
 NOTHING: Final = "nothing"
 CIPHERTEXT: Final = "ciphertext"
 CONTENT: Final = "content"
-_SEARCH: Final = "search"  # no search is entered in this version: then nothing can be said of them
 _ENCRYPTED: Final = "for "  # how a bundle's row begins to name its recipient
 
 
@@ -36,7 +35,7 @@ class Scope:
     copied: tuple[str, ...]  # in clear
     copied_encrypted: tuple[str, ...]  # bundles whose sound only their recipient opens
     refused: int
-    searches: int | None  # None: not entered
+    searches: int
     other: Mapping[str, int] = field(default_factory=dict)
     numbers: tuple[str, ...] = ()
     own_numbers: tuple[str, ...] = ()
@@ -84,7 +83,7 @@ def find_scope(
     of = {kind: [row for row in rows if row.kind == kind] for kind in (events.PLAYED, events.EXPORTED)}
     encrypted = [row for row in of[events.EXPORTED] if is_encrypted(row)]
     clear = [row for row in of[events.EXPORTED] if not is_encrypted(row)]
-    seen = {events.PLAYED, events.EXPORTED, events.LOOK_REFUSED, _SEARCH}
+    seen = {events.PLAYED, events.EXPORTED, events.LOOK_REFUSED, events.SEARCHED}
     looked = _ids([*of[events.PLAYED], *clear])
     persons, own, gone = _persons(catalogue.get_all(looked), own_numbers)
     ledger = read_ledger(data, since_us, until_us)
@@ -96,7 +95,7 @@ def find_scope(
         _ids(clear),
         _ids(encrypted),
         sum(row.kind == events.LOOK_REFUSED for row in rows),
-        sum(row.kind == _SEARCH for row in rows) if _SEARCH in events.MEMBERS else None,
+        sum(row.kind == events.SEARCHED for row in rows),
         Counter(row.kind for row in rows if row.kind not in seen),
         persons,
         own,

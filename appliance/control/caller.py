@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,3 +21,11 @@ class Caller:
 
 
 VITTNE: Final = Caller("vittne", SYSTEM)
+
+
+def login() -> str:
+    """Return who sits at the terminal: before sudo, if that was used."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from vittne.appliance.control.caller import login
 from vittne.appliance.control.operation import Caller, Operation, Order, Progress, Steps
 from vittne.appliance.control.socket import LINE_LIMIT, SocketPath
 from vittne.appliance.store.errors import StoreError
@@ -17,6 +16,8 @@ from vittne.appliance.store.lock import DataLock, LockHeld
 
 if TYPE_CHECKING:
     from vittne.appliance.life.policy import LifePolicy
+
+__all__ = ["RecorderFailed", "drain", "login", "perform"]
 
 OnProgress = Callable[[Progress], None]
 Ordered = TypeVar("Ordered", bound=Order)
@@ -71,14 +72,6 @@ def drain(steps: Steps, on_progress: OnProgress = lambda _: None) -> dict[str, A
         except StopIteration as end:
             answer: dict[str, Any] = end.value
             return answer
-
-
-def login() -> str:
-    """Return who sits at the terminal: before sudo, if that was used."""
-    try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 def _connect(data_dir: Path) -> socket.socket | None:

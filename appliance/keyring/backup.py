@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from vittne.appliance.keyring.archive import make_capsule, open_capsule, read_public
+from vittne.appliance.keyring.changes import write_public
 from vittne.appliance.keyring.envelope import decoded, encoded
 from vittne.appliance.keyring.errors import KeysExist, KeysLocked, KeysMismatch, KeysMissing
-from vittne.appliance.keyring.opening import PROOF_FILE, has_proof, public_path, write_public
+from vittne.appliance.keyring.opening import PROOF_FILE, has_proof, public_path
 from vittne.appliance.keyring.ring import FOLDER, Ring, create_ring, make_folder, parse_ring, read_ring, ring_path
 from vittne.appliance.keyring.vault import Vault
 from vittne.appliance.keyring.wrapping import WrongKey, unwrap_bytes, wrap_bytes

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from vittne.appliance.keyring.archive import PUBLIC_FILE
 from vittne.appliance.keyring.ring import FOLDER, Ring, replace_ring, ring_path
 from vittne.appliance.seal.events import MEMBERS
 from vittne.appliance.store.errors import StoreError
@@ -32,25 +34,72 @@ PENDING_FILE: Final = "pending.json"
 Event = Mapping[str, Any]
 
 
+class Elsewhere(ABC):
+    """The books of a data directory that a recorder has: it writes, and this asks it to. Each raises StoreError."""
+
+    @abstractmethod
+    def put_ring(self, former: Ring, ring: Ring, event: Event) -> None:
+        """Put a ring in the place of a former one, with its entry."""
+
+    @abstractmethod
+    def put_public(self) -> None:
+        """Write archive.pub anew from the ring."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Make up for an entry that a crash cut short."""
+
+    @abstractmethod
+    def tell(self, event: Event) -> None:
+        """Enter something that changed no file."""
+
+
+Books: TypeAlias = "Ledger | Elsewhere"
+
+
 def announce(data_dir: Path, ring: Ring, event: Event) -> None:
     """Note what is about to be written, and the entry that goes with it."""
     told = {"ring": hashlib.sha256(ring.text()).hexdigest(), "event": dict(event)}
     write_atomically(data_dir / FOLDER / PENDING_FILE, json.dumps(told).encode())
 
 
-def commit(data_dir: Path, vault: Vault, ring: Ring, event: Event, ledger: Ledger, root: bytes | None = None) -> None:
+def commit(data_dir: Path, vault: Vault, ring: Ring, event: Event, ledger: Books, root: bytes | None = None) -> None:
     """Put a ring in the place of the present one, and its entry in the ledger; durable on return. Raises StoreError.
 
     root: when it is another one than before.
     """
-    announce(data_dir, ring, event)
-    replace_ring(data_dir, ring)
+    if isinstance(ledger, Elsewhere):
+        ledger.put_ring(vault.ring, ring, event)
+    else:
+        put_ring(data_dir, ring, event)
     vault.take(ring, root)
     settle(data_dir, ledger)
 
 
-def settle(data_dir: Path, ledger: Ledger) -> None:
+def put_ring(data_dir: Path, ring: Ring, event: Event) -> None:
+    """Put a ring in the place of the present one; settle() enters it."""
+    announce(data_dir, ring, event)
+    replace_ring(data_dir, ring)
+
+
+def put_public(data_dir: Path, ring: Ring, ledger: Books) -> None:
+    """Have archive.pub written anew from the ring."""
+    if isinstance(ledger, Elsewhere):
+        return ledger.put_public()
+    write_public(data_dir, ring)
+
+
+def write_public(data_dir: Path, ring: Ring) -> None:
+    """Write archive.pub anew from the ring; readable by who captures."""
+    path = data_dir / FOLDER / PUBLIC_FILE
+    write_atomically(path, ring.pair.public.encode("ascii"))
+    path.chmod(0o644)
+
+
+def settle(data_dir: Path, ledger: Books) -> None:
     """Make up for the entry of a change that a crash cut short. Every writer does so once it has the ledger."""
+    if isinstance(ledger, Elsewhere):
+        return ledger.settle()
     path = data_dir / FOLDER / PENDING_FILE
     try:
         told = json.loads(path.read_bytes())
@@ -68,8 +117,10 @@ def settle(data_dir: Path, ledger: Ledger) -> None:
     sync_path(path.parent)
 
 
-def tell(ledger: Ledger, event: Event) -> None:
+def tell(ledger: Books, event: Event) -> None:
     """Enter something that changed no file."""
+    if isinstance(ledger, Elsewhere):
+        return ledger.tell(event)
     ledger.record(dict(event))
     ledger.flush()
 

@@ -16,6 +16,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -25,12 +26,15 @@ from vittne.appliance.keyring.cache import KeyCache
 from vittne.appliance.keyring.envelope import decoded, encoded
 from vittne.appliance.keyring.errors import KeysLocked, KeysMissing
 from vittne.appliance.keyring.opening import check_public
-from vittne.appliance.keyring.ring import read_ring, ring_path
-from vittne.appliance.seal.capsule import CapsuleRefused, KeyStore
+from vittne.appliance.keyring.ring import Ring, read_ring, ring_path
+from vittne.appliance.seal.capsule import Bucket, CapsuleRefused, KeyStore, Row
+from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.times import now_us, rfc3339
 
 _WAIT_S: Final = 120.0  # an HSM, or scrypt on a busy machine
 _STOP_S: Final = 5.0
+
+Doer = Callable[..., Awaitable[Any]]  # a function and its arguments
 
 
 class KeyProcess:
@@ -39,7 +43,9 @@ class KeyProcess:
     All raise KeysLocked while it is locked or dead, and StoreError.
     """
 
-    def __init__(self, data_dir: Path, store: KeyStore) -> None:
+    def __init__(self, data_dir: Path, store: KeyStore, do: Doer = asyncio.to_thread) -> None:
+        """do: has something written where nobody else writes meanwhile; default: in a thread."""
+        self._do = do
         self._data_dir = data_dir
         self._store = store
         self._process: asyncio.subprocess.Process | None = None
@@ -111,10 +117,15 @@ class KeyProcess:
         self._cache.clear()
         return bool((await self._ask({"do": "lock"}))["was_open"])
 
+    async def take(self, ring: Ring) -> None:
+        """Go on with another ring of the same root: keys that are not in it are forgotten. Raises KeysMismatch."""
+        self._cache.clear()
+        await self._ask({"do": "take", "ring": ring.text().decode(), "where": str(ring_path(self._data_dir))})
+
     async def status(self) -> dict[str, Any]:
         """Return "unlocked", "served" (data keys so far), "memory_locked", "user", "waiting" (recordings in capsules).
 
-        While it is unlocked also "root", "provider", "epoch".
+        While it is unlocked also "root", "provider", "epoch", "ring" (the MAC of its ring).
         """
         found = await self._ask({"do": "status"})
         return {**found, "pid": self.pid, "waiting": len(await asyncio.to_thread(self._store.waiting))}
@@ -137,11 +148,16 @@ class KeyProcess:
         return key
 
     async def adopt(self, recording_id: str, site: str, retention: str, month: str) -> int:
-        """Wrap all keys of a recording under its bucket; return how many changed. See OpenKeys.adopt()."""
+        """Wrap all keys of a recording under its bucket; return how many changed. See OpenKeys.adopt().
+
+        Nothing is done while a renewal of keys goes on, or when the ring in place is newer than this process's.
+        """
         made = await self._ask({"do": "new_bucket"})  # mostly not needed: then it is thrown away
         fresh = (int(made["epoch"]), decoded(made["wrapped"]))
         place, now = (site, retention, month), rfc3339(now_us())
-        bucket = await asyncio.to_thread(self._store.bucket_for, place, lambda: fresh, now)
+        bucket = await self._do(self._bucket_for, place, fresh, now)
+        if bucket is None:
+            return 0
         found = await asyncio.to_thread(self._store.keys_of, recording_id)
         moving = [(n, kept) for n, kept in found if kept.bucket is None or kept.bucket.id != bucket.id]
         if not moving:
@@ -149,10 +165,19 @@ class KeyProcess:
         rows = [{"part": n, "kept": messages.kept_to_json(kept)} for n, kept in moving]
         told = {"do": "adopt", "rec": recording_id, "rows": rows, "bucket": messages.bucket_to_json(bucket)}
         adopted = (await self._ask(told))["rows"]
-        await asyncio.to_thread(self._store.replace, [(bucket.id, decoded(key), recording_id, n) for n, key in adopted])
-        with contextlib.suppress(Exception):  # somebody reads: the next one empties it
-            await asyncio.to_thread(self._store.empty_log)
+        await self._do(self._put, [(bucket.id, decoded(key), recording_id, n) for n, key in adopted])
         return len(moving)
+
+    def _bucket_for(self, place: tuple[str, str, str], fresh: tuple[int, bytes], now: str) -> Bucket | None:
+        ring = read_ring(self._data_dir)
+        if ring.renewing or ring.epoch.number != fresh[0]:
+            return None
+        return self._store.bucket_for(place, lambda: fresh, now)
+
+    def _put(self, rows: list[Row]) -> None:
+        self._store.replace(rows)  # not those whose bucket has begun to retire since
+        with contextlib.suppress(StoreError):  # somebody reads: the next one empties it
+            self._store.empty_log()
 
     async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         # Whoever asked may go away; the answer is taken off the socket all the same, or the next one would get it.

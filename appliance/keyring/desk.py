@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from vittne.appliance.keyring import changes, messages
-from vittne.appliance.keyring.client import KeyProcess
+from vittne.appliance.keyring.client import Doer, KeyProcess
 from vittne.appliance.keyring.envelope import decoded
-from vittne.appliance.keyring.errors import KeysLocked
+from vittne.appliance.keyring.errors import KeysLocked, KeysMismatch
 from vittne.appliance.keyring.providers import secret_for
 from vittne.appliance.keyring.renewal import UNSORTED
 from vittne.appliance.keyring.ring import FOLDER, read_ring
@@ -48,14 +48,22 @@ PlacesOf = Callable[[Sequence[str]], dict[str, Place]]  # of those recordings th
 
 
 class KeyDesk:
-    """Keys of a recorder that runs. Everything that touches the ledger is done in the event loop's thread."""
+    """Keys of a recorder that runs."""
 
-    def __init__(self, registrar: Registrar, config: KeysConfig, places_of: PlacesOf | None = None) -> None:
+    def __init__(
+        self,
+        registrar: Registrar,
+        config: KeysConfig,
+        places_of: PlacesOf | None = None,
+        do: Doer = asyncio.to_thread,
+    ) -> None:
+        """do: has something written where nobody else writes meanwhile; default: in a thread."""
+        self._do = do
         self._registrar = registrar
         self._config = config
         self._places_of = places_of or self._by_catalogue
         self._wake = asyncio.Event()
-        self.keys = KeyProcess(registrar.data_dir, registrar.keys)
+        self.keys = KeyProcess(registrar.data_dir, registrar.keys, do)
 
     async def run(self) -> None:
         """Keep the key process running, until cancelled."""
@@ -78,7 +86,7 @@ class KeyDesk:
         """Unlock, and say so in the ledger. by: "start", or who asked. Raises StoreError."""
         found = await self.keys.unlock(secret)
         told = {"t": events.KEY_UNLOCK, "key": found["root"], "provider": found["provider"], "by": by}
-        changes.tell(self._registrar.ledger, told)
+        await self._do(changes.tell, self._registrar.ledger, told)
         self._wake.set()
         return found
 
@@ -87,7 +95,8 @@ class KeyDesk:
         status = await self.keys.status()
         if not await self.keys.lock():
             return False
-        changes.tell(self._registrar.ledger, {"t": events.KEY_LOCK, "key": status["root"], "by": by})
+        told = {"t": events.KEY_LOCK, "key": status["root"], "by": by}
+        await self._do(changes.tell, self._registrar.ledger, told)
         return True
 
     async def handle(self, request: dict[str, Any], by: str) -> dict[str, Any]:
@@ -126,7 +135,7 @@ class KeyDesk:
         while True:
             self._wake.clear()
             try:
-                if (await self.keys.status())["unlocked"]:
+                if await self._follow():
                     await self.adopt_finished()
             except KeysLocked:
                 if self.keys.is_dead:
@@ -138,6 +147,19 @@ class KeyDesk:
                 # wait_for of Python 3.11 swallows a cancellation that comes together with the event.
                 async with asyncio.timeout(_LOOK_S):
                     await self._wake.wait()
+
+    async def _follow(self) -> bool:
+        """Have the key process take the ring that is in place by now; whether it is unlocked and nobody changes it."""
+        status = await self.keys.status()
+        ring = await asyncio.to_thread(read_ring, self._registrar.data_dir)
+        if status["unlocked"] and status["ring"] != ring.mac:
+            try:
+                await self.keys.take(ring)
+            except KeysMismatch:  # the root is another one as well
+                await self.lock("new root")
+                await self._unlock_at_start()
+                return False
+        return bool(status["unlocked"]) and not ring.renewing
 
     async def _unlock_at_start(self) -> None:
         try:

@@ -20,7 +20,6 @@ from vittne.appliance.seal import events
 from vittne.appliance.seal.capsule import KeyStore
 from vittne.appliance.seal.signing import load_verifier
 from vittne.appliance.store.errors import StoreError
-from vittne.appliance.store.files import write_atomically
 from vittne.appliance.store.times import now_us, rfc3339
 
 if TYPE_CHECKING:
@@ -40,13 +39,13 @@ def create_keys(data_dir: Path) -> Vault:
     if ring_path(data_dir).exists():
         if public_path(data_dir).exists():
             raise KeysExist("there are keys already", ring_path(data_dir), "keep them")
-        write_public(data_dir, read_ring(data_dir))
+        changes.write_public(data_dir, read_ring(data_dir))
         return open_vault(data_dir)
     vault = Vault.create(secrets.token_hex(8), rfc3339(now_us()))
     event = {"t": events.KEY_CREATE, "kind": "root", "key": vault.ring.root.id, "archive": vault.ring.pair.kid}
     changes.announce(data_dir, vault.ring, event)
     create_ring(data_dir, vault.ring)
-    write_public(data_dir, vault.ring)
+    changes.write_public(data_dir, vault.ring)
     return vault
 
 
@@ -72,13 +71,13 @@ def open_vault(
 class OpenKeys:
     """Data keys of a data directory whose archive is unlocked in this process."""
 
-    def __init__(self, data_dir: Path, vault: Vault) -> None:
+    def __init__(self, data_dir: Path, vault: Vault, store: type[KeyStore] = KeyStore) -> None:
         """Open the store of keys as well. Raises KeysMissing, StoreError."""
         if not (data_dir / STORE_FILE).exists():
             raise KeysMissing("there is no store of data keys", data_dir / STORE_FILE, "restore it from a backup")
         self.data_dir = data_dir
         self.vault = vault
-        self.store = KeyStore(data_dir / STORE_FILE)
+        self.store = store(data_dir / STORE_FILE)
 
     def __enter__(self) -> Self:
         return self
@@ -110,12 +109,6 @@ class OpenKeys:
 def public_path(data_dir: Path) -> Path:
     """Return where the capture worker finds the archive's public key."""
     return data_dir / FOLDER / PUBLIC_FILE
-
-
-def write_public(data_dir: Path, ring: Ring) -> None:
-    """Write archive.pub anew from the ring; readable by who captures."""
-    write_atomically(public_path(data_dir), ring.pair.public.encode("ascii"))
-    public_path(data_dir).chmod(0o644)
 
 
 def check_public(data_dir: Path, ring: Ring) -> None:

@@ -41,6 +41,7 @@ class KeyHolder:
         self._can: Final[dict[str, Callable[[Request], Answer]]] = {
             "unlock": self._unlock,
             "lock": self._lock,
+            "take": self._take,
             "status": self._status,
             "data_key": self._data_key,
             "new_bucket": self._new_bucket,
@@ -69,9 +70,16 @@ class KeyHolder:
         gc.collect()
         return {"was_open": was_open}
 
+    def _take(self, request: Request) -> Answer:
+        """Go on with another ring under the same root. KeysMismatch when the root is another one too."""
+        self._open().take(parse_ring(request["ring"].encode(), request["where"]))
+        return {}
+
     def _status(self, _: Request) -> Answer:
         ring = self._vault.ring if self._vault is not None else None
-        told = {"root": ring.root.id, "provider": ring.provider, "epoch": ring.epoch.number} if ring else {}
+        told: Answer = {}
+        if ring is not None:
+            told = {"root": ring.root.id, "provider": ring.provider, "epoch": ring.epoch.number, "ring": ring.mac}
         return {"unlocked": ring is not None, "served": self._served, **told, **self._state}
 
     def _data_key(self, request: Request) -> Answer:

@@ -8,8 +8,8 @@ Every step may be done again: what is left to do is seen in the ring (what is re
 is of an old epoch). `finish_steps()` does it at the next chance after a crash, once the archive is unlocked.
 
 The archive's pair changes with the epoch because a copy of keys.db may hold capsules of calls erased since. While a
-capture worker runs that may still make capsules for the old public key, the old pair stays until the worker is gone
-(keep_pairs), and the entry says so.
+capture worker runs that may still make capsules for an old public key, that pair and those that followed it stay
+(since: the kid of the first one), and the entry says what was destroyed and what not.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, Literal
 
 from vittne.appliance.keyring import changes
-from vittne.appliance.keyring.opening import OpenKeys, write_public
+from vittne.appliance.keyring.opening import OpenKeys
 from vittne.appliance.seal import events
 from vittne.appliance.seal.capsule import Bucket, CapsuleRefused, Row
-from vittne.appliance.seal.ledger import Ledger
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.times import now_us, rfc3339
 
@@ -31,28 +30,28 @@ _LAST: Final = ("", -1)
 _STOPPED: Final = "erase it or restore its row; the old keys stay until then"
 
 
-def epoch(keys: OpenKeys, ledger: Ledger, site: str, keep_pairs: bool = False) -> int:
+def epoch(keys: OpenKeys, ledger: changes.Books, site: str, since: str = "") -> int:
     """Begin a new epoch and bring it to its end; return how many rows were wrapped anew. Raises StoreError."""
-    for _ in epoch_steps(keys, ledger, site, keep_pairs):
+    for _ in epoch_steps(keys, ledger, site, since):
         pass
     return sum(keys.store.rows_by_bucket().values())
 
 
-def epoch_steps(keys: OpenKeys, ledger: Ledger, site: str, keep_pairs: bool = False) -> Iterator[str]:
+def epoch_steps(keys: OpenKeys, ledger: changes.Books, site: str, since: str = "") -> Iterator[str]:
     """Do what epoch() does, one step at a time; each is named when it is done."""
-    yield from finish_steps(keys, ledger, site, keep_pairs)
+    yield from finish_steps(keys, ledger, site, since)
     yield from _begin(keys, ledger, "epoch")
-    yield from finish_steps(keys, ledger, site, keep_pairs)
+    yield from finish_steps(keys, ledger, site, since)
 
 
-def renew_archive(keys: OpenKeys, ledger: Ledger, site: str, keep_pairs: bool = False) -> Iterator[str]:
+def renew_archive(keys: OpenKeys, ledger: changes.Books, site: str, since: str = "") -> Iterator[str]:
     """Make a new pair of the archive, and destroy the old one once no capsule needs it; the steps by name."""
-    yield from finish_steps(keys, ledger, site, keep_pairs)
+    yield from finish_steps(keys, ledger, site, since)
     yield from _begin(keys, ledger, "archive")
-    yield from finish_steps(keys, ledger, site, keep_pairs)
+    yield from finish_steps(keys, ledger, site, since)
 
 
-def renew_buckets(keys: OpenKeys, ledger: Ledger, numbers: Collection[int] | None = None) -> Iterator[str]:
+def renew_buckets(keys: OpenKeys, ledger: changes.Books, numbers: Collection[int] | None = None) -> Iterator[str]:
     """Put new buckets in the place of some, or of all; the steps by name. Only an epoch reaches copies of keys.db."""
     found = [one.id for one in keys.store.buckets() if numbers is None or one.id in numbers]
     keys.store.retire_buckets(found)
@@ -64,14 +63,14 @@ def renew_buckets(keys: OpenKeys, ledger: Ledger, numbers: Collection[int] | Non
     yield "entered in the ledger"
 
 
-def finish_steps(keys: OpenKeys, ledger: Ledger, site: str, keep_pairs: bool = False) -> Iterator[str]:
+def finish_steps(keys: OpenKeys, ledger: changes.Books, site: str, since: str = "") -> Iterator[str]:
     """Bring a renewal to its end that was begun, if there is one; the steps by name."""
     changes.settle(keys.data_dir, ledger)
     ring = keys.vault.ring
-    retiring = [pair.kid for pair in ring.archive if pair.retiring]
-    if not ring.renewing and (keep_pairs or not retiring):
+    going = keys.vault.going(since)
+    if not ring.renewing and not going:
         return
-    write_public(keys.data_dir, ring)
+    changes.put_public(keys.data_dir, ring, ledger)
     yield "public key written"
     keys.store.retire_buckets([bucket.id for bucket in _old_buckets(keys)])
     yield from _adopt(keys, site)
@@ -86,12 +85,12 @@ def finish_steps(keys: OpenKeys, ledger: Ledger, site: str, keep_pairs: bool = F
     yield "old buckets removed"
     event: dict[str, Any] = {"t": events.KEY_EPOCH if ring.renewing == "epoch" else events.KEY_ROTATE}
     event |= {"epoch": ring.epoch.number, "state": "done"} if ring.renewing == "epoch" else {"kind": "archive"}
-    event |= {"archive": ring.pair.kid, "destroyed": [] if keep_pairs else retiring, "rows": rows, "count": len(old)}
-    changes.commit(keys.data_dir, keys.vault, keys.vault.renewed(keep_pairs), event, ledger)
+    event |= {"archive": ring.pair.kid, "destroyed": going, "rows": rows, "count": len(old)}
+    changes.commit(keys.data_dir, keys.vault, keys.vault.renewed(since), event, ledger)
     yield "old keys destroyed"
 
 
-def _begin(keys: OpenKeys, ledger: Ledger, what: Literal["epoch", "archive"]) -> Iterator[str]:
+def _begin(keys: OpenKeys, ledger: changes.Books, what: Literal["epoch", "archive"]) -> Iterator[str]:
     ring = keys.vault.renewing(what, rfc3339(now_us()))
     event = {"t": events.KEY_EPOCH, "epoch": ring.epoch.number, "state": "begun", "archive": ring.pair.kid}
     if what == "archive":

@@ -12,11 +12,10 @@ from vittne.appliance.keyring.settings import KeysConfig
 from vittne.appliance.keyring.vault import Vault
 from vittne.appliance.keyring.wrapping import new_key
 from vittne.appliance.seal import events
-from vittne.appliance.seal.ledger import Ledger
 from vittne.appliance.store.times import now_us, rfc3339
 
 
-def reseal(data_dir: Path, vault: Vault, ledger: Ledger, config: KeysConfig, secret: bytes | None) -> None:
+def reseal(data_dir: Path, vault: Vault, ledger: changes.Books, config: KeysConfig, secret: bytes | None) -> None:
     """Put the same root into a new envelope: another passphrase, or another provider. Raises StoreError.
 
     Whoever has an old keyring.json and the old passphrase still has the root: if that is to be feared, rotate_root.
@@ -26,7 +25,7 @@ def reseal(data_dir: Path, vault: Vault, ledger: Ledger, config: KeysConfig, sec
     changes.commit(data_dir, vault, vault.enveloped(envelope), event, ledger)
 
 
-def rotate_root(data_dir: Path, vault: Vault, ledger: Ledger, config: KeysConfig, secret: bytes | None) -> None:
+def rotate_root(data_dir: Path, vault: Vault, ledger: changes.Books, config: KeysConfig, secret: bytes | None) -> None:
     """Make a new root and wrap the ring under it; backups and shares of the old one are void. Raises StoreError."""
     root, root_id, former = new_key(), secrets.token_hex(8), vault.ring.root.id
     told = Root(id=root_id, created=rfc3339(now_us()), envelope=seal(root, root_id, config, secret))
@@ -39,7 +38,7 @@ def vault_of(data_dir: Path, root: bytes) -> Vault:
     return Vault.open(read_ring(data_dir), root)
 
 
-def recover(data_dir: Path, vault: Vault, ledger: Ledger, config: KeysConfig, secret: bytes | None) -> None:
+def recover(data_dir: Path, vault: Vault, ledger: changes.Books, config: KeysConfig, secret: bytes | None) -> None:
     """Seal a recovered root under a new passphrase or provider. Raises StoreError."""
     envelope = seal(vault.root, vault.ring.root.id, config, secret)
     event = {"t": events.KEY_RECOVER, "key": vault.ring.root.id, "provider": config.provider}

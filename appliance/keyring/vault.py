@@ -124,9 +124,16 @@ class Vault:
             changes["epochs"] = (*old, Epoch(number=number, created=now, wrapped=wrap(self.root, new_key())))
         return self._with(**changes)
 
-    def renewed(self, keep_pairs: bool) -> Ring:
-        """Return the ring at the end of a renewal: what was retiring is gone; with keep_pairs only epochs are."""
-        archive = self.ring.archive if keep_pairs else (self.ring.pair,)
+    def going(self, since: str = "") -> list[str]:
+        """Return the kids of the pairs that nothing needs at the end of a renewal: all retiring ones before one."""
+        known = [pair.kid for pair in self.ring.archive]
+        end = known.index(since) if since in known else 0 if since else len(known)
+        return [pair.kid for pair in self.ring.archive[:end] if pair.retiring]
+
+    def renewed(self, since: str = "") -> Ring:
+        """Return the ring at the end of a renewal: what was retiring is gone, but pairs from one on."""
+        going = self.going(since)
+        archive = tuple(pair for pair in self.ring.archive if pair.kid not in going)
         return self._with(archive=archive, epochs=(self.ring.epoch,), renewing="")
 
     def under(self, root: bytes, told: Root) -> Ring:

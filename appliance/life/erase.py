@@ -38,6 +38,11 @@ from vittne.appliance.store.times import now_us
 
 TOGETHER: Final = 200  # recordings in one step
 _AT_ONCE: Final = 25  # recordings before others get their turn
+TRIES: Final = 20  # of a tenth of a second, to empty the catalogue's log
+LOG_IS_READ: Final = "somebody reads the catalogue"
+WHEN_READ: Final = (
+    "end who reads catalogue.db for long (a copy, a list in a pager); the next night or start does the rest"
+)
 _MANIFEST_LIMIT: Final = 64 << 20
 EXPIRED: Final = "expired"
 REQUESTED: Final = "requested"
@@ -63,15 +68,24 @@ class Wanted:
 
 def erasing(registrar: Registrar, wanted: Sequence[Wanted]) -> Iterator[Progress]:
     """Erase recordings; each was decided on. Raises StoreError: then settle_erasures() does what is left."""
+    is_read = False
     for begin in range(0, len(wanted), TOGETHER):
         some = wanted[begin : begin + TOGETHER]
-        for words in erasing_some(registrar, some):
+        for words in erasing_some(registrar, some, 1 if is_read else TRIES):
+            is_read |= words == LOG_IS_READ
             yield Progress(begin, len(wanted), words)
+    if is_read:
+        what = "it is erased, but names are still in the catalogue's log, which somebody reads"
+        raise StoreError(what, registrar.data_dir / "catalogue.db-wal", WHEN_READ)
     yield Progress(len(wanted), len(wanted), "done")
 
 
-def erasing_some(registrar: Registrar, some: Sequence[Wanted]) -> Iterator[str]:
-    """Erase up to TOGETHER recordings, one step at a time; each is named when it is done."""
+def erasing_some(registrar: Registrar, some: Sequence[Wanted], tries: int = TRIES) -> Iterator[str]:
+    """Erase up to TOGETHER recordings, one step at a time; each is named when it is done.
+
+    The last is "done", or LOG_IS_READ when somebody reads the catalogue and goes on to, so often as it was tried: then
+    all is done but the last, which settle_erasures() does.
+    """
     at = now_us()
     begun = [_begun(registrar.data_dir, one, at) for one in some]
     _write_down(registrar, begun)
@@ -84,13 +98,14 @@ def erasing_some(registrar: Registrar, some: Sequence[Wanted]) -> Iterator[str]:
         rows = registrar.audit.note_all(events.ERASED, caller, about)
         entries.update((row.recording, row.entry) for row in rows)
     yield "entered in the ledger"
-    yield from _finish(registrar, [replace(one, entry=entries[one.recording]) for one in begun])
+    yield from _finish(registrar, [replace(one, entry=entries[one.recording]) for one in begun], tries)
 
 
 def settle_erasures(registrar: Registrar, thorough: bool = False) -> list[str]:
     """Bring erasures to their end that a crash left, or strike out those that never counted; return the ids done.
 
-    thorough: also what the ledger says is erased and is here again, from a backup. Raises StoreError.
+    thorough: also what the ledger says is erased and is here again, from a backup. What only waits for somebody to read
+    the catalogue no longer is left for the next time. Raises StoreError.
     """
     left = registrar.life.unfinished_erasures()
     counting = [replace(one, entry=entry) for one in left if (entry := _entry(registrar, one)) is not None]
@@ -103,10 +118,11 @@ def settle_erasures(registrar: Registrar, thorough: bool = False) -> list[str]:
         again = [one for one in _come_back(registrar) if one.recording not in known]
         _write_down(registrar, again)
         counting += again
+    done: list[str] = []
     for begin in range(0, len(counting), TOGETHER):
-        for _ in _finish(registrar, counting[begin : begin + TOGETHER]):
-            pass
-    return [one.recording for one in counting]
+        some = counting[begin : begin + TOGETHER]
+        done += [one.recording for one in some if "done" in list(_finish(registrar, some, 1))]
+    return done
 
 
 def check_reason(registrar: Registrar, recording: str, reason: str) -> None:
@@ -157,7 +173,7 @@ def _write_down(registrar: Registrar, begun: Sequence[Erasure]) -> None:
         connection.execute(insert(erasures), [{**row, "approvers": list(row["approvers"])} for row in values])
 
 
-def _finish(registrar: Registrar, some: Sequence[Erasure]) -> Iterator[str]:
+def _finish(registrar: Registrar, some: Sequence[Erasure], tries: int) -> Iterator[str]:
     """Do all that follows from the entries in the ledger. Every step may have been done before."""
     ids = [one.recording for one in some]
     registrar.keys.erase_all(ids)
@@ -168,8 +184,9 @@ def _finish(registrar: Registrar, some: Sequence[Erasure]) -> Iterator[str]:
             yield "files removed"
     registrar.store.sync()
     yield "files removed"
+    is_emptied = True
     for begin in range(0, len(some), _AT_ONCE):
-        _forget(registrar, {one.recording: one.at_us for one in some[begin : begin + _AT_ONCE]})
+        is_emptied &= _forget(registrar, {one.recording: one.at_us for one in some[begin : begin + _AT_ONCE]})
         yield "names gone"
     for place, one in enumerate(some, 1):
         write_certificate(registrar.data_dir, one, registrar.ledger.key)
@@ -177,9 +194,15 @@ def _finish(registrar: Registrar, some: Sequence[Erasure]) -> Iterator[str]:
             yield "certificates written"
     registrar.store.sync()
     yield "certificates written"
-    if not registrar.catalogue.empty_log():
-        what = "the erased names are still in the catalogue's log, which somebody reads"
-        raise StoreError(what, registrar.data_dir / "catalogue.db-wal", "erase again, or wait for the next start")
+    for _ in range(tries):
+        if registrar.catalogue.empty_log():
+            break
+        yield "waiting for who reads the catalogue"
+    else:
+        is_emptied = False
+    if not is_emptied:
+        yield LOG_IS_READ
+        return
     yield "log emptied"
     with registrar.catalogue.writing() as connection:
         for one in some:
@@ -207,16 +230,17 @@ def _is_proof(path: Path) -> bool:
     return path.name.startswith("manifest.") and path.suffix in (".json", ".sig")
 
 
-def _forget(registrar: Registrar, at_us: Mapping[str, int]) -> None:
+def _forget(registrar: Registrar, at_us: Mapping[str, int]) -> bool:
+    """Reduce calls in the catalogue, and in those put aside; False when one of these is being read."""
     rows = registrar.catalogue.get_all(list(at_us))
     made = corrections_of(registrar.catalogue, list(at_us))
     with registrar.catalogue.writing(lasting=True) as connection:
         forget(connection, rows, made, at_us)
-    for before in registrar.data_dir.glob("catalogue.*.db"):
-        _forget_in_former(before, at_us)
+    found = [_forget_in_former(before, at_us) for before in registrar.data_dir.glob("catalogue.*.db")]
+    return all(found)
 
 
-def _forget_in_former(path: Path, at_us: Mapping[str, int]) -> None:
+def _forget_in_former(path: Path, at_us: Mapping[str, int]) -> bool:
     """Do the same in a catalogue that `vittne rebuild` put aside; one that cannot be read any more is removed."""
     is_emptied = True
     try:
@@ -229,8 +253,7 @@ def _forget_in_former(path: Path, at_us: Mapping[str, int]) -> None:
     except StoreError:
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
             path.with_name(name).unlink(missing_ok=True)
-    if not is_emptied:
-        raise StoreError("a former catalogue is being read", path, "erase again")
+    return is_emptied
 
 
 def _entry(registrar: Registrar, one: Erasure) -> int | None:

@@ -12,18 +12,29 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, or_, select, update
 
 from vittne.appliance.review.table import forget_reviews
-from vittne.appliance.seal.events import ERASED
+from vittne.appliance.seal.events import ERASED, SEARCHED
 from vittne.appliance.store.corrections import Correction
 from vittne.appliance.store.holds import forget_in_holds
 from vittne.appliance.store.rows import CallRow
-from vittne.appliance.store.tables import answers, audit, calls, corrections, dialogs, pauses, requests, streams
+from vittne.appliance.store.tables import (
+    answers,
+    audit,
+    calls,
+    corrections,
+    decisions,
+    dialogs,
+    pauses,
+    requests,
+    streams,
+)
 from vittne.appliance.verdicts.table import forget_verdicts
 
 OUTCOME: Final = "erased"
 _AROUND_US: Final = 26 * 3_600_000_000  # the API keeps its answers for a day
+_SAID: Final = ("select", "reason", "external_id")  # of a pause, what was written by who asked
 _LEAST_WORD: Final = 4  # letters of a part of a name that is looked for by itself
 _LEAST_DIGITS: Final = 6  # of a number that is looked for however it is written
 
@@ -39,12 +50,26 @@ def names_of(row: CallRow, made: Sequence[Correction] = ()) -> set[str]:
         if isinstance(party, Mapping):
             found.update(str(party.get(name, "")) for name in ("uri", "name"))
             found.update(word for word in str(party.get("name", "")).split() if len(word) >= _LEAST_WORD)
+    found.update(_told_in(row.details))
     for stream in row.streams:
         found.update(_host(end) for end in (stream.source, stream.destination))
     for one in made:
         found.update((one.before, one.after))
     found |= {_user(one) for one in found}
     return {one for one in found if len(one) > 1}
+
+
+def _told_in(details: Mapping[str, Any]) -> Iterator[str]:
+    """Yield whom a call's details name: agents, and parties of its dialogs and of its signalling."""
+    facts = details.get("facts")
+    told = [facts] if isinstance(facts, Mapping) else []
+    yield str(details.get("agent") or "")
+    for one in told:
+        for name in ("callers", "callees", "agents"):
+            yield from _texts(one.get(name, ()))
+    for dialog in details.get("dialogs") or ():
+        if isinstance(dialog, Mapping):
+            yield from (str(dialog.get(name) or "") for name in ("caller", "callee"))
 
 
 def speaking_of(names: Collection[str]) -> Speaks:
@@ -70,14 +95,18 @@ def forget(
         return
     speaks = {row.id: speaking_of(names_of(row, made.get(row.id, ()))) for row in rows}
     _forget_trail(connection, ids, speaks)
+    names = set().union(*(names_of(row, made.get(row.id, ())) for row in rows))
+    _forget_searches(connection, ids, names, speaking_of(names))
     _forget_requests(connection, ids, speaks)
-    _forget_pauses(connection, rows)
+    _forget_pauses(connection, rows, speaking_of(names))
     _forget_answers(connection, rows)
     for row in rows:
         forget_in_holds(connection, [row.id], speaks[row.id])
     gone = {"before": "", "after": "", "reason": ""}
     connection.execute(update(corrections).where(corrections.c.recording.in_(ids)).values(gone))
     connection.execute(delete(dialogs).where(dialogs.c.call.in_(ids)))
+    call_ids = [one for row in rows for one in row.call_ids]
+    connection.execute(delete(decisions).where(decisions.c.call_id.in_(call_ids)))
     connection.execute(update(streams).where(streams.c.call.in_(ids)).values(source="", destination=""))
     forget_reviews(connection, ids)
     forget_verdicts(connection, ids)
@@ -112,6 +141,31 @@ def _forget_trail(connection: Connection, ids: Sequence[str], speaks: Mapping[st
             connection.execute(update(audit).where(audit.c.id == row.id).values(details={}, salt=""))
 
 
+def _forget_searches(connection: Connection, ids: Sequence[str], names: Collection[str], speaks: Speaks) -> None:
+    """Empty the rows of searches for somebody: by his name or number, or a longer part of one.
+
+    Not while another call names him: the catalogue says it all the same, and who searched for him is to be known.
+    """
+    named: dict[str, bool] = {}
+    query = select(audit.c.id, audit.c.details).where(audit.c.kind == SEARCHED, audit.c.salt != "")
+    folded = [name.casefold() for name in names]
+    for row in connection.execute(query).all():
+        sought = [text.casefold() for text in _texts(row.details.get("query")) if len(text) >= _LEAST_WORD]
+        if speaks(row.details) or any(text in name for text in sought for name in folded):
+            for text in sought:
+                if text not in named:
+                    named[text] = _is_named(connection, ids, text)
+            if not any(named[text] for text in sought):
+                connection.execute(update(audit).where(audit.c.id == row.id).values(details={}, salt=""))
+
+
+def _is_named(connection: Connection, ids: Sequence[str], text: str) -> bool:
+    """Say whether a call that is there, and not one of these, has a text as part of a party."""
+    sides = or_(*(side.icontains(text, autoescape=True) for side in (calls.c.caller, calls.c.callee)))
+    other = select(calls.c.id).where(sides, calls.c.erased_us.is_(None), calls.c.id.not_in(ids)).limit(1)
+    return connection.execute(other).first() is not None
+
+
 def _forget_requests(connection: Connection, ids: Sequence[str], speaks: Mapping[str, Speaks]) -> None:
     query = select(requests.c.id, requests.c.recording, requests.c.order).where(requests.c.recording.in_(ids))
     for row in connection.execute(query).all():
@@ -119,22 +173,25 @@ def _forget_requests(connection: Connection, ids: Sequence[str], speaks: Mapping
             connection.execute(update(requests).where(requests.c.id == row.id).values(order={}))
 
 
-def _forget_pauses(connection: Connection, rows: Sequence[CallRow]) -> None:
+def _forget_pauses(connection: Connection, rows: Sequence[CallRow], speaks: Speaks) -> None:
+    """Empty pauses that were on these calls, or speak of their parties and lived while a call of theirs was up."""
     mine = {row.id: set(row.call_ids) for row in rows}
     first, last = _window(rows)
-    lately = or_(pauses.c.asked_us.between(first, last), pauses.c.ended_us.is_(None))
-    query = select(pauses.c.id, pauses.c.ended_us, pauses.c.body).where(lately)
+    lived = and_(pauses.c.asked_us <= last, pauses.c.ended_us >= first)
+    query = select(pauses.c.id, pauses.c.ended_us, pauses.c.body).where(or_(lived, pauses.c.ended_us.is_(None)))
     for row in connection.execute(query).all():
         found = [one for one in row.body.get("calls", ()) if one in mine]
-        if found:
-            theirs = set().union(*(mine[one] for one in found))
-            is_all = len(found) == len(row.body["calls"])  # then whatever it names is theirs, known here or not
-            left = [one for one in row.body.get("call_ids", ()) if one not in theirs and not is_all]
-            # A standing one keeps others' cards off the disk: without its selection a restart would end that.
-            stands = row.ended_us is None and row.body.get("scope") == "agent"
-            said = {} if stands else {"select": {}, "reason": "", "external_id": ""}
-            body = {**row.body, **said, "call_ids": left}
-            connection.execute(update(pauses).where(pauses.c.id == row.id).values(body=body))
+        # One that lives, and was not on these, waits for another call of that person: it needs what it was asked with.
+        if not found and (row.ended_us is None or not speaks([row.body.get(name) for name in _SAID])):
+            continue
+        theirs = set().union(*(mine[one] for one in found or mine))
+        is_all = len(found) == len(row.body["calls"])  # then whatever it names is theirs, known here or not
+        left = [one for one in row.body.get("call_ids", ()) if one not in theirs and not is_all]
+        # A standing one keeps others' cards off the disk: without its selection a restart would end that.
+        stands = row.ended_us is None and row.body.get("scope") == "agent"
+        said = {} if stands else {"select": {}, "reason": "", "external_id": ""}
+        body = {**row.body, **said, "call_ids": left}
+        connection.execute(update(pauses).where(pauses.c.id == row.id).values(body=body))
 
 
 def _forget_answers(connection: Connection, rows: Sequence[CallRow]) -> None:

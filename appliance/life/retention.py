@@ -11,7 +11,7 @@ from pydantic import Field
 from vittne.appliance.control.operation import Caller, Operation, Order, Progress, Steps
 from vittne.appliance.life import asking
 from vittne.appliance.life.carry import refuse_when_lost
-from vittne.appliance.life.erase import EXPIRED, TOGETHER, Wanted, erasing_some, settle_erasures
+from vittne.appliance.life.erase import EXPIRED, LOG_IS_READ, TOGETHER, TRIES, Wanted, erasing_some, settle_erasures
 from vittne.appliance.life.immutable import protect, release
 from vittne.appliance.life.precedence import Decision, decide
 from vittne.appliance.life.table import LifeRow, LifeTable
@@ -116,6 +116,7 @@ def _run(registrar: Registrar, order: RunRetention, caller: Caller) -> Steps:
     at = now_us()
     due = registrar.life.due_after(at, (order.after_us, order.after_id), ROUND)
     counts: dict[str, int] = {}
+    waiting = 0  # erased but for what is in a log that somebody reads
     for begin in range(0, len(due), TOGETHER):
         rows = registrar.life.rows([recording for _, recording in due[begin : begin + TOGETHER]])
         items = list(planned(rows, at))
@@ -127,10 +128,12 @@ def _run(registrar: Registrar, order: RunRetention, caller: Caller) -> Steps:
             for one in items
             if one.decision.allowed
         ]
-        for words in erasing_some(registrar, going) if going else ():
+        for words in erasing_some(registrar, going, 1 if waiting else TRIES) if going else ():
+            waiting += len(going) if words == LOG_IS_READ else 0
             yield Progress(begin, len(due), words)
     registrar.audit.note(events.RETENTION_RUN, caller, due=len(due), rules=counts)
-    return {"due": len(due), "rules": counts, "next": list(due[-1]) if len(due) == ROUND else None}
+    last = list(due[-1]) if len(due) == ROUND else None
+    return {"due": len(due), "rules": counts, "waiting": waiting, "next": last}
 
 
 def following(answer: Mapping[str, Any]) -> RunRetention | None:

@@ -11,6 +11,7 @@ import structlog
 
 from vittne.appliance.control.caller import VITTNE
 from vittne.appliance.control.server import Operator
+from vittne.appliance.life.erase import WHEN_READ
 from vittne.appliance.life.immutable import why_not
 from vittne.appliance.life.retention import RUN_RETENTION, RunRetention, following, unowned
 from vittne.appliance.life.settings import ExpiryConfig
@@ -56,10 +57,15 @@ class RetentionTimer:
         try:
             rules = Counter[str]()
             order: RunRetention | None = RunRetention()
+            waiting = 0
             while order is not None:
                 answer = await self._operator.perform(RUN_RETENTION, order, VITTNE)
                 rules.update(answer["rules"])
+                waiting += answer["waiting"]
                 order = following(answer)
+            if waiting:
+                words = "alarm: names of erased recordings are still in the catalogue's log, which somebody reads"
+                log.error(words, recordings=waiting, do=WHEN_READ)
             log.info("retention", due=rules.total(), rules=dict(rules))
             await self._operator.perform(FORGET_CASES, ForgetCases(), VITTNE)
         except StoreError as error:

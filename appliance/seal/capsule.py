@@ -218,6 +218,12 @@ class KeyStore:
         with self._locked():
             return [str(row[0]) for row in self._db.execute(query, (after, limit))]
 
+    def capsule_kids(self) -> set[str]:
+        """Return which keys of the archive capsules were made for, as they say; "" for one that says none."""
+        with self._locked():
+            rows = self._db.execute("SELECT key FROM data_keys WHERE bucket IS NULL").fetchall()
+        return {made_for(bytes(row[0]).decode("utf-8", "replace")) for row in rows}
+
     def scan(self, after: tuple[str, int], limit: int) -> list[tuple[int | None, bytes, str, int]]:
         """Return rows (bucket, key, recording_id, part_no) in the order of recording and part, from behind one on."""
         query = "SELECT bucket, key, recording_id, part_no FROM data_keys WHERE (recording_id, part_no) > (?, ?)"
@@ -268,12 +274,15 @@ class KeyStore:
             self._empty_log()
 
     def replace(self, rows: Sequence[Row]) -> None:
-        """Put wrapped keys in the place of what rows hold: all or none, durable. Rows that were erased stay erased."""
+        """Put wrapped keys in the place of what rows hold: all or none, durable. Rows that were erased stay erased.
+
+        So does a row as it is whose new bucket has begun to retire since: whoever wrapped it does so again.
+        """
+        in_use = "EXISTS (SELECT 1 FROM buckets WHERE id = ?1 AND NOT retiring)"
+        update = f"UPDATE data_keys SET bucket = ?1, key = ?2 WHERE recording_id = ?3 AND part_no = ?4 AND {in_use}"  # noqa: S608
         with self._locked():
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(
-                "UPDATE data_keys SET bucket = ?, key = ? WHERE recording_id = ? AND part_no = ?", rows
-            )
+            self._db.executemany(update, rows)
             self._db.execute("COMMIT")
 
     def empty_log(self) -> None:

@@ -66,6 +66,7 @@ REVIEW_CARD: Final = "review.card"
 REVIEW_DRAWN: Final = "review.draw"
 REVIEW_ASSIGNED: Final = "review.assign"
 REVIEWED: Final = "review.score"
+SEARCHED: Final = "search"
 SUBJECT_OPENED: Final = "subject.open"
 SUBJECT_ACT: Final = "subject.act"
 SUBJECT_DUE: Final = "subject.due"
@@ -159,6 +160,8 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     # somebody listened, or took a copy; row is a commitment to the audit trail's row (appliance/audit.py)
     PLAYED: frozenset({"rec", "row"}),
     EXPORTED: frozenset({"rec", "row"}),
+    # somebody searched; found: how many calls there were. What for is in the row only
+    SEARCHED: frozenset({"row", "found"}),
     # the life of a recording (appliance/life): who, why and what is in the row
     LOOK_REFUSED: frozenset({"rec", "row"}),
     HOLD_PLACED: frozenset({"row"}),

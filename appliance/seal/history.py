@@ -64,6 +64,10 @@ class History:
         sealed = self.seals.get(recording_id)
         return sealed[-1] if sealed else None
 
+    def capsule(self, recording_id: str, part_no: int) -> str | None:
+        """Return the hash of the capsule that a part's key came in."""
+        return self.capsules.get((recording_id, part_no))
+
     def visit(self, index: int, entry: bytes) -> None:
         """Take in one entry. Entries that are not what we write are left to the root's check."""
         try:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -55,6 +55,12 @@ class Ledger:
         """
         self.directory = directory
         self._lock = threading.RLock()
+        self._waiting: list[bytes] = []
+        self._is_away = False
+        self._open(key)
+
+    def _open(self, key: SigningKey) -> None:
+        directory = self.directory
         self._cosigned: tuple[Checkpoint | None, list[bytes]] = None, []
         self._published_at = 0.0  # s, monotonic
         state = read_state(directory, key.verifier)
@@ -75,7 +81,6 @@ class Ledger:
         self._tiles = TileWriter(directory)
         self._bundle = list(journal.entries)  # entries behind the last bundle that was written
         self._full: list[tuple[int | str, int, bytes]] = []  # tiles and bundles that are to be written
-        self._waiting: list[bytes] = []
         for entry in journal.entries:
             self._tree.add(entry)
         self._journal = JournalWriter(directory, journal.base)
@@ -153,6 +158,34 @@ class Ledger:
             if checkpoint == self.published:
                 write_atomically(self.directory / CHECKPOINT_FILE, note)
 
+    @contextmanager
+    def handed_over(self) -> Iterator[None]:
+        """Let somebody else have the ledger within, who may have another key sign it; go on with that afterwards.
+
+        Whoever records or flushes meanwhile waits. Raises StoreError; where it cannot be opened again at once, the
+        next flush tries, and nothing that was recorded since is lost.
+        """
+        with self._lock:
+            self.publish()
+            self._let_go()
+            self._is_away = True
+            try:
+                yield
+            finally:
+                self._come_back()
+
+    def _come_back(self) -> None:
+        waiting, self._waiting, self._is_away = self._waiting, [], False
+        try:
+            settle_key(self.directory.parent, resigned)
+            self._open(load_key(head_path(self.directory).parent))
+        except BaseException:
+            self._waiting, self._is_away = waiting, True
+            raise
+        self._waiting = waiting
+        for line in waiting:
+            self._tree.add(line)
+
     def close(self) -> None:
         """Publish and let go."""
         with self._lock:
@@ -166,6 +199,8 @@ class Ledger:
 
     def flushing(self) -> Iterator[str]:
         """Do what flush() does; each step is named when it is done."""
+        if self._is_away:
+            self._come_back()
         if not self._waiting:
             return
         checkpoint = Checkpoint(self.key.name, self._tree.size, self._tree.root())

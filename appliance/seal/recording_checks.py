@@ -31,6 +31,7 @@ from vittne.appliance.seal.manifest import (
 )
 from vittne.appliance.seal.part import PartDamaged, PartReader
 from vittne.appliance.seal.signing import VerifyKey
+from vittne.appliance.seal.spilled import SpilledHistory
 from vittne.appliance.seal.verdict import Check, fails, holds, unchecked
 from vittne.appliance.seal.versions import Added, Kept, destroyed_parts, formers, wrong_in_chain
 from vittne.appliance.store.catalogue import Catalogue, NoSuchCall
@@ -53,7 +54,7 @@ class Archive:
 
     data_dir: Path
     key: VerifyKey
-    history: History | None
+    history: History | SpilledHistory | None
     key_store: KeyStore | None
     archive_key: Vault | None
     why_no_key: str  # words for unchecked content
@@ -148,7 +149,7 @@ def _checked(name: str, check: Callable[..., str], *arguments: object) -> Check:
         return unchecked(name, str(missing))
 
 
-def _in_ledger(history: History | None, recording_id: str, sha256: str) -> str:
+def _in_ledger(history: History | SpilledHistory | None, recording_id: str, sha256: str) -> str:
     if history is None:
         raise _Missing("the ledger is damaged, so it proves nothing about this recording")
     sealed = history.seals.get(recording_id, [])
@@ -331,7 +332,7 @@ def _data_key(archive: Archive, recording_id: str, part_no: int) -> bytes:
         raise _Wrong(str(error)) from error
     if kept is None:
         raise _Wrong(f"the key of part {part_no} is gone: nobody can hear it")
-    entered = archive.history.capsules.get((recording_id, part_no)) if archive.history else None
+    entered = archive.history.capsule(recording_id, part_no) if archive.history else None
     # Wrapped under a bucket it is another text; that it is the same key is then seen by its opening the part.
     if kept.bucket is None and entered not in (None, digest(kept.key)):
         raise _Wrong(f"the key of part {part_no} is not the one that was entered in the ledger")

@@ -8,17 +8,18 @@ they were before, is not noticed here: that takes checkpoints kept elsewhere (wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vittne.appliance.seal.history import History, read_history
 from vittne.appliance.seal.keys import KeysLocked, KeysMissing, KeyStore, unlock
 from vittne.appliance.seal.recording_checks import Archive, check_erased, check_recording
 from vittne.appliance.seal.scan import Scan
 from vittne.appliance.seal.signing import VerifyKey, read_verifier
+from vittne.appliance.seal.spilled import Spill, Spilled, SpilledHistory, read_spilled
 from vittne.appliance.seal.succession import following
 from vittne.appliance.seal.tiles import LedgerDamaged
 from vittne.appliance.seal.verdict import Check, Verdict, fails, holds, unchecked
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from vittne.appliance.keyring.vault import Vault
 
 ARCHIVE = "archive"
+_TOGETHER = 500
 _SHOWN = 3  # ids named in a sentence; the count is always given
 
 Progress = Callable[[int, int], None]  # bytes looked at, bytes in all
@@ -70,7 +72,10 @@ class _Verifier:
     def __init__(self, data_dir: Path, trusted: VerifyKey | None, progress: Progress | None) -> None:
         self._store = Store(data_dir, create=False)
         # Folders first, ledger after: a folder has its name only once its entry is signed.
-        self._finished = {folder.name: folder for folder in self._store.finished()}
+        self._spill = Spill()  # what is known of each recording: there may be millions
+        self._finished: Spilled[Path] = Spilled(self._spill, lambda some: Path(some[-1]))
+        for folder in self._store.finished():
+            self._finished.add(folder.name, str(folder), only_last=True)
         self._hidden = {recording_of(folder): folder for folder in self._store.unfinished()}
         self._around: list[Check] = []
         key = read_verifier(data_dir / "keys") if trusted is None else trusted
@@ -94,6 +99,7 @@ class _Verifier:
 
     def __exit__(self, *error: object) -> None:
         self._store.close()
+        self._spill.close()
         if self._archive.key_store is not None:
             self._archive.key_store.close()
         if self._archive.catalogue is not None:
@@ -111,16 +117,21 @@ class _Verifier:
 
     def everything(self) -> Iterator[Verdict]:
         """Yield the verdicts about all recordings, then the one about the archive."""
-        sealed = self._history.seals if self._history else {}
-        folders = [folder for name, folder in self._finished.items() if is_id(name)]
-        folders += [folder for name, folder in self._hidden.items() if name in sealed]
-        self._meter.total = self._work(folders)
-        for folder in folders:
+        self._meter.total = self._work(self._folders())
+        for folder in self._folders():
             # The recorder may have given it its name in the meantime.
             found = folder if folder.exists() else self._store.find(recording_of(folder)) or folder
             checks = check_recording(self._archive, found, self._meter.advance)
             yield Verdict(recording_of(folder), tuple(checks))
         yield Verdict(ARCHIVE, (*self._around, *self._archive_checks()))
+
+    def _folders(self) -> Iterator[Path]:
+        for name, folder in self._finished.items():
+            if is_id(name):
+                yield folder
+        for name, folder in self._hidden.items():
+            if self._history is not None and name in self._history.seals:
+                yield folder
 
     def _archive_checks(self) -> Iterator[Check]:
         strangers = [name for name in self._finished if not is_id(name)]
@@ -134,37 +145,38 @@ class _Verifier:
             if self._archive.catalogue is not None:
                 yield self._unknown_rows(self._archive.catalogue, self._history)
 
-    def _removed(self, history: History) -> Check:
+    def _removed(self, history: SpilledHistory) -> Check:
         gone = [name for name in history.seals if name not in history.erased and self._folder(name) is None]
         if gone:
             return fails("removed", f"{_named(gone)} in the ledger, but not on the disk: removed, or a disk is missing")
         return holds("removed", f"all {len(history.seals)} sealed recordings are there or were erased by entry")
 
-    def _smuggled(self, history: History) -> Check:
+    def _smuggled(self, history: SpilledHistory) -> Check:
         foreign = [name for name in self._finished if is_id(name) and name not in history.seals]
         if foreign:
             return fails("smuggled", f"{_named(foreign)} on the disk, but not in the ledger: put in by somebody")
         return holds("smuggled", "no recording lies here that the ledger does not know")
 
-    def _lost(self, history: History) -> Check:
-        ended = history.seals.keys() | history.discarded | history.erased.keys()
-        lost = [name for name in sorted(history.opened - ended) if self._folder(name) is None]
+    def _lost(self, history: SpilledHistory) -> Check:
+        ended = (history.seals, history.discarded, history.erased)
+        going = (name for name in history.opened if not any(name in one for one in ended))
+        lost = [name for name in going if self._folder(name) is None]
         if lost:
             return fails("begun", f"{_named(lost)} begun and never finished, and nothing is on the disk: removed")
-        going_on = len(self._hidden.keys() - history.seals.keys())
+        going_on = sum(name not in history.seals for name in self._hidden)
         words = f"; {going_on} are being written, or wait for the next start" if going_on else ""
         return holds("begun", f"whatever was begun was finished, discarded or is on the disk{words}")
 
-    def _erased(self, history: History) -> Check:
+    def _erased(self, history: SpilledHistory) -> Check:
         """Look for keys and names of what was erased; folders that are left were looked at one by one."""
         if self._archive.key_store is None:
             return unchecked("erased", "there is no key store (keys.db) here")
         try:
-            back = sorted(self._archive.key_store.recordings() & history.erasures.keys())
+            back = [name for name in history.erasures if self._archive.key_store.parts(name)]
             catalogue = self._archive.catalogue
-            for row in [] if catalogue is None else catalogue.get_all(list(history.erasures)):
-                if row.erased_us is None:
-                    back.append(row.id)
+            for some in batched(history.erasures):
+                rows = [] if catalogue is None else catalogue.get_all(some)
+                back += [row.id for row in rows if row.erased_us is None]
         except StoreError as error:
             return fails("erased", str(error))
         if back:
@@ -172,10 +184,11 @@ class _Verifier:
             return fails("erased", f"{_named(back)} {words}; `vittne erase --settle` erases anew")
         return holds("erased", f"of {len(history.erasures)} erased recordings neither keys nor names are here")
 
-    def _unknown_rows(self, catalogue: Catalogue, history: History) -> Check:
-        known = history.seals.keys() | history.opened | history.erased.keys()
+    def _unknown_rows(self, catalogue: Catalogue, history: SpilledHistory) -> Check:
+        known = (history.seals, history.opened, history.erased)
         rows = (recording_of(Path(folder)) for _, _, folder in catalogue.folders())
-        unknown = sorted({name for name in rows if name not in known and self._folder(name) is None})
+        strangers = (name for name in rows if not any(name in one for one in known))
+        unknown = sorted({name for name in strangers if self._folder(name) is None})
         if unknown:
             return fails("catalogue", f"{_named(unknown)} in the catalogue, but neither in the ledger nor on the disk")
         return holds("catalogue", "every recording that the catalogue lists is in the ledger")
@@ -193,13 +206,13 @@ class _Verifier:
             return folder
         return self._store.find(recording_id) if is_id(recording_id) else None
 
-    def _work(self, folders: list[Path]) -> int:
+    def _work(self, folders: Iterable[Path]) -> int:
         sizes = sum(_size(part) for folder in folders for part in folder.glob("part-*.floe"))
         return sizes * (2 if self._archive.archive_key is not None else 1)
 
-    def _read_ledger(self, directory: Path, key: VerifyKey) -> History | None:
+    def _read_ledger(self, directory: Path, key: VerifyKey) -> SpilledHistory | None:
         try:
-            history, scan = read_history(directory, key)
+            history, scan = read_spilled(directory, key, self._spill)
         except LedgerDamaged as error:
             self._around.append(fails("ledger", f"{error.what} ({error.where}): {error.next_step}"))
             return None
@@ -234,6 +247,13 @@ class _Verifier:
         except StoreError as error:
             self._around.append(fails("catalogue", str(error)))
             return None
+
+
+def batched(names: Iterable[str]) -> Iterator[list[str]]:
+    """Yield names, some hundred at a time."""
+    rest = iter(names)
+    while some := list(islice(rest, _TOGETHER)):
+        yield some
 
 
 def _size(path: Path) -> int:

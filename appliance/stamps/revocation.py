@@ -10,15 +10,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import AuthorityInformationAccessOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 GOOD: Final = "good"
 REVOKED: Final = "revoked"
@@ -79,7 +82,7 @@ async def _ask_about(
     if not found:
         return "not asked: the certificate names no list and no responder"
     revoked = [words for words in found if words.startswith(REVOKED)]
-    return (revoked or [words for words in found if words == GOOD] or found)[0]
+    return (revoked or [words for words in found if words == GOOD] or ["; ".join(found)])[0]
 
 
 async def _fetch(session: aiohttp.ClientSession, method: str, url: str, body: bytes | None = None) -> bytes | str:
@@ -120,12 +123,53 @@ def _in_response(data: bytes, one: x509.Certificate, issuer: x509.Certificate) -
         if response.serial_number != one.serial_number:
             return "its OCSP responder speaks of another certificate"
         status = response.certificate_status
+        is_signed = _is_signed(response, issuer)
+        is_late = response.next_update_utc is not None and response.next_update_utc < datetime.now(UTC)
     except (ValueError, TypeError) as error:
         return f"its OCSP responder cannot be understood ({type(error).__name__})"
-    # Kept with its signature, which is not checked here: so it may warn, and not vouch.
+    # One that is not its signature may warn, and not vouch.
     if status == ocsp.OCSPCertStatus.REVOKED:
-        return f"{REVOKED} (its OCSP responder says so)"
-    return f"its OCSP responder says {status.name.lower()}; the answer is kept, its signature was not checked"
+        return f"{REVOKED} (its OCSP responder says so{'' if is_signed else ', in an answer that it did not sign'})"
+    if not is_signed:
+        return f"its OCSP responder says {status.name.lower()}, in an answer that it did not sign"
+    if status == ocsp.OCSPCertStatus.GOOD and not is_late:
+        return GOOD
+    return f"its OCSP responder says {status.name.lower()}{', and that it may be out of date' if is_late else ''}"
+
+
+def _is_signed(response: ocsp.OCSPResponse, issuer: x509.Certificate) -> bool:
+    """Say whether an answer is signed by the issuer, or by whom it named for that (RFC 6960 section 4.2.2.2)."""
+    named = [one for one in response.certificates if _may_answer(one, issuer)]
+    return any(_has_signed(one.public_key(), response) for one in (issuer, *named))
+
+
+def _may_answer(responder: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        responder.verify_directly_issued_by(issuer)
+        uses = responder.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (InvalidSignature, x509.ExtensionNotFound, ValueError, TypeError):
+        return False
+    return ExtendedKeyUsageOID.OCSP_SIGNING in uses and _is_now(responder)
+
+
+def _is_now(one: x509.Certificate) -> bool:
+    return one.not_valid_before_utc <= datetime.now(UTC) <= one.not_valid_after_utc
+
+
+def _has_signed(key: object, response: ocsp.OCSPResponse) -> bool:
+    signature, said, digest = response.signature, response.tbs_response_bytes, response.signature_hash_algorithm
+    try:
+        if isinstance(key, rsa.RSAPublicKey) and digest is not None:
+            key.verify(signature, said, padding.PKCS1v15(), digest)
+        elif isinstance(key, ec.EllipticCurvePublicKey) and digest is not None:
+            key.verify(signature, said, ec.ECDSA(digest))
+        elif isinstance(key, ed25519.Ed25519PublicKey):
+            key.verify(signature, said)
+        else:
+            return False
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _crl_addresses(certificate: x509.Certificate) -> list[str]:

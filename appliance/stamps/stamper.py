@@ -21,7 +21,7 @@ from vittne.appliance.stamps.entering import Books, enter, record, without_entry
 from vittne.appliance.stamps.folders import ENTRY_FILE, mark_entered, read_stamp
 from vittne.appliance.stamps.settings import AuthoritySettings, StampsConfig
 from vittne.appliance.stamps.standing import MINUTE_US, Standing, standings
-from vittne.appliance.stamps.taking import alarms, fetch_stamp
+from vittne.appliance.stamps.taking import THREADS, alarms, fetch_stamp
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.times import now_us
 
@@ -110,11 +110,11 @@ class Stamper:
     async def _begin(self) -> bool:
         """Put right what a crash left, and go on where the run before stopped."""
         books = self._books
-        for folder in await asyncio.to_thread(without_entry, books.data_dir, books.ledger.key.verifier):
+        for folder in await THREADS.run(without_entry, books.data_dir, books.ledger.key.verifier):
             await self._do(enter, books, folder)
         now, now_mono = now_us(), time.monotonic_ns()
         oldest_us = max(int(self._config.late_after_minutes * MINUTE_US - self._timing.grace_s * 1e6), 0)
-        for one in await asyncio.to_thread(standings, self._books.data_dir, self._config, now):
+        for one in await THREADS.run(standings, self._books.data_dir, self._config, now):
             state = self._states[one.authority]
             period = int(self._config.every_minutes * MINUTE_US)
             # A stamp from the future (the clock was set back) is due a period from now at the latest.
@@ -144,7 +144,7 @@ class Stamper:
     async def _look_for_carried(self) -> bool:
         """Take notice of stamps that came by another way: a command, or somebody who carried them."""
         now, now_mono = now_us(), time.monotonic_ns()
-        for one in await asyncio.to_thread(standings, self._books.data_dir, self._config, now):
+        for one in await THREADS.run(standings, self._books.data_dir, self._config, now):
             if one.stamped_us is not None:
                 state = self._states[one.authority]
                 state.stamped_mono = max(state.stamped_mono or 0, now_mono - max(now - one.stamped_us, 0) * 1000)
@@ -179,9 +179,9 @@ class Stamper:
         folder = await fetch_stamp(books.data_dir, books.ledger.key.verifier, authority, self._config.revocation)
         if (folder / ENTRY_FILE).exists():
             return folder
-        stamp = await asyncio.to_thread(read_stamp, folder)
+        stamp = await THREADS.run(read_stamp, folder)
         index = await self._do(record, books, stamp)
-        await asyncio.to_thread(mark_entered, folder, index)
+        await THREADS.run(mark_entered, folder, index)
         for words in alarms(stamp, self._clocks_apart_us):
             log.error(words, authority=authority.name, stamp=folder.name, clocks_apart_us=stamp.clock_difference_us)
         return folder

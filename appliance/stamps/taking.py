@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from vittne.appliance.ownthreads import OwnThreads
 from vittne.appliance.seal.ledgerstate import CHECKPOINT_FILE
 from vittne.appliance.seal.note import NOTE_LIMIT, BadNote, Checkpoint, open_checkpoint
 from vittne.appliance.seal.signing import VerifyKey
@@ -24,6 +24,8 @@ from vittne.appliance.stamps.settings import AuthoritySettings
 from vittne.appliance.stamps.token import BadToken
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.times import now_us, rfc3339
+
+THREADS = OwnThreads("stamps")  # disks, openssl and an authority's certificates
 
 
 class NotStamped(StoreError):
@@ -78,21 +80,21 @@ async def fetch_stamp(data_dir: Path, key: VerifyKey, authority: AuthoritySettin
     What computes, waits for the disk or runs openssl does so in a thread. The stamp still needs its entry in
     the ledger, when its folder has no ENTRY_FILE.
     """
-    note, checkpoint = await asyncio.to_thread(newest_note, data_dir, key)
-    there = await asyncio.to_thread(stamp_there, data_dir, authority.name, note, checkpoint.size)
+    note, checkpoint = await THREADS.run(newest_note, data_dir, key)
+    there = await THREADS.run(stamp_there, data_dir, authority.name, note, checkpoint.size)
     if there is not None:
         return there
-    trust = await asyncio.to_thread(load_trust, authority.ca_file)  # first: an answer should not wait for it in vain
+    trust = await THREADS.run(load_trust, authority.ca_file)  # first: an answer should not wait for it in vain
     question = ask_about(note, authority.hash, authority.policy or "")
     asked_us, began = now_us(), time.monotonic_ns()
     raw = await ask(authority, question.der)
     round_trip_us = (time.monotonic_ns() - began) // 1000
     answered_us = asked_us + round_trip_us
     answer = Answer(authority, note, checkpoint.size, question, raw, asked_us, answered_us, round_trip_us)
-    verified = await asyncio.to_thread(look_at, data_dir, answer, trust)
-    chain = await asyncio.to_thread(signing_chain, verified.token, trust)
+    verified = await THREADS.run(look_at, data_dir, answer, trust)
+    chain = await THREADS.run(signing_chain, verified.token, trust)
     said = await ask_revocation(chain) if revocation else Said()
-    return await asyncio.to_thread(keep, data_dir, answer, verified, chain, said)
+    return await THREADS.run(keep, data_dir, answer, verified, chain, said)
 
 
 def alarms(stamp: Stamp, clocks_apart_us: int) -> list[str]:

@@ -96,6 +96,12 @@ class Catalogue:
             for some in connection.execute(_query(search)).partitions(_CHUNK):
                 yield from _with_children(connection, some)
 
+    def count_calls(self, search: Search) -> int:
+        """Return how many calls a search finds."""
+        with self.reading() as connection:
+            found = connection.execute(select(func.count()).select_from(_query(search).subquery()))
+            return int(found.scalar_one())
+
     def get(self, prefix: str) -> CallRow:
         """Return the one call whose id is, or begins with, prefix. Raises NoSuchCall."""
         wanted = prefix.strip().lower()
@@ -191,6 +197,11 @@ class Catalogue:
             query = query.limit(limit)
         with self.reading() as connection:
             return [dict(row.body) for row in connection.execute(query)][::-1]
+
+    def has_run(self, number: int) -> bool:
+        """Say whether a run is known."""
+        with self.reading() as connection:
+            return connection.execute(select(runs.c.id).where(runs.c.id == number)).first() is not None
 
     def put_run(self, row: RunRow) -> RunRow:
         """Write a run and return it with its id; one that has an id already is replaced."""

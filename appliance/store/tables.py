@@ -145,6 +145,17 @@ pauses: Final = Table(
     Index(None, "asked_us"),
 )
 
+# On gates of calls that may still be up, by SIP's Call-ID (appliance/store/decisions.py).
+decisions: Final = Table(
+    "decisions",
+    metadata,
+    Column("call_id", Text, primary_key=True),
+    Column("decision", Text, primary_key=True),
+    Column("by", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Index(None, "at_us"),
+)
+
 # The two below are the API's (appliance/api). `vittne token` writes the first one while a recorder runs.
 tokens: Final = Table(
     "tokens",

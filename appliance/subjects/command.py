@@ -16,6 +16,7 @@ from vittne.appliance.life.operations import ERASE, RESTRICT, Erase, Restrict
 from vittne.appliance.life.policy import LifePolicy
 from vittne.appliance.life.precedence import decide
 from vittne.appliance.life.table import LifeRow, LifeTable
+from vittne.appliance.searching import enter_search
 from vittne.appliance.show import json_array, json_object
 from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
 from vittne.appliance.store.errors import StoreError
@@ -207,7 +208,10 @@ class Desk:
         with self._catalogue() as catalogue:
             case = CaseTable(catalogue).get(prefix)
         who = Who.from_json(case.who)
-        return case, found_of(self._data, who, self._config.country) if who else []
+        found = found_of(self._data, who, self._config.country) if who else []
+        if who:
+            enter_search(self._data, "subject", {"case": case.id}, len(found), self._by)
+        return case, found
 
     def _open_found(self, prefix: str) -> tuple[Case, list[Found]]:
         case, found = self._found(prefix)

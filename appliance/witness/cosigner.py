@@ -6,7 +6,6 @@ written anew, gets no cosignature any more, and who looks at the witness sees it
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import ssl
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Final
 
 import aiohttp
 
+from vittne.appliance.ownthreads import OwnThreads
 from vittne.appliance.seal.cosignature import parse_witness_key
 from vittne.appliance.seal.ledger import Ledger
 from vittne.appliance.seal.proofs import consistency_proof
@@ -36,6 +36,7 @@ class WitnessTarget:
         self._settings = settings
         self._ledger = ledger
         self._seen = 0  # entries
+        self._threads = OwnThreads("cosigner", 1)
 
     async def send(self, published: Published) -> None:
         """Have a checkpoint cosigned, and keep the cosignature. Raises StoreError, OSError."""
@@ -59,14 +60,14 @@ class WitnessTarget:
         if not lines:
             raise StoreError("the witness's signature is not good", self._where, "compare its key with the settings")
         self._seen = published.checkpoint.size
-        await asyncio.to_thread(self._ledger.keep_cosigned, published.checkpoint, f"{lines[0]}\n".encode())
+        await self._threads.run(self._ledger.keep_cosigned, published.checkpoint, f"{lines[0]}\n".encode())
 
     @property
     def _where(self) -> str:
         return self._settings.url
 
     async def _post(self, session: aiohttp.ClientSession, published: Published) -> tuple[int, bytes]:
-        body = await asyncio.to_thread(request, self._ledger.directory, self._seen, published)
+        body = await self._threads.run(request, self._ledger.directory, self._seen, published)
         url = f"{self._settings.url}/add-checkpoint"
         async with session.post(url, data=body, allow_redirects=False) as response:
             return response.status, await response.content.read(_ANSWER_LIMIT)

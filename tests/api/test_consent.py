@@ -96,6 +96,26 @@ def test_an_objection_destroys_the_keys_before_it_is_answered(tmp_path: Path) ->
         assert not desk._registrar.keys.parts(recording)
 
 
+def test_an_objection_destroys_the_keys_of_related_calls_with_it(tmp_path: Path) -> None:
+    pipeline = gated("discard-on-objection")
+    one, other = pipeline.book.calls.values()
+    one.related.append(other.id)  # two recordings, and signalling that ties them together later
+    other.related.append(one.id)
+    other.absorbed.append("11111111-0000-4000-8000-000000000000")
+    gone = (one.id, other.id, *other.absorbed)
+    with desk_of(tmp_path, pipeline) as desk:
+        stays = "22222222-0000-4000-8000-000000000000"
+        desk._registrar.keys.put([(recording, 0, "a capsule") for recording in (*gone, stays)])
+
+        async def use(served: Served) -> None:
+            found = await served.post(f"calls/{one.id}/consent", served.token("consent"), json={"decision": "refused"})
+            assert found.status == 200
+            assert desk._registrar.keys.recordings() == {stays}
+
+        run_served(tmp_path, use, routes=ROUTES, fill=lambda app: app.__setitem__(DESK, desk))
+    assert all(f'"rec":"{recording}"' in ledger(tmp_path) for recording in gone)
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "kind"),
     [
@@ -141,6 +161,26 @@ def test_who_may_pause_may_not_consent(tmp_path: Path) -> None:
         assert found.status == 403
 
     run(tmp_path, pipeline, use)
+
+
+def test_what_was_decided_holds_when_everything_is_started_anew(tmp_path: Path) -> None:
+    rules = RecordRules((RecordRule("hotline", Condition(callers=("1001",)), gate="after-consent"),), version="v1")
+    pipeline, empty = gated("after-consent"), Pipeline(Settings(recording=rules))
+    call_id = pipeline.book.calls[first_of(pipeline)].first.call_id
+
+    async def use(served: Served) -> None:
+        where = f"calls/{first_of(pipeline)}/consent"
+        assert (await served.post(where, served.token("consent"), json={"decision": "refused"})).status == 200
+
+    run(tmp_path, pipeline, use)
+    with desk_of(tmp_path, empty):  # another run, whose worker has heard of no call yet
+        pipeline_of(two_calls(), pipeline=empty)
+
+    told = empty.book.call_with(call_id)
+    assert told is not None
+    assert told.keeping.shut_by == "refused"
+    (other,) = (call for call in empty.book.calls.values() if call is not told)
+    assert not other.keeping.shut_by
 
 
 def test_a_worker_that_starts_anew_is_told_what_was_decided(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def test_an_objection_right_before_everything_dies_holds(tmp_path: Path) -> None
     room = Room(tmp_path, OBJECT)
     room.play(long_call(), until_s=12)
     recording = room.decide("refused")
-    room.registrar.note_gate(recording, "refused", "token", START_NS, erased=True)
+    room.registrar.note_gate(recording, "refused", "token", START_NS, erased=[recording])
     room.registrar.close()
 
     registrar = Registrar(room.config.data)

@@ -8,10 +8,12 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from cuts import REC
-from lives import ANN, FAR_US, NAMES, classed, copied, erasing, everything, folder
+from cuts import REC, START_US
+from lives import ANN, DAY_US, FAR_US, NAMES, classed, copied, erasing, everything, folder
 from lives import call as call_of
 from rig.desk import desk_of
 from running import running
@@ -367,3 +369,28 @@ def test_a_standing_pause_that_an_erased_call_was_under_goes_on_after_a_restart(
     with desk_of(data, None) as desk:
         (known,) = [pause for pause in desk.for_start() if pause.is_live]
     assert (known.select, known.call_ids) == ({"agent": "7"}, ("anothers-call-id",))
+
+
+def test_pauses_that_speak_of_an_erased_party_are_emptied_however_long_ago_they_were_asked(
+    vittne: Vittne, data: Path
+) -> None:
+    registrar = Registrar(data)
+    row = registrar.catalogue.get(REC)
+    registrar.catalogue.upsert_call(replace(row, details={**row.details, "agent": "desk-4711"}))
+    long_ago, at = (START_US - 40 * DAY_US) * 1000, START_US * 1000
+    said: dict[str, Any] = {"reason": "Hedda Gabler pays", "external_id": "x", "to_at": at + 1, "ended_by": "api"}
+    asked = Pause("asked", "api", "t", long_ago, long_ago, 0, at, 0, select={"ani": "+4930555123"}, **said)
+    took = Pause("took", "api", "t", long_ago, long_ago, 0, at, 0, scope="agent", calls=("other", REC), **said)
+    agent = Pause("agent", "api", "t", at, at, 0, at, 0, select={"agent": "desk-4711"}, to_at=at, ended_by="api")
+    other = Pause(
+        "other", "api", "t", at, at, 0, at, 0, select={"ani": "+49401"}, reason="stays", to_at=at, ended_by="x"
+    )
+    registrar.note_pauses([asked, took, agent, other])
+    registrar.close()
+
+    assert vittne("erase", REC, "--reason", "he asked", "--data", data)[0] == 0
+
+    with Catalogue(data / "catalogue.db", read_only=True) as catalogue:
+        left = {body["id"]: (body["select"], body["reason"]) for body in catalogue.list_pauses()}
+    assert [left[name] for name in ("asked", "took", "agent")] == [({}, "")] * 3
+    assert left["other"] == ({"ani": "+49401"}, "stays")

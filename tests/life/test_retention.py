@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,8 @@ from running import running
 from vittne.appliance.control.caller import VITTNE
 from vittne.appliance.control.client import drain
 from vittne.appliance.control.server import Operator
+from vittne.appliance.life import erase, retention
+from vittne.appliance.life.erase import settle_erasures
 from vittne.appliance.life.retention import RUN_RETENTION, RunRetention, following
 from vittne.appliance.life.settings import ExpiryConfig
 from vittne.appliance.life.timer import RetentionTimer, next_run
@@ -234,3 +237,34 @@ def test_show_says_what_may_be_done_and_why_not(vittne: Vittne, data: Path) -> N
     }
     assert "yes (card-data), by two persons" in said
     assert (folder(data) / "part-0.floe").exists()
+
+
+def test_who_reads_the_catalogue_for_long_keeps_no_night_from_going_on_and_is_told(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(erase, "TOGETHER", 2)
+    monkeypatch.setattr(retention, "TOGETHER", 2)
+    ids = [REC, *several(data, 4)]
+    for one in ids:
+        classed(data, "gdpr-90d", None, START_US, one)
+    registrar = Registrar(data)
+    timer = RetentionTimer(Operator(registrar, OPERATIONS), registrar, ExpiryConfig())
+    with sqlite3.connect(data / "catalogue.db", isolation_level=None) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM calls").fetchone()
+
+        asyncio.run(timer.once())
+
+        assert "alarm: names of erased recordings are still in the catalogue's log" in capsys.readouterr().out
+        assert all(call_of(data, one).erased_us is not None for one in ids)
+        assert not (folder(data) / "part-0.floe").exists()
+        assert registrar.keys.recordings() == set()
+        assert len(registrar.life.unfinished_erasures()) == len(ids)
+        assert settle_erasures(registrar) == []  # nor does a start wait for it
+    reader.close()
+
+    asyncio.run(timer.once())
+
+    assert registrar.life.unfinished_erasures() == []
+    assert "alarm" not in capsys.readouterr().out
+    registrar.close()

@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 from builders import START_NS, Scenario, sdp
-from building.playing import NEVER, Order, Result, blocks_of, play
+from building.playing import NEVER, Order, Result, blocks_of, play, play_frames
+from rig.desk import two_calls
 from scenarios import basic, digits, noise, transfers
 from scenarios.catalogue import ALL
 
 from vittne.capture import gating, pausing, record
 from vittne.capture.assemble import Packets
+from vittne.capture.calls import Link, merge
 from vittne.capture.columns import SECOND
 from vittne.capture.conditions import Condition, HeaderIs
-from vittne.capture.gates import Decision
+from vittne.capture.gates import Decided, Decision, Keeping
 from vittne.capture.gating import gate
 from vittne.capture.pause import PauseSettings
 from vittne.capture.pausing import Answer, PauseOrder
@@ -472,6 +474,25 @@ def test_an_objection_while_the_first_commit_is_made_keeps_that_commit_off_the_d
     assert all(stream.stored == 0 for stream in work.call.streams.values())
 
 
+def test_an_objection_while_its_call_becomes_part_of_another_holds_for_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands are done in a second thread: this one comes right behind the moment when decisions are taken over."""
+    pipeline = Pipeline(ruled(RecordRule("hotline", gate="discard-on-objection")))
+    for block in blocks_of(two_calls().frames(), SECOND // 10)[:40]:
+        pipeline.feed(block)
+    kept, other = pipeline.book.calls.values()
+    take = Keeping.take
+
+    def taken(keeping: Keeping, *arguments: Any) -> None:
+        take(keeping, *arguments)
+        pipeline.recording.decide(other, Decided("refused", "api", "tester", pipeline.now_at, pipeline.now_mono))
+
+    monkeypatch.setattr(Keeping, "take", taken)
+    merge(kept, other, Link("a", "b", "test", "certain"))
+
+    assert kept.keeping.shut_by == "refused"
+    assert kept in pipeline.recording.take_decided()
+
+
 @pytest.mark.parametrize("agreed_s", [16, 60])  # also when the pause is long over
 @pytest.mark.parametrize("party", ["", "caller"])
 def test_a_pause_that_reaches_into_what_waits_for_a_gate_keeps_it_off_the_disk(party: str, agreed_s: int) -> None:
@@ -502,3 +523,31 @@ def test_a_pause_that_reaches_into_what_waits_for_a_gate_keeps_it_off_the_disk(p
         stored = [one for one in records if one.stream == stream["number"]]
         assert len(stored) == stream["stored"]
         assert {one.at_ns < at(3) for one in stored} == {True, False}  # before and behind the pause it is all there
+
+
+def test_media_that_came_late_out_of_a_pause_is_not_released_by_a_gate() -> None:
+    """The pause is asked for when its packets, and those that came late behind it, wait for the gate already."""
+    begin, end = at(6), at(9)
+    frames = []
+    for at_ns, frame in a_call(34.0).frames():
+        is_late = frame[23] == 17 and frame[42] & 0xC0 == 0x80 and end - SECOND <= at_ns < end
+        frames.append((at_ns + 3 * SECOND // 2 if is_late else at_ns, frame, is_late))
+    frames.sort(key=lambda one: one[0])
+
+    def pause_back(pipeline: Pipeline, at_ns: int, mono_ns: int) -> None:
+        (call,) = pipeline.book.calls.values()
+        order = PauseOrder("p", "api", "t", {"recording": call.id}, at_ns, mono_ns, 2 * SECOND, begin)
+        assert pausing.pause(pipeline, order).state == pausing.PAUSED
+        pausing.resume(pipeline, "p", end, mono_ns - at_ns + end, "t")
+
+    orders = {at(20): pause_back, at(28): decide("agreed")}
+    result = play_frames([(at_ns, frame) for at_ns, frame, _ in frames], ruled(CONSENT), orders=orders)
+
+    said_inside = {frame[42:] for _, frame, is_late in frames if is_late}
+    stored = {one.body for records in result.records.values() for one in records if one.kind == record.RTP}
+    assert said_inside
+    assert not said_inside & stored
+    times = stored_at(result)
+    assert [one for one in times if one < begin - SECOND]
+    assert [one for one in times if end + SECOND < one < at(12)]
+    assert not [one for one in times if begin <= one < end]

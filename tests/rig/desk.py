@@ -37,9 +37,9 @@ def two_calls() -> Scenario:
     return scenario
 
 
-def pipeline_of(scenario: Scenario, settings: Settings | None = None) -> Pipeline:
+def pipeline_of(scenario: Scenario, settings: Settings | None = None, pipeline: Pipeline | None = None) -> Pipeline:
     """A pipeline that heard the first seconds of a scenario, the last of them just now."""
-    pipeline = Pipeline(settings)
+    pipeline = pipeline or Pipeline(settings)
     blocks = blocks_of(scenario.frames(), SECOND // 10)
     now_at, now_mono = time.time_ns(), time.monotonic_ns()
     begin_at, begin_mono = int(blocks[0].at_ns[0]), int(blocks[0].mono_ns[0])

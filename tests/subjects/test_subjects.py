@@ -17,8 +17,8 @@ import pytest
 from recordings import samples_of
 from running import running
 
-from vittne.appliance.cli import FORMATS
 from vittne.appliance.control.server import Operator
+from vittne.appliance.copies_cli import FORMATS
 from vittne.appliance.life.precedence import Facts, decide
 from vittne.appliance.life.settings import ExpiryConfig
 from vittne.appliance.life.timer import RetentionTimer
