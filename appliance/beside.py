@@ -41,6 +41,7 @@ from vittne.appliance.pbxlinks import PbxLinks
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.scrub.runner import Scrubber
 from vittne.appliance.stamps.stamper import Stamper
+from vittne.appliance.storage.runner import StorageRunner
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.testcall import place_and_explain
 from vittne.appliance.witness.publisher import CheckpointPublisher
@@ -74,6 +75,7 @@ def beside(
         everything: dict[str, Run] = {
             "scrub": Scrubber(operator, config.data, config.scrub).run,
             "backup": BackupTimer(operator, config.data, config.backup, file).run,
+            "storage": StorageRunner(operator, config.data, config.storage, config.store).run,
             "pbx": links.run,
             "channels": ChannelWatch(desk, lambda one: is_up(one, links, heard, time.monotonic())).run,
             "pause alarms": PauseAlarms(config.data, config.pause).run,

@@ -144,7 +144,7 @@ def _explain(options: argparse.Namespace) -> int:
 
     data = data_of(options)
     row = call_of(data, options.id)
-    refuse(row, "")
+    refuse(row, "", review="signalling")  # what lies in quarantine is what was said
     if options.wireshark:
         from vittne.appliance import wireshark  # noqa: PLC0415
 

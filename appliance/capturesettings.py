@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vittne.appliance.analysis.version import DETECTOR
 from vittne.appliance.config import Config
+from vittne.appliance.hearing.detector import VERSION as DETECTOR
 from vittne.appliance.pauseconfig import settings as pause_settings
 from vittne.appliance.recordconfig import recording_rules
 from vittne.appliance.ruleconfig import rules

@@ -21,6 +21,7 @@ from vittne.appliance.keys_parser import add_keys
 from vittne.appliance.ledger_cli import add_ledger
 from vittne.appliance.life_cli import add_life
 from vittne.appliance.review.cli import add_review
+from vittne.appliance.storage.cli import add_storage
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.subjects.cli import add_subject
 from vittne.appliance.time_cli import add_clock, add_stamp
@@ -83,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     add_life(commands, where, add_search, a_time)
     add_users(commands, where)
     add_compliance(commands, where, a_time)
+    add_storage(commands, where)
     commands.add_parser("version", help="print the version").set_defaults(command=_version)
     return top
 

@@ -12,7 +12,6 @@ key is an error with the file's name, the key's path and what is expected; all w
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,10 +33,11 @@ from vittne.appliance.review.plans import PlanConfig
 from vittne.appliance.ruleconfig import RuleConfig
 from vittne.appliance.scrub.settings import ScrubSettings
 from vittne.appliance.stamps.settings import StampsConfig
+from vittne.appliance.storage.settings import StorageTarget, days_kept, names_differ
 from vittne.appliance.subjects.settings import SubjectsConfig
 from vittne.appliance.triggers.settings import TriggersConfig
 from vittne.appliance.witness.settings import LedgerConfig
-from vittne.capture.listening import window_ns
+from vittne.capture.columns import SECOND
 
 _INTERFACE_NAME: Final = 15  # IFNAMSIZ without its zero
 
@@ -56,23 +56,16 @@ class AnalysisConfig(_Section):
     """Processes that decode voices while their calls last, to look for tones and to listen to what is said.
 
     0: only G.711 is searched for tones, and nothing is listened to. window_s: how much of each voice's beginning is
-    listened to, and once more from the answer; 0: nothing, inf: whole calls.
+    listened to, and once more from the answer; 0: nothing, 604800: whole calls.
     """
 
     processes: int = Field(default=1, ge=0, le=64)
-    window_s: float = Field(default=30.0, ge=0)
-
-    @field_validator("window_s")
-    @classmethod
-    def _is_number(cls, seconds: float) -> float:
-        if math.isnan(seconds):
-            raise ValueError("a number of seconds, or inf")
-        return seconds
+    window_s: float = Field(default=30.0, ge=0, le=604_800)
 
     @property
     def listen_ns(self) -> int:
         """The window as the capture side takes it; 0 where nobody could listen."""
-        return window_ns(self.window_s) if self.processes else 0
+        return int(self.window_s * SECOND) if self.processes else 0
 
 
 class Config(KeepingConfig):
@@ -105,6 +98,18 @@ class Config(KeepingConfig):
     inventory: InventoryConfig = InventoryConfig()
     rules: tuple[RuleConfig, ...] = Field(default=(), strict=False, max_length=256)
     review: tuple[PlanConfig, ...] = Field(default=(), strict=False, max_length=256)
+    storage: tuple[StorageTarget, ...] = Field(default=(), strict=False, max_length=8)
+
+    @field_validator("storage")
+    @classmethod
+    def _target_names(cls, targets: tuple[StorageTarget, ...]) -> tuple[StorageTarget, ...]:
+        return names_differ(targets)
+
+    @model_validator(mode="after")
+    def _keep_local(self) -> Self:
+        if days_kept(self.store.keep_local) is not None and not self.storage:
+            raise ValueError("store.keep_local: nothing may leave this machine while no [[storage]] is configured")
+        return self
 
     @field_validator("rules", "review")
     @classmethod

@@ -57,6 +57,7 @@ from vittne.appliance.seal.versions import (
     take_over,
     take_over_manifests,
 )
+from vittne.appliance.storage.table import StoredTable
 from vittne.appliance.store.catalogue import NoSuchCall
 from vittne.appliance.store.errors import StoreError, explain
 from vittne.appliance.store.files import Store, checked_id, exchange, finished_name, staged_name, sync_path
@@ -426,6 +427,8 @@ def _clearing(
     needed = {part.n for part in manifest.parts}
     registrar.keys.erase_parts(manifest.rec, [n for n in registrar.keys.parts(manifest.rec) if n not in needed])
     yield "old keys erased"
+    StoredTable(registrar.catalogue).stale(manifest.rec)  # copies elsewhere are of the version before
+    yield "copies are to be made anew"
     try:
         for path in sorted(staged.iterdir()):
             path.rmdir() if path.is_dir() and not path.is_symlink() else unlink(path)

@@ -17,7 +17,7 @@ from vittne.appliance.cutplan import CutPlan, Span, plan_cut
 from vittne.appliance.life.approving import ASK_CUT
 from vittne.appliance.life.asking import AskCut
 from vittne.appliance.life.policy import LifePolicy
-from vittne.appliance.opened import open_recording
+from vittne.appliance.opened import bring_back_missing, open_recording
 from vittne.appliance.seal.keys import unlock
 from vittne.appliance.seal.verdict import HOLDS
 from vittne.appliance.seal.verify import verify
@@ -71,6 +71,7 @@ def _cut(data: Path, options: CutOptions, by: str, reason: str, policy: LifePoli
     call = _call(data, options.id)
     span = _span(call, options)
     # Who signs a new version vouches for all of it: what does not hold now would be hidden for ever.
+    bring_back_missing(data, data / call.folder)
     verdict = verify(data, call.id)
     wrong = next((check for check in verdict.checks if check.result != HOLDS), None)
     if wrong is not None:

@@ -13,10 +13,12 @@ from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
 from vittne.appliance.store.rows import CallRow
 from vittne.appliance.store.times import rfc3339
 from vittne.appliance.terminal import Cell, Column, clean, table
+from vittne.appliance.verdicts.table import VerdictTable
+from vittne.appliance.verdicts.words import told_words
 
 
 def history_of(data: Path, prefix: str) -> dict[str, Any]:
-    """Return a recording's versions, corrections, holds, requests, erasure and trail. Raises StoreError."""
+    """Return a recording's versions, corrections, holds, requests, erasure, verdicts and trail. Raises StoreError."""
     with Catalogue(data / CATALOGUE_FILE, read_only=True) as catalogue:
         call = catalogue.get(prefix)
         life = LifeTable(catalogue)
@@ -39,6 +41,7 @@ def history_of(data: Path, prefix: str) -> dict[str, Any]:
                 "entry": erasure.entry,
                 "is_done": erasure.done_us is not None,
             },
+            "verdicts": [one.as_json() for one in VerdictTable(catalogue).of(call.id)],
             "trail": trail,
         }
 
@@ -76,6 +79,8 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         lines.append((one["placed_at"], "hold placed", one["placed_by"], f"{one['label']}: {one['reason']}"))
         if one["released_at"]:
             lines.append((one["released_at"], "hold released", one["released_by"], one["release_reason"]))
+    for one in found["verdicts"]:
+        lines.append((one["at"], f"verdict {one['n']}: {one['announced']}", one["by"], "; ".join(told_words(one))))
     for one in found["trail"]:
         told = ", ".join(
             f"{name}: {value}" for name, value in one["details"].items() if name not in ("ledger", "decision")

@@ -20,6 +20,7 @@ from vittne.appliance.seal.keys import CapsuleRefused, open_keys
 from vittne.appliance.seal.manifest import MANIFEST_FILE, MANIFEST_LIMIT
 from vittne.appliance.seal.part import PartDamaged, PartReader
 from vittne.appliance.seal.records import Columns, RecordsDamaged, columns
+from vittne.appliance.storage.known import KNOWN_FILE
 from vittne.appliance.store.errors import StoreError, explain
 from vittne.appliance.store.files import checked_id, open_plain, recording_of
 
@@ -143,10 +144,21 @@ def open_recording(data_dir: Path, folder: str, recording_id: str) -> OpenedReco
     """Open a recording: the archive is unlocked in this process for a moment.
 
     folder: as the catalogue has it, below the data directory. Raises StoreError: no recording,
-    KeysLocked, KeysMissing, KeysExposed, a capsule that is gone or not ours.
+    KeysLocked, KeysMissing, KeysExposed, a capsule that is gone or not ours. What is kept elsewhere is brought back:
+    that may take as long as the network does.
     """
     found = _folder(data_dir, folder, checked_id(recording_id))
+    bring_back_missing(data_dir, found)
     return OpenedRecording(found, data_keys(data_dir, found))
+
+
+def bring_back_missing(data_dir: Path, folder: Path) -> None:
+    """Have all parts of a finished recording here. Raises StoreError when they are elsewhere, and that is away."""
+    if not (data_dir / KNOWN_FILE).exists():
+        return  # no storage target was ever configured
+    from vittne.appliance.storage.fetching import bring_back  # noqa: PLC0415 - only where something may be elsewhere
+
+    bring_back(data_dir, folder)
 
 
 def data_keys(data_dir: Path, folder: Path) -> dict[int, bytes]:

@@ -19,6 +19,7 @@ from vittne.appliance.review.operations import REVIEW_OPERATIONS
 from vittne.appliance.scrub.runner import ENTER_SCRUB
 from vittne.appliance.searches import SEARCHED
 from vittne.appliance.stamps.operation import ENTER_STAMPS
+from vittne.appliance.storage.operation import ADOPT, ENTER_STORED, LEAVE
 from vittne.appliance.subjects.operations import SUBJECT_OPERATIONS
 from vittne.appliance.vcon.filing import FILE_IMPORT
 from vittne.appliance.verdicts.operations import VERDICT_OPERATIONS
@@ -49,6 +50,9 @@ OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     NOTE_INCIDENT,
     CLOSE_INCIDENT,
     *KEY_OPERATIONS,
+    ENTER_STORED,
+    LEAVE,
+    ADOPT,
     *REVIEW_OPERATIONS,
     *SUBJECT_OPERATIONS,
     *ACCESS_OPERATIONS,

@@ -23,6 +23,7 @@ from vittne.appliance.seal import records
 from vittne.appliance.seal.history import ErasedEntry, History, read_history
 from vittne.appliance.seal.manifest import BadManifest, Manifest, digest, read_manifest
 from vittne.appliance.seal.signing import load_verifier
+from vittne.appliance.storage.fetching import at_hand
 from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue, Search
 from vittne.appliance.store.errors import StoreError, explain
 from vittne.appliance.store.files import Store, is_id, sync_path
@@ -136,7 +137,8 @@ def differences(data_dir: Path) -> Iterator[tuple[str, str]]:
 def read_row(data_dir: Path, manifest: Manifest, place: str) -> Read:
     """Return what a finished recording says of its call: without its key, when it was and what became of it."""
     try:
-        body = _meta(data_dir, manifest, place)
+        with at_hand(data_dir, data_dir / place):  # what is brought back for it leaves again
+            body = _meta(data_dir, manifest, place)
         meta: dict[str, Any] = json.loads(body)
         row = CallRow.from_json({**meta, "state": FINISHED})
     except (StoreError, ValueError, KeyError, TypeError) as error:

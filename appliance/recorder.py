@@ -114,7 +114,7 @@ class Recorder:
         self._waiting: dict[str, _Waiting] = {}
         self._waiting_bytes = 0
         self._writers: dict[str, PartWriter] = {}
-        self._noted: dict[str, tuple[bool, int]] = {}
+        self._noted: dict[str, tuple[tuple[bool, int], int]] = {}  # what was known, and when it was told
         self._pauses: list[Pause] = []  # that changed, and nobody was told yet
 
     def commit(self, horizon_mono: int, final: bool = False) -> None:
@@ -385,7 +385,7 @@ class Recorder:
         self.pipeline.faults.append(str(error))
 
     def _note_live(self) -> None:
-        """Show calls in the catalogue: new and newly answered ones soon, all of them once a minute, some at a time."""
+        """Show calls in the catalogue: what is new of them soon, all of them once a minute, some at a time."""
         if self._gather_bytes:
             return
         now = self.pipeline.now_mono
@@ -394,10 +394,11 @@ class Recorder:
             call = self.pipeline.book.calls.get(recording_id)
             if call is None or len(reports) >= _NOTED_LIVE:
                 continue
-            answered, noted_mono = self._noted.get(recording_id, (None, 0))
-            if answered == call.answered and now - noted_mono < _LIVE_NOTE_NS:
+            known = call.answered, call.heard.count
+            before, noted_mono = self._noted.get(recording_id, (None, 0))
+            if before == known and now - noted_mono < _LIVE_NOTE_NS:
                 continue
-            self._noted[recording_id] = call.answered, now
+            self._noted[recording_id] = known, now
             report = self.pipeline.report_of(call)
             reports.append({**report, "outcome": "", "outcome_reasons": [], "folder": f"recordings/{state.folder}"})
         for begin in range(0, len(reports), _TOLD_LIVE):

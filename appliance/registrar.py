@@ -36,9 +36,10 @@ from vittne.appliance.store.rows import FINISHED, RECORDING, CallRow, RunRow, St
 from vittne.appliance.store.times import now_us, rfc3339
 from vittne.appliance.verdicts import books
 from vittne.appliance.verdicts.alarms import UnannouncedAlarms
-from vittne.appliance.verdicts.enrolled import prompts_in
+from vittne.appliance.verdicts.enrolled import played_at, prompts_in
 from vittne.appliance.verdicts.heard import heard_or_nothing
 from vittne.appliance.verdicts.table import RECORDER, Kept, VerdictTable
+from vittne.appliance.verdicts.talked import details_of
 from vittne.capture.pause import Pause
 
 RING_FILE: Final = "keyring.json"
@@ -209,7 +210,7 @@ class Registrar:
         rows = []
         for report in reports:
             heard = heard_or_nothing(report)
-            details = {**report["details"], "heard": heard.as_json()} if heard is not None else report["details"]
+            details = report["details"] if heard is None else {**report["details"], "heard": details_of(heard, report)}
             rows.append(call_row({**report, "details": details}, RECORDING))
         self.catalogue.upsert_calls(rows)
 
@@ -286,8 +287,10 @@ class Registrar:
         found = [(str(call.report["id"]), books.verdict_of(call.report)) for call in calls]
         found = [(recording, told) for recording, told in found if told]
         at = now_us()
-        listened = tuple(one.reference for one in AnnouncementTable(self.catalogue).at(at)) if found else ()
-        return [Kept(recording, 1, at, RECORDER, told, listened) for recording, told in found]
+        enrolled = AnnouncementTable(self.catalogue).at(at) if found else []
+        site_of = {str(call.report["id"]): str(call.report.get("site", "")) for call in calls}
+        listened = {site: tuple(one.reference for one in played_at(enrolled, site)) for site in set(site_of.values())}
+        return [Kept(recording, 1, at, RECORDER, told, listened[site_of[recording]]) for recording, told in found]
 
     def _hidden(self, call: CallClosed) -> Path:
         """Return a call's hidden folder. Who asks reads packets from anybody: no other path is ever touched."""

@@ -14,6 +14,7 @@ from vittne.appliance.outfile import progress
 from vittne.appliance.seal.verdict import FAILS, HOLDS, UNCHECKED, Verdict
 from vittne.appliance.seal.verify import ARCHIVE, verify, verify_all
 from vittne.appliance.show import json_array
+from vittne.appliance.storage.fetching import at_hand
 from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue, NoSuchCall
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import is_id
@@ -35,9 +36,9 @@ def run(data_dir: Path, prefix: str | None, as_json: bool) -> int:
             bar(100 * done // max(total, 1))
 
         if prefix is None:
-            verdicts: Iterable[Verdict] = verify_all(data_dir, progress=advance)
+            verdicts: Iterable[Verdict] = verify_all(data_dir, progress=advance, at_hand=at_hand)
         else:
-            verdicts = [verify(data_dir, _whole_id(data_dir, prefix), progress=advance)]
+            verdicts = [verify(data_dir, _whole_id(data_dir, prefix), progress=advance, at_hand=at_hand)]
         if not as_json:
             return exit_status(_printed(verdicts, whole=prefix is not None))
         statuses: set[int] = set()  # not the verdicts: there may be millions

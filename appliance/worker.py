@@ -29,8 +29,8 @@ from vittne.appliance import commands
 from vittne.appliance.analysis.ears import PATIENCE_NS, RESTARTED, Ears
 from vittne.appliance.analysis.findings import NOT_LISTENED
 from vittne.appliance.analysis.references import load_references
-from vittne.appliance.analysis.version import DETECTOR
 from vittne.appliance.announcements.handle import ReferenceHandle
+from vittne.appliance.hearing.detector import VERSION as DETECTOR
 from vittne.appliance.policy.decide import policy_rules
 from vittne.appliance.protocol import Channel, Command, ParentGone, RequestFailed, Start, Status
 from vittne.appliance.recordconfig import recording_rules

@@ -107,8 +107,11 @@ def other_voices(split: str, voice: str, language: str) -> list[str]:
     prompts = {one for one, _ in REFERENCE_VOICES[split]}
     talking = [one for one, spoken in SPEECH_VOICES[split] if spoken == language]
     plain = [one if one.startswith("flite") else f"{one} 150 50" for one in talking[-4:]]
-    close = [f"{language}+{kind} 150 55" for kind in ("f1", "f2", "f3", "f4") if f"+{kind} " not in voice]
-    return [one for one in plain + close if one not in prompts]
+    close = [f"{language}+{kind} 150 55" for kind in ("f1", "f2", "f3", "f4")]
+    kind = voice.split(maxsplit=1)[0][-3:]
+    same = ("+f2", "+f5") if kind in ("+f2", "+f5") else (kind,)
+    others = [one for one in plain + close if not one.split()[0].endswith(same)]  # f2, f5: the same formants
+    return [one for one in others if one not in prompts]
 
 
 @dataclass(slots=True)

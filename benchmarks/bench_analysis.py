@@ -106,7 +106,8 @@ def streams(name: str, said: I16, count: int, turns: int) -> dict[str, Any]:
         if not turn:
             rows.voices = [Voice(number, {100: format_}, (), is_new=True) for number in range(count)]
         begin = time.process_time()
-        analysis.look_at(rows)
+        analysis.describe(rows)
+        analysis.search(rows)
         taken.append(time.process_time() - begin)
     spent = statistics.median(taken[2:])  # the first ones open decoders
     said_s = each * ptime_ms / 1000

@@ -13,7 +13,7 @@ repeated or concealed), G.711, G.729, G.729B, Opus, GSM, AMR and G.722, 35 % of 
 Kinds: full: a whole prompt. speed: a hundredth faster or slower. cut: 0.3 s to 70 % of its speech cut off at one end.
 near: the prompt's voice says nearly the same. other: another voice says the same, or the same voice says it in other
 words. lines: the prompts' voices say other things. talk: other voices, no prompt.
-With --progress, legs of talk that a file names already are not made again.
+With --progress, what a file names as done already is not done again: to go on, or to save what there is (--legs).
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,11 +47,11 @@ from vittne.appliance.hearing.reference import Reference
 
 SIZES: Final = {  # legs of each kind
     "quick": {"full": 240, "speed": 120, "cut": 240, "near": 120, "other": 120, "lines": 300, "talk": 900},
-    "full": {"full": 2000, "speed": 800, "cut": 2000, "near": 1500, "other": 1500, "lines": 5000, "talk": 45_000},
+    "full": {"full": 1000, "cut": 1000, "other": 600, "near": 600, "speed": 400, "lines": 2000, "talk": 45_000},
 }
 CHUNK_S: Final = {"quick": 600.0, "full": 600.0}  # of talk from which CHUNK legs are cut
 CHUNK: Final = 150
-WHOLE_CHAIN: Final = {"full": 0.5, "speed": 0.3, "cut": 0.4, "near": 0.3, "other": 0.3, "lines": 0.05, "talk": 0.03}
+WHOLE_CHAIN: Final = {"full": 0.3, "speed": 0.2, "cut": 0.3, "near": 0.2, "other": 0.2, "lines": 0.05, "talk": 0.03}
 NEAR_S: Final = 0.15  # a prompt is found where it is
 SCORES: Final = (0.25, 0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.60)
 ENDS: Final = (0.15, 0.20, 0.25, 0.30, 0.33, 0.36, 0.40, 0.45, 0.50)
@@ -123,14 +124,47 @@ def bound(count: int, legs: int) -> float:
     return above.get(count, count + 1.645 * count**0.5 + 2) / max(1, legs)
 
 
-def run(kinds: dict[str, int], given: calls.Material, detector: Detector, seed: int, say: Any) -> dict[str, Tally]:
+def known(progress: Path | None, seed: int) -> list[dict[str, Any]]:
+    """Return what a file says was done already with a seed, by this version of the detector."""
+    if progress is None or not progress.exists():
+        return []
+    lines = map(json.loads, progress.read_text(encoding="utf-8").splitlines())
+    return [one for one in lines if (one["seed"], one["detector"]) == (seed, VERSION)]
+
+
+def note(progress: Path | None, seed: int, done: dict[str, Any]) -> None:
+    if progress is not None:
+        with progress.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"seed": seed, "detector": VERSION, **done}) + "\n")
+
+
+def run(
+    kinds: dict[str, int],
+    given: calls.Material,
+    detector: Detector,
+    seed: int,
+    say: Any,
+    progress: Path | None = None,
+    name: str = "",
+) -> dict[str, Tally]:
+    """Return what was found in legs of each kind. name: of the material, in the file."""
     tallies = {}
+    done = {(one["kind"], one["material"]): one["tally"] for one in known(progress, seed) if "kind" in one}
     for kind, count in kinds.items():
         tally = tallies[kind] = Tally()
+        if (kind, name) in done and done[kind, name]["legs"] == count:
+            tally = tallies[kind] = Tally(**done[kind, name])
+            tally.states, tally.by = Counter(tally.states), {by: Counter(found) for by, found in tally.by.items()}
+            continue
         for number in range(count):
             rng = np.random.default_rng([seed, *kind.encode(), number])
             listen(detector, calls.make(kind, given, rng, rng.random() < WHOLE_CHAIN[kind]), tally)
-        say(f"{kind}: {dict(tally.states)}")
+        say(f"{name} {kind}: {dict(tally.states)}")
+        note(
+            progress,
+            seed,
+            {"kind": kind, "material": name, "tally": {one.name: getattr(tally, one.name) for one in fields(tally)}},
+        )
     return tallies
 
 
@@ -138,10 +172,7 @@ def talk(
     legs: int, chunk_s: float, given: calls.Material, detector: Detector, seed: int, progress: Path | None, say: Any
 ) -> dict[str, Any]:
     """Return what was found in talk without a prompt, a chunk of it at a time."""
-    done: dict[int, dict[str, Any]] = {}
-    if progress is not None and progress.exists():
-        lines = progress.read_text(encoding="utf-8").splitlines()
-        done = {one["chunk"]: one for one in map(json.loads, lines) if one["seed"] == seed}
+    done = {one["chunk"]: one for one in known(progress, seed) if "chunk" in one}
     for chunk in range(-(-legs // CHUNK)):
         if chunk in done:
             continue
@@ -151,15 +182,13 @@ def talk(
         for _ in range(CHUNK):
             listen(detector, calls.make("talk", given, rng, rng.random() < WHOLE_CHAIN["talk"]), tally)
         top = [round(one, 3) for one in sorted(tally.scores)[-5:]]
-        line = {"seed": seed, "chunk": chunk, "legs": CHUNK, "s": chunk_s, **tally.states, "scores": top}
+        line = {"chunk": chunk, "legs": CHUNK, "s": chunk_s, **tally.states, "scores": top}
         line["above"] = [sum(one >= least for one in tally.scores) for least in SCORES]
         done[chunk] = line
-        if progress is not None:
-            with progress.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+        note(progress, seed, line)
         if chunk % 20 == 19:
             say(f"talk: {(chunk + 1) * CHUNK} legs")
-    found = list(done.values())
+    found = [one for chunk, one in done.items() if chunk < -(-legs // CHUNK)]
     return {
         "legs": sum(one["legs"] for one in found),
         "hours_distinct": round(sum(one["s"] for one in found) / 3600, 1),
@@ -325,28 +354,35 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--split", choices=("test", "dev"), default="test", help="dev: the voices it was tuned with")
     parser.add_argument("--prompts", type=Path, help="a folder with recorded prompts, used besides")
+    parser.add_argument("--legs", type=int, help="of talk, instead of 900 or 45 000")
     parser.add_argument("--only", choices=("kinds", "talk", "cost"), help="a part of it; nothing is saved")
     parser.add_argument("--progress", type=Path, help="a file of what was done, to go on from")
     given = parser.parse_args()
     size = "full" if given.full else "quick"
 
+    missing = [name for name in ("espeak-ng", "flite", "sox", "ffmpeg") if not shutil.which(name)]
+    if missing:
+        print(f"left out: {', '.join(missing)} is not installed here")
+        return 0
+
     def say(text: str) -> None:
         print(time.strftime("%H:%M:%S"), text, flush=True)
 
     kinds = dict(SIZES[size])
-    legs = kinds.pop("talk")
+    legs = given.legs or kinds["talk"]
+    del kinds["talk"]
     material = calls.material(given.split, 1800, given.seed)
     detector = Detector([Reference(one) for one in material.prompts])
     say(f"{len(material.prompts)} prompts, {len(material.near)} near, {len(material.other)} other")
     if given.only == "kinds":
-        for kind, tally in run(kinds, material, detector, given.seed, say).items():
-            print(kind, dict(tally.states), {name: dict(found) for name, found in tally.by.items()})
+        for kind, tally in run(kinds, material, detector, given.seed, say, given.progress).items():
+            print(kind, dict(tally.states))
         return 0
     if given.only == "cost":
         print(report.table(cost(material.prompts, material, given.seed)))
         return 0
     if given.only is None:
-        tallies = run(kinds, material, detector, given.seed, say)
+        tallies = run(kinds, material, detector, given.seed, say, given.progress)
         spent = cost(material.prompts, material, given.seed)
     talked = talk(legs, CHUNK_S[size], material, detector, given.seed, given.progress, say)
     if given.only == "talk":
@@ -355,10 +391,10 @@ def main() -> int:
     found = figures(tallies, talked) | {"cost": spent}
     if given.prompts is not None:
         recorded = of_folder(given.prompts, material)
-        few = {kind: kinds[kind] // 2 for kind in ("full", "speed", "cut", "lines")}
+        few = {kind: kinds[kind] // 4 for kind in ("full", "speed", "cut", "lines")}
         detector = Detector([Reference(one) for one in recorded.prompts])
-        mine = run(few, recorded, detector, given.seed, say)
-        spoken = talk(min(legs, 3000), CHUNK_S[size], recorded, detector, given.seed + 1, None, say)
+        mine = run(few, recorded, detector, given.seed, say, given.progress, "recorded")
+        spoken = talk(min(legs, 1500), CHUNK_S[size], recorded, detector, given.seed + 1, given.progress, say)
         found["recorded"] = figures(mine, spoken)
         found["recorded"]["prompts"] = len(recorded.prompts)
     for part in ("", "recorded"):

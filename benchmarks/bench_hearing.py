@@ -413,7 +413,7 @@ def _spent(run: Callable[[], object]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Speech, tones, music: missed, mistaken, and what that costs.")
-    parser.add_argument("--full", action="store_true", help="8 signals a line, half an hour of speech and music")
+    parser.add_argument("--full", action="store_true", help="6 signals a line, half an hour of speech and music")
     parser.add_argument("--save", action="store_true", help="add the figures to results/")
     parser.add_argument("--speech", type=Path, action="append", default=[], help="a folder of sound files")
     parser.add_argument("--music", type=Path, action="append", default=[], help="a folder of sound files")
@@ -435,8 +435,8 @@ def main() -> None:
     sounds = {"espeak-ng": voice, "synthesised music": sound}
     sounds |= {f"speech in {folder.name}": folder_sound(folder) for folder in a.speech}
     sounds |= {f"music in {folder.name}": folder_sound(folder) for folder in a.music}
-    tell("signals", recognised(8 if a.full else 3, voice, sound, rng))
-    tell("speech", activity(600 if a.full else 120, rng))
+    tell("signals", recognised(6 if a.full else 3, voice, sound, rng))
+    tell("speech", activity(400 if a.full else 120, rng))
     tell("mistaken", (row for name, one in sounds.items() for row in mistaken(name, one, rng)))
     tell("cost", cost(voice, sound, rng))
     if a.save:

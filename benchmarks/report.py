@@ -30,9 +30,12 @@ SMALL: Final = (
     (("bench_live.py", "--folder", "{folder}"), True),
     (("bench_pause.py",), True),
     (("bench_inband.py",), False),
+    (("bench_hearing.py",), False),
     (("bench_keys.py", "--rows", "50000", "--folder", "{folder}"), False),
     (("bench_analysis.py", "--folder", "{folder}"), False),
+    (("bench_listening.py", "--folder", "{folder}"), False),
     (("bench_life.py", "--folder", "{folder}"), False),
+    (("bench_announcement.py", "--quick"), False),
 )
 
 

@@ -41,7 +41,7 @@ class Announcing:
     @property
     def codes(self) -> set[str]:
         """Return the keys that answer consent prompts."""
-        return {key for one in self.prompts for key in (one.agree, one.refuse) if key and one.purpose == CONSENT}
+        return {key for one in self.prompts if one.purpose == CONSENT for key in one.agree + one.refuse}
 
     # What was heard
 
@@ -110,7 +110,7 @@ class Announcing:
     def _answer(self, call: Call, voice: VoiceHeard, found: Played, code: FeatureCode) -> None:
         if not _asks(voice, found, call, code):
             return
-        decision = AGREED if code.digits == found.prompt.agree else REFUSED
+        decision = AGREED if code.digits in found.prompt.agree else REFUSED
         at_ns = code.at_mono + voice.offset_ns
         consent = Consent(decision, at_ns, found.prompt.hash)
         if any(
@@ -134,7 +134,7 @@ class Announcing:
 def _asks(voice: VoiceHeard, found: Played, call: Call, code: FeatureCode) -> bool:
     """Whether a key, by who keyed it and when, answers an announcement."""
     prompt = found.prompt
-    if prompt.purpose != CONSENT or not found.is_full or code.digits not in (prompt.agree, prompt.refuse):
+    if prompt.purpose != CONSENT or not found.is_full or code.digits not in prompt.agree + prompt.refuse:
         return False
     seat = call.seats.get(voice.call_id, (0, 1))[voice.sender]
     is_other = code.seat & 1 != seat & 1

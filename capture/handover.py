@@ -216,6 +216,8 @@ class Handover:
         now = wanted, voiced, tuple(cryptos), session
         if self._resolved[number] and now == (flow.formats, flow.voiced, flow.cryptos, flow.session):
             return
+        if session is not flow.session and flow.session is not None:  # another call's from here on
+            flow.first_mono = int(self._first_mono[number])
         flow.formats, flow.voiced, flow.cryptos, flow.session = now
         self._types[number] = False
         self._types[number, list(wanted)] = True

@@ -24,8 +24,8 @@ _NEAREST_NS: Final = 200_000_000  # of speech
 class Prompt:
     """A reference announcement, and what hearing it means.
 
-    purpose: "notice", "consent" or "other". agree, refuse: digits of a consent prompt, keyed until within_ns after it.
-    sites: where it counts; empty: everywhere.
+    purpose: "notice", "consent" or "other". agree, refuse: digits of a consent prompt, any one of which says so, until
+    within_ns after it. sites: where it counts; empty: everywhere.
     """
 
     hash: str
@@ -158,6 +158,11 @@ class Heard:
 
     voices: dict[int, VoiceHeard] = field(default_factory=dict)  # by the flow's key
     consent: list[Consent] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """How many announcements and answers were heard: what somebody waits for while the call lasts."""
+        return len(self.consent) + sum(len(voice.played) for voice in self.voices.values())
 
     def take(self, other: Heard) -> None:
         """Become what was heard in two calls that are one now."""

@@ -24,7 +24,6 @@ from vittne.capture.pausebook import PauseBook
 from vittne.capture.sip.session import Session
 from vittne.codecs.formats import Format
 
-EVERYTHING: Final = FOREVER  # as a window: whole calls
 _TYPES: Final = 128
 _RESTS: Final = 1  # as the end of a window: nothing is listened to now, and something may be later
 _ONE_PACKET_NS: Final = 20_000_000
@@ -73,6 +72,7 @@ class Listening:
     def __init__(self, window_ns: int, book: CallBook, pauses: PauseBook, most_voices: int) -> None:
         self.voices = 0  # that were listened to since somebody took the count
         self.is_wanted = window_ns > 0
+        self.is_awaited = False  # a gate waits for what is heard
         self.ended: list[int] = []  # numbers that are listened to no more, to be told
         self._window_ns = window_ns
         self._book = book
@@ -94,6 +94,7 @@ class Listening:
         call = self._book.call_of(met.session)
         if not self.is_wanted or call is None or call.closed:
             return
+        was_on = met.number in self._on
         before = self._on.pop(met.number, None) or self._resting.pop(met.number, None)
         voice = call.heard.voices.get(met.key)
         if voice is None:
@@ -114,6 +115,8 @@ class Listening:
         if heeded.types:
             self._resting[met.number], self._until[met.number] = heeded, _RESTS
             self._wake(met.number, heeded, call)
+        if was_on and met.number not in self._on and met.number not in self.ended:
+            self.ended.append(met.number)
 
     def is_on(self, number: Flow) -> Mask:
         """Return (n,) bool: rows of voices that are listened to, or may be again; of whatever type they are."""
@@ -150,12 +153,14 @@ class Listening:
             else:
                 self._wake(number, heeded, call)
         self._paused.clear()
+        self.is_awaited = False
         for number, heeded in self._on.items():
             call = self._call_of(heeded)
             if call is None or _is_shut(call):
                 self._types[number] = False
                 continue
             self._describe(number, heeded, call)
+            self.is_awaited |= int(self._until[number]) >= FOREVER
             spans = self._pauses_on(call, heeded.voice) if len(self._pauses) else []
             if spans:
                 self._paused[number] = spans
@@ -315,8 +320,3 @@ def _is_shut(call: Call) -> bool:
     """Whether nothing of a call is stored any more."""
     last = call.keeping.last
     return last is not None and call.keeping.state_of(last) in ("excluded", "shut")
-
-
-def window_ns(seconds: float) -> int:
-    """Return a window as Listening takes it. seconds: inf for whole calls."""
-    return EVERYTHING if seconds > EVERYTHING // SECOND else int(seconds * SECOND)

@@ -21,6 +21,7 @@ from vittne.appliance.api import pauses as pause_routes
 from vittne.appliance.cli import parser
 from vittne.appliance.config import Config, checked
 from vittne.appliance.copies_cli import FORMATS
+from vittne.appliance.policy.announcements import AnnouncementConfig
 from vittne.appliance.policy.classes import PRESETS
 from vittne.appliance.policy.config import BasisConfig, ClassConfig, RetentionConfig
 from vittne.appliance.policy.decide import decide, policy_rules
@@ -28,6 +29,7 @@ from vittne.appliance.recordconfig import RecordConfig
 from vittne.appliance.ruleconfig import RuleConfig
 from vittne.appliance.seal import events
 from vittne.appliance.stamps.settings import AuthoritySettings
+from vittne.appliance.storage.settings import StorageTarget
 from vittne.appliance.store.rows import CallRow, StreamRow
 from vittne.appliance.triggers.settings import AmiSettings, EslSettings
 from vittne.appliance.witness.settings import DirectorySettings, MailSettings, SyslogSettings, WitnessSettings
@@ -60,8 +62,9 @@ INTEGRATOR: Final = (ROOT / "docs/integrator.md").read_text()
 
 TABLES: Final[list[type[BaseModel]]] = [
     *(RuleConfig, AmiSettings, EslSettings, AuthoritySettings),
-    *(RecordConfig, ClassConfig, RetentionConfig, BasisConfig),
+    *(RecordConfig, ClassConfig, RetentionConfig, BasisConfig, AnnouncementConfig),
     *(SyslogSettings, MailSettings, DirectorySettings, WitnessSettings),
+    StorageTarget,
 ]
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

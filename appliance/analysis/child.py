@@ -11,7 +11,7 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic_ns
 from typing import Final
@@ -19,15 +19,19 @@ from typing import Final
 import numpy as np
 
 from vittne.appliance.analysis import messages
+from vittne.appliance.analysis.announcements import AnnouncementListener
 from vittne.appliance.analysis.area import Area
 from vittne.appliance.analysis.attention import Attention
 from vittne.appliance.analysis.messages import REQUEST, Finding, Rows, pack_replies, read
 from vittne.appliance.analysis.narrow import RATE
 from vittne.appliance.analysis.references import read_references
 from vittne.appliance.analysis.sandbox import close_all_but, enclose
-from vittne.appliance.analysis.sound import FrameListener, Listener, Sound
+from vittne.appliance.analysis.sound import Listener, Sound
+from vittne.appliance.analysis.states import StateListener
 from vittne.appliance.analysis.tones import ToneListener
 from vittne.appliance.analysis.voices import Voices
+from vittne.appliance.hearing.detector import Detector
+from vittne.appliance.hearing.front import Frames
 from vittne.appliance.hearing.reference import Reference
 from vittne.capture.columns import U8
 from vittne.capture.handed import Voice
@@ -50,9 +54,31 @@ _DYNAMIC: Final = (
 )
 
 
-def frame_listeners(references: list[Reference]) -> list[FrameListener]:
-    """Return everybody who listens to frames. references: the announcements that count."""
-    return []
+class Announcements:
+    """Listens for references, and names them by their places among those that were sent."""
+
+    def __init__(self, references: list[Reference], places: list[int]) -> None:
+        self._listener = AnnouncementListener(Detector(references))
+        self._places = places
+
+    def hear(self, frames: Frames) -> list[Finding]:
+        """See FrameListener."""
+        return self._named(self._listener.hear(frames))
+
+    def end(self, number: int) -> list[Finding]:
+        """See FrameListener."""
+        return self._named(self._listener.end(number))
+
+    def _named(self, found: list[Finding]) -> list[Finding]:
+        return [replace(one, what=self._places[one.what]) for one in found]
+
+
+def _is_usable(reference: Reference) -> bool:
+    try:
+        Detector([reference])
+    except ValueError:
+        return False
+    return True
 
 
 class Analysis:
@@ -62,7 +88,7 @@ class Analysis:
         self._area = area
         self._voices = Voices(self._busy)
         self._tones: list[Listener] = [ToneListener()]
-        self._attention = Attention(frame_listeners([]), self._busy)
+        self._attention = Attention([Announcements([], []), StateListener()], self._busy)
 
     def _busy(self, number: int | None) -> None:
         self._area.busy_with = number
@@ -96,9 +122,12 @@ class Analysis:
         """Return what is known at last of voices that are over."""
         return self._attention.end(numbers)
 
-    def learn(self, references: list[Reference]) -> None:
-        """Listen for these announcements from now on."""
-        self._attention.listeners = frame_listeners(references)
+    def learn(self, references: list[Reference]) -> list[Finding]:
+        """Listen for these announcements from now on; return the places of those that cannot be recognised."""
+        places = [place for place, one in enumerate(references) if _is_usable(one)]
+        self._attention.listeners[0] = Announcements([references[place] for place in places], places)
+        left_out = sorted(set(range(len(references))) - set(places))
+        return [Finding(messages.NOT_DECODED, place, 0, 0) for place in left_out]
 
 
 @dataclass(slots=True)
@@ -176,8 +205,7 @@ class Queue:
         return []
 
     def _learn(self, data: U8) -> list[Finding]:
-        self._analysis.learn(read_references(data))
-        return []
+        return self._analysis.learn(read_references(data))
 
     def _make_room(self) -> None:
         """Leave out what has waited longest, where too much does."""
@@ -226,10 +254,15 @@ def rehearse(area: Area) -> None:
         np.ones(count, np.uint8),
     )
     analysis = Analysis(area)
-    analysis.learn([Reference(np.arange(-RATE, RATE, dtype=np.int16))])
+    noise = np.random.default_rng(1).normal(0, 3000, 4 * RATE).astype(np.int16)
+    analysis.learn([Reference(noise[: 2 * RATE])])
     analysis.describe(rows)
     sound, _ = analysis.search(rows)
     analysis.hear(sound)
+    every = np.arange(len(noise) // 160)
+    all_of_it = np.ones(len(every), np.bool_)
+    packets_of = np.zeros(len(every), np.int32), every * 20_000_000, every * 160, np.full(len(every), 160)
+    analysis.hear(Sound(*packets_of, noise, every * 160, all_of_it))
     analysis.end(range(len(formats)))
     time = np.arange(800) / RATE
     tone = (4000 * (np.sin(2 * np.pi * 770 * time) + np.sin(2 * np.pi * 1336 * time))).astype(np.int16)

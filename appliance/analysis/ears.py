@@ -37,6 +37,7 @@ _WAITED_S: Final = 60.0  # for an answer, when reading a file
 _LAST_WAIT_S: Final = 5.0  # live, when recording ends
 _LAST_LISTEN_S: Final = 3.0  # likewise, for all that is still listened to
 _DESPAIRED: Final = 3  # deaths in a row from which on it is not waited for
+_MOST_LEARNING_DEATHS: Final = 2  # with announcements that were not learned yet
 _CALM_NS: Final = 60 * SECOND
 _OF_TONES: Final = (messages.DIGIT, messages.NOT_DECODED, messages.NOT_OPENED)
 RESTARTED: Final = "analysis process restarted"
@@ -69,6 +70,7 @@ class Ears:
         self._next_ns = 0
         self._next_listen_ns = 0
         self._restarts = 0
+        self._learning_deaths = 0
         self._missed = 0
         self._missed_ns: int | None = None
 
@@ -89,22 +91,27 @@ class Ears:
             self._share_out(piece, TONES, now_ns)
             if self._restarts != restarts:
                 return  # all of it is given again
-        if now_ns >= self._next_listen_ns:
+        if now_ns >= self._next_listen_ns or self._pipeline.handover.listening.is_awaited:
             self._next_listen_ns = now_ns + self._listen_turn_ns
             self._listen(now_ns)
 
     def _listen(self, now_ns: int) -> None:
         """Hand over what is only listened to, and say who is listened to no more."""
         restarts = self._restarts
+        for ear in self._ears:
+            if ear.is_up:
+                self._teach(ear, now_ns)
+        self._tell_ended(now_ns)  # their numbers may mean others by now
         for piece in self._pipeline.handover.take_aside(self._pipeline.now_mono):
             self._share_out(piece, LISTEN, now_ns)
             if self._restarts != restarts:
                 return
+        self._tell_ended(now_ns)
+
+    def _tell_ended(self, now_ns: int) -> None:
         listening = self._pipeline.handover.listening
         ended, listening.ended = listening.ended, []
         for place, ear in enumerate(self._ears):
-            if ear.is_up:
-                self._teach(ear, now_ns)
             mine = [number for number in ended if number % len(self._ears) == place]
             if mine and ear.is_up and not self._tell(ear, messages.ENDED, np.array(mine, np.int32).tobytes(), now_ns):
                 listening.ended += mine  # there was no room
@@ -113,6 +120,7 @@ class Ears:
         """Listen for these announcements from now on. May be called from a second thread."""
         self._pipeline.note_prompts([one.prompt for one in references])
         self._references = references
+        self._learning_deaths = 0
 
     @property
     def is_level(self) -> bool:
@@ -234,11 +242,13 @@ class Ears:
         for found in reply.findings:
             if found.kind in _OF_TONES and asked is not None and asked.kind == TONES:
                 self._note(found, asked)
-            if not is_late:
+            if not is_late and (asked is None or asked.kind != messages.REFERENCES):
                 self._findings.note(found, ear.prompts)
         if asked is None or not reply.is_last:
             return
         ear.settled(asked)
+        if asked.kind == messages.REFERENCES:
+            self._name_unusable(ear, reply)
         if is_late:
             handover.lost(asked.voices, asked.mono)
             for number in np.unique(asked.voices).tolist():
@@ -246,6 +256,12 @@ class Ears:
                 handover.listening.missed([number], TOO_LATE, int(mono[-1] - mono[0]) + PACKET_NS)
         elif asked.kind == TONES:
             handover.done(asked.voices, asked.mono)
+
+    def _name_unusable(self, ear: Ear, reply: Reply) -> None:
+        for found in reply.findings:
+            if found.number < len(ear.prompts):
+                name = ear.prompts[found.number].name
+                self.messages.append(f"the announcement {name} is not listened for: too little sound to recognise")
 
     def _note(self, found: Finding, asked: Asked) -> None:
         """Enter a finding, as far as it can be: of a voice, and within the times, that were asked about."""
@@ -287,6 +303,11 @@ class Ears:
         self._put_off(ear, now_ns)
         self._pipeline.counters[RESTARTED] += 1
         self.messages.append(f"an analysis process died{why}; the next one begins with what is in hand")
+        if busy is None and any(one.kind == messages.REFERENCES for one in asked):
+            self._learning_deaths += 1
+            if self._learning_deaths >= _MOST_LEARNING_DEATHS:
+                self._references = []
+                self.messages.append("announcements end the analysis process: none is listened for until they change")
         if busy is not None and busy == ear.suspect:
             handover.refuse(busy)
             self.messages.append("the voice that it was decoding, twice, is handed over no more")

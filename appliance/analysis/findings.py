@@ -6,6 +6,7 @@ from typing import Final
 
 from vittne.appliance.analysis import messages
 from vittne.appliance.analysis.messages import Finding
+from vittne.appliance.analysis.states import NAMES
 from vittne.capture.heard import LineState, Played, Prompt
 from vittne.capture.listening import CODEC, NO_KEY, TOO_LATE
 from vittne.capture.pipeline import Pipeline
@@ -51,10 +52,11 @@ class Findings:
         elif found.kind == messages.SPEECH:
             announcing.spoke(found.number, begin, end)
         elif found.kind == messages.STATE:
-            name = state_name(found.what)
-            if name:
+            if 1 <= found.what <= len(NAMES):
                 interval, regularity, count, frequency = found.values
-                state_ = LineState(name, begin, end, interval, regularity, max(0, round(count)), frequency)
+                state_ = LineState(
+                    NAMES[found.what - 1], begin, end, interval, regularity, max(0, round(count)), frequency
+                )
                 announcing.sounded(found.number, state_)
         elif found.kind == messages.LATE:
             self._pipeline.counters[NOT_LISTENED] += 1
@@ -62,8 +64,3 @@ class Findings:
         elif found.kind in (messages.NOT_DECODED, messages.NOT_OPENED):
             why = CODEC if found.kind == messages.NOT_DECODED else NO_KEY
             listening.missed([found.number], why, end - begin + PACKET_NS)
-
-
-def state_name(what: int) -> str:
-    """Return the name of a state; "" when it is none."""
-    return ""

@@ -10,7 +10,8 @@ from pathlib import Path
 from vittne.appliance.backup.copying import Damaged, MovedOn, Spent, copy_file, copy_proofs, copy_recording, grow
 from vittne.appliance.backup.keyfiles import ARCHIVE_KEY_FILE, BOX_FILE, open_archive, open_box
 from vittne.appliance.backup.ledgercopy import full_tiles
-from vittne.appliance.backup.place import ERASED, NoBackup, Place, Snapshot, make_folders
+from vittne.appliance.backup.place import AWAY, ERASED, NoBackup, Place, Snapshot, make_folders
+from vittne.appliance.backup.tidy import is_in
 from vittne.appliance.keyring.vault import Vault
 from vittne.appliance.seal.history import History, read_history
 from vittne.appliance.seal.journal import JOURNAL_FILE, read_journal
@@ -99,9 +100,11 @@ def _bring_one(source: Path, target: Path, state: str, key: VerifyKey, spent: Sp
     for one in (source, source.with_name(f".{source.name}.next"), source.with_name(f".{source.name}.old")):
         if not one.is_dir():
             continue
-        if state == ERASED:
+        if state == ERASED or (state.startswith(AWAY) and is_in(one, state)):
             copy_proofs(one, target)
             return
+        if state.startswith(AWAY):
+            continue
         try:
             copy_recording(one, target, state, key, spent)
         except MovedOn:

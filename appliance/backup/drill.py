@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vittne.appliance.backup.bring import List, bring, bring_recordings, choose_snapshot
 from vittne.appliance.backup.copying import manifest_digest
-from vittne.appliance.backup.place import ERASED, NoBackup, Place
+from vittne.appliance.backup.place import AWAY, ERASED, NoBackup, Place
 from vittne.appliance.backup.standing import proof_of
 from vittne.appliance.opened import open_recording
 from vittne.appliance.playback import Playback
@@ -126,7 +126,10 @@ def _check_signing(work: Path, secrets: dict[str, bytes], found: Drill) -> None:
 
 def _chosen(wanted: List, count: int) -> dict[str, tuple[str, str]]:
     """Return the newest, the oldest and some more recordings; they lie in folders by day."""
-    known = sorted((name for name, (state, _) in wanted.items() if state != ERASED), key=lambda name: wanted[name][1])
+    known = sorted(
+        (name for name, (state, _) in wanted.items() if state != ERASED and not state.startswith(AWAY)),
+        key=lambda name: wanted[name][1],
+    )
     if not known:
         raise NoBackup("there is no recording in the backup", "drill", "try it when there is one")
     rest = known[1:-1]

@@ -42,6 +42,7 @@ SNAPSHOT_FILE: Final = "snapshot.json"
 LIST_FILE: Final = "recordings"
 STAGED: Final = ".new"
 ERASED: Final = "erased"
+AWAY: Final = "away-"  # before the manifest's SHA-256: its parts are at a storage target, its manifests in the backup
 _VERSION: Final = 1
 GROWING: Final = ("stamps", "certificates", "announcements")  # what is in them is never altered
 _FOLDERS: Final = ("recordings", "ledger", *GROWING, "snapshots")

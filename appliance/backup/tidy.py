@@ -11,7 +11,7 @@ from typing import Final
 
 from vittne.appliance.backup.copying import manifest_digest
 from vittne.appliance.backup.keyfiles import copied_epoch
-from vittne.appliance.backup.place import ERASED, Place, Snapshot, remove
+from vittne.appliance.backup.place import AWAY, ERASED, Place, Snapshot, remove
 from vittne.appliance.store.errors import explain
 from vittne.appliance.store.files import sync_path
 
@@ -72,6 +72,8 @@ def is_in(folder: Path, state: str) -> bool:
     """Say whether a folder holds a recording in this state."""
     if state == ERASED:
         return folder.is_dir() and not any(folder.glob("part-*"))
+    if state.startswith(AWAY):
+        return manifest_digest(folder) == state.removeprefix(AWAY)
     return manifest_digest(folder) == state and any(folder.glob("part-*"))
 
 

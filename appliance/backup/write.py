@@ -27,6 +27,7 @@ from vittne.appliance.backup.copying import (
 from vittne.appliance.backup.keyfiles import copy_keys
 from vittne.appliance.backup.ledgercopy import copy_ledger
 from vittne.appliance.backup.place import (
+    AWAY,
     ERASED,
     GROWING,
     LIST_FILE,
@@ -48,6 +49,8 @@ from vittne.appliance.seal.note import Checkpoint
 from vittne.appliance.seal.scan import read_entry, scan_ledger
 from vittne.appliance.seal.signing import VerifyKey, load_verifier
 from vittne.appliance.seal.tiles import NEXT, LedgerDamaged
+from vittne.appliance.storage.fetching import is_away
+from vittne.appliance.storage.known import KNOWN_FILE
 from vittne.appliance.store.errors import StoreError, explain
 from vittne.appliance.store.files import Store, is_id, sync_path, write_atomically
 from vittne.appliance.store.times import now_us, rfc3339
@@ -56,7 +59,7 @@ _ROUNDS: Final = 8
 _TOLD_EVERY: Final = 16  # recordings
 # After one of these, what was copied before is not what the ledger says.
 _MOVING: Final = frozenset({events.CUT, events.ERASED, events.KEY_EPOCH, events.KEY_ROTATE})
-_FILES: Final = ("holds.lost",)
+_FILES: Final = ("holds.lost", KNOWN_FILE)
 _FOLDERS: Final = ("witness",)
 
 
@@ -180,8 +183,10 @@ class Backup:
                 self.done.problems.append(f"{recording}: it was sealed and is gone: see `vittne verify --all`")
                 continue
             where = str(source.relative_to(self._data / "recordings"))
-            listed[recording] = state, where
             target = place.recordings / where
+            if state != ERASED and self._is_away(recording, source) and not is_in(target, state):
+                state = AWAY + state
+            listed[recording] = state, where
             if known.get(recording) == (state, where) and target.is_dir():
                 continue
             try:
@@ -205,11 +210,15 @@ class Backup:
         if staged != target:
             remove(staged)
         make_folders(target.parent)
-        if state == ERASED:
+        if state == ERASED or state.startswith(AWAY):
             copy_proofs(source, staged)
         else:
             self.done.bytes += copy_recording(source, staged, state, self._key, self._spent)
         return True
+
+    def _is_away(self, recording: str, source: Path) -> bool:
+        """Say whether a recording is kept at a storage target only: a backup does not bring it back for itself."""
+        return not any(source.glob("part-*")) and is_away(self._data, recording)
 
     def _is_on_its_way(self, recording: str) -> bool:
         store = Store(self._data, create=False)

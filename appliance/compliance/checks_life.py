@@ -140,6 +140,18 @@ def told_to_callers(at: Looking) -> Finding:
     )
 
 
+def objections_heard(at: Looking) -> Finding:
+    """Who is recorded can say no while the call lasts: by a key, a rule, or somebody who says so over the API."""
+    number = at.ledger.counts[events.GATE]
+    told = f"{many(number, 'decision')} on gates came over the API in this time, as the PBX or an agent said"
+    gated = [one.name for one in at.config.record if one.gate in ("after-consent", "discard-on-objection")]
+    if not gated:
+        return Finding(NO_DATA, ("no rule [[record]] has a gate at which somebody could object", told))
+    refused = at.coverage.total.outcomes["discarded-by-policy"]
+    words = f"rules with a gate that hears a no: {', '.join(gated)}"
+    return Finding(MET, (words, f"{many(refused, 'call')} not kept by policy in this time", told))
+
+
 def quarantined(at: Looking) -> Finding:
     """What was not announced and lies in quarantine is decided about by a person."""
     waiting = missing(at.catalogue, Which(quarantined=True))

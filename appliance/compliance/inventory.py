@@ -20,6 +20,7 @@ DATA: Final = (
     "voices of calls",
     "numbers, names and addresses in signalling",
     "times and lengths of calls",
+    "who spoke when in a call, and which announcements were heard",
     "who listened, copied or changed",
 )
 MEASURES: Final = (

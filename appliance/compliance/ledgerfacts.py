@@ -30,7 +30,7 @@ _KEPT_WHOLE: Final = frozenset(
         events.DRILLED,
     }
 )
-_OPAQUE: Final = frozenset({"old", "new", "proof", "seconded"})  # keys and signatures, base64
+_OPAQUE: Final = frozenset({"old", "new", "proof", "seconded", "rules"})  # keys, signatures, base64; a short hash
 _SUSPECTS_KEPT: Final = 20
 
 

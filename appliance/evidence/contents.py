@@ -26,7 +26,7 @@ from vittne.appliance.evidence.envelope import Recipient, memory_file, seal_for
 from vittne.appliance.evidence.log import Entry, Log, entry_name
 from vittne.appliance.evidence.page import page
 from vittne.appliance.export import write_sound
-from vittne.appliance.opened import OpenedRecording, data_keys
+from vittne.appliance.opened import OpenedRecording, bring_back_missing, data_keys
 from vittne.appliance.seal import records
 from vittne.appliance.seal.manifest import MANIFEST_FILE, SIGNATURE_FILE, Manifest, digest, former_files, read_manifest
 from vittne.appliance.seal.signing import SigningKey, VerifyKey
@@ -85,6 +85,7 @@ def add_recording(bag: Bag, archive: Archive, told: Told, wanted: Wanted) -> lis
     """Put a recording into a bag; return notes for whoever makes the bundle. Raises StoreError, BadManifest."""
     folder, where = archive.data_dir / told.call.folder, f"data/{told.call.id}"
     manifest, sha256 = read_manifest(folder, archive.key)
+    bring_back_missing(archive.data_dir, folder)
     if told.version.event["manifest"] != sha256:
         raise StoreError("the ledger says another manifest of this recording", folder, "`vittne verify` says more")
     for names in ((MANIFEST_FILE, SIGNATURE_FILE), *(former_files(n) for n in range(1, manifest.version))):

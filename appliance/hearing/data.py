@@ -20,6 +20,7 @@ _REVERSAL_S: Final = 0.2  # ANSam turns its phase each 450 ms, which makes a hol
 _FSK_ROWS: Final = (25, 10)  # in this second and the next, and in this one
 _LEAST_DBOV: Final = -48.0
 _STEADY_DB: Final = 1.5  # standard deviation of a carrier's level
+_EDGE_DB: Final = 4.0
 _STEADY_ROWS: Final = 25
 _OVER_S: Final = 6  # seconds without any of it
 _NEWS_S: Final = 5.0
@@ -93,7 +94,8 @@ class DataWatch:
     def _second(self, part: Rows, is_keyed: bool) -> list[Heard]:
         level = part["level"][:, 0]
         loud = np.flatnonzero(part["is_fsk"] if self._modem is None else level > _LEAST_DBOV)
-        is_carrier = len(loud) >= _STEADY_ROWS and float(level[loud].std()) < _STEADY_DB
+        whole = level[level > max(float(level.max()) - _EDGE_DB, _LEAST_DBOV)]  # without the carrier's ends
+        is_carrier = len(whole) >= _STEADY_ROWS and float(whole.std()) < _STEADY_DB
         self._idle = 0 if is_keyed or is_carrier else self._idle + 1
         now = self._modem
         if now is None:

@@ -25,7 +25,8 @@ HINT: Final = 0.28  # correlation of a piece from which on a place is looked at
 SAME_S: Final = 0.3  # matches of a reference that begin so close together are one
 _BLOCK: Final = 256  # pairs of frames
 _LIVE_BLOCK: Final = 80
-_MOST_HINTS: Final = 6  # looked at of one reference
+_WINDOW: Final = 1500  # frames of which ...
+_MOST_HINTS: Final = 6  # ... so many are looked at of one reference
 _MOST_IN_ALL: Final = 48
 _SPEED: Final = 0.0125
 _NEAR: Final = 4  # frames
@@ -56,7 +57,7 @@ class Match:
 class Detector:
     """Looks for references; made once, kept for all voices: it does not change.
 
-    Raises ValueError for a reference without sound.
+    Raises ValueError for a reference with too little sound, or one that is too long (pattern.py).
     """
 
     def __init__(self, references: Sequence[Reference]) -> None:
@@ -80,11 +81,11 @@ class Detector:
 
     def places(self, samples: I16, lost: Sequence[tuple[int, int]] = ()) -> list[tuple[int, Judged]]:
         """Return every place that was looked at, with its reference's number: what a threshold is chosen by."""
-        found = features(samples.astype(np.float32), _whole(len(samples), lost) if lost else None)
+        found = features(samples, _whole(len(samples), lost) if lost else None)
         if len(found) < 2:
             return []
         padded = np.concatenate((found.steps, np.zeros((2 * PIECE - len(found) % 2, found.steps.shape[1]), np.int8)))
-        hints = kept(self.bank.hints(paired(padded), 0, HINT))
+        hints = kept(self.bank.hints(paired(padded), 0, HINT), 1 + len(found) // _WINDOW)
         out: list[tuple[int, Judged]] = []
         taken: list[tuple[float, float]] = []  # frames in which a reference was heard in full
         for hint in hints:
@@ -143,15 +144,15 @@ def alike(one: Hint, other: Hint) -> bool:
     return one.pattern == other.pattern and abs(one.at - other.at) <= apart
 
 
-def kept(hints: list[Hint]) -> list[Hint]:
-    """Return the best hint of each place, a few of each reference."""
+def kept(hints: list[Hint], windows: int = 1) -> list[Hint]:
+    """Return the best hint of each place, a few of each reference for each window."""
     out: list[Hint] = []
     of: dict[int, int] = {}
     for hint in sorted(hints, key=lambda one: (-one.score, one.pattern, one.at)):
-        if of.get(hint.pattern, 0) < _MOST_HINTS and not any(alike(hint, other) for other in out):
+        if of.get(hint.pattern, 0) < windows * _MOST_HINTS and not any(alike(hint, other) for other in out):
             out.append(hint)
             of[hint.pattern] = of.get(hint.pattern, 0) + 1
-            if len(out) == _MOST_IN_ALL:
+            if len(out) == windows * _MOST_IN_ALL:
                 break
     return out
 

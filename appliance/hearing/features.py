@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from vittne.appliance.hearing.front import BINS, F32, HOP, RATE, WINDOW, Frames, power
+from vittne.appliance.hearing.front import BINS, F32, HOP, RATE, WINDOW, power
+from vittne.codecs.base import I16
 
 BANDS: Final = 24
 WIDTH: Final = BANDS - 1  # features of a frame
@@ -27,6 +28,7 @@ _BEHIND: Final = 50  # frames before one, and ...
 _AHEAD: Final = 12  # after it, in which the loudest is looked for
 _HALF: Final = 20  # frames of the mean on either side
 LOOK_AHEAD: Final = _AHEAD + _HALF  # frames after a frame that its features depend on
+_AT_ONCE: Final = 1500  # frames of long samples
 WHOLE: Final = 0.7  # share of a frame's samples that must have come
 _NOTHING: Final = 1.0  # energy below which samples are all alike: no line is that still, somebody put silence in
 _LONGEST_HOLE: Final = 12  # frames without anything, between sound: packets that were lost on the way to us
@@ -87,9 +89,13 @@ class FeatureMaker:
         self._whole = np.zeros(0, np.bool_)
         self._done = 0  # frames kept whose features were given
 
-    def feed(self, frames: Frames) -> Features:
-        """Return features of all frames that are known to their ends: the last LOOK_AHEAD ones wait."""
-        self._take(frames.power, frames.present >= WHOLE)
+    def feed(self, found: F32, whole: Bools) -> Features:
+        """Return features of all frames that are known to their ends: the last LOOK_AHEAD ones wait.
+
+        found: (n, BINS) power. whole: (n,) whether each frame came.
+        """
+        self._bands = np.concatenate((self._bands, found[:, _LOW:_HIGH] @ _BANK))
+        self._whole = np.concatenate((self._whole, whole))
         return self._give(len(self._bands) - LOOK_AHEAD)
 
     def finish(self) -> Features:
@@ -97,10 +103,6 @@ class FeatureMaker:
         given = self._give(len(self._bands))
         self._bands, self._whole, self._done = self._bands[:0], self._whole[:0], 0
         return given
-
-    def _take(self, found: F32, whole: Bools) -> None:
-        self._bands = np.concatenate((self._bands, found[:, _LOW:_HIGH] @ _BANK))
-        self._whole = np.concatenate((self._whole, whole))
 
     def _give(self, until: int) -> Features:
         first = self._done
@@ -113,12 +115,21 @@ class FeatureMaker:
         return Features(steps, level, whole)
 
 
-def features(samples: F32, whole: Bools | None = None) -> Features:
-    """Return features of samples as a whole, as feeding them gives it."""
-    maker = FeatureMaker()
-    found = power(samples)
-    maker._take(found, np.ones(len(found), np.bool_) if whole is None else whole)
-    return maker.finish()
+def features(samples: I16, whole: Bools | None = None) -> Features:
+    """Return features of samples as a whole, as feeding them gives it. whole: (frames,) whether each came."""
+    count = max(0, (len(samples) - WINDOW) // HOP + 1)
+    whole = np.ones(count, np.bool_) if whole is None else whole
+    maker, parts = FeatureMaker(), []
+    for begin in range(0, count, _AT_ONCE):
+        end = min(begin + _AT_ONCE, count)
+        found = power(samples[begin * HOP : (end - 1) * HOP + WINDOW].astype(np.float32))
+        parts.append(maker.feed(found, whole[begin:end]))
+    parts.append(maker.finish())
+    return Features(
+        np.concatenate([part.steps for part in parts]),
+        np.concatenate([part.level for part in parts]),
+        np.concatenate([part.whole for part in parts]),
+    )
 
 
 def _features(bands: F32, whole: Bools, first: int, until: int) -> tuple[I8, U8]:

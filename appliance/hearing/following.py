@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 
 from vittne.appliance.hearing.detector import HINT, SAME_S, Detector, Match, alike, better, chosen, clashes
-from vittne.appliance.hearing.features import LOOK_AHEAD, WIDTH, FeatureMaker, Features
-from vittne.appliance.hearing.front import FRAME_S, Frames
+from vittne.appliance.hearing.features import LOOK_AHEAD, WHOLE, WIDTH, FeatureMaker, Features
+from vittne.appliance.hearing.front import F32, FRAME_S, Frames
 from vittne.appliance.hearing.pattern import PIECE, Hint, paired
 
 _TURN: Final = 50  # frames that are looked at together
@@ -51,13 +51,19 @@ class Following:
             told = self._end()
             self._begin_at(frames.first)
         self._next = frames.first + len(frames.power)
-        self._since += len(frames.power)
-        self._take(self._maker.feed(frames))
+        for begin in range(0, len(frames.power), _TURN):
+            told += self._turn(frames.power[begin : begin + _TURN], frames.present[begin : begin + _TURN])
+        return told
+
+    def _turn(self, power: F32, present: F32) -> list[Match]:
+        """Take up to _TURN frames; look, whenever there are so many."""
+        self._since += len(power)
+        self._take(self._maker.feed(power, present >= WHOLE))
         if self._since < _TURN:
-            return told
+            return []
         self._since = 0
         self._search()
-        return told + self._tell(self._look(self._first + len(self._kept)))
+        return self._tell(self._look(self._first + len(self._kept)))
 
     def finish(self) -> list[Match]:
         """Return what is new at the voice's end: everything that waited."""

@@ -9,13 +9,14 @@ word, does both. What did not come is left out.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from vittne.appliance.hearing.align import Aligned
 from vittne.appliance.hearing.features import LEVEL_STEPS, Bools
+from vittne.appliance.hearing.front import F32
 from vittne.appliance.hearing.pattern import I64, Pattern
 
 SPAN: Final = 15  # frames of speech in a window
@@ -27,12 +28,14 @@ _STRONG: Final = round(1.7 * LEVEL_STEPS)  # below the strongest band of a frame
 _AUDIBLE: Final = 3 * LEVEL_STEPS  # below the strongest of the pattern
 
 FULL_SCORE: Final = 0.40
+FULL_LESS: Final = 0.36  # score less what the whole of it lacks:
+_LACK_OF_ALL: Final = 0.5  # weight of a neper of it: another voice agrees as badly as noise does, but lacks more
 FULL_SHARE: Final = 0.80
-FULL_END: Final = 0.25  # evidence of the first and the last window
+FULL_END: Final = 0.17  # evidence of the first and the last window
 FULL_INSIDE: Final = 0.05  # ... of every other one, but for a short hole in a straight way: packets lost upstream
 FULL_ASIDE: Final = 3.5  # frames off a straight way
-STRAIGHT: Final = 0.95  # frames off
-SHORT: Final = 8  # windows
+STRAIGHT: Final = 1.3  # frames off
+SHORT: Final = 10  # windows
 MOST_LOST: Final = 0.15  # of the speech
 PARTIAL_SCORE: Final = 0.5  # of what was heard
 PARTIAL_RUN: Final = 45  # frames
@@ -68,26 +71,28 @@ def judge(one: Pattern, laid: Aligned) -> Judged | None:
     came = np.flatnonzero(one.speech & laid.whole)
     if len(came) < min(SPAN, int(one.speech.sum())) or not len(came):
         return None
-    evidence = _evidence(one, laid, came)
+    evidence, lack = _evidence(one, laid, came)
     size = len(came) - len(evidence) + 1
     middle = np.clip(np.arange(len(came)) - size // 2, 0, len(evidence) - 1)
     heard_came = _runs(evidence[middle] >= HEARD, evidence[middle])
-    heard = _filled(heard_came, came, one)
+    gone = _gone(laid.whole)
+    heard = _filled(heard_came, came, one, gone)
     share = float(heard[one.speech].mean())
     asked = one.required if one.required.any() else one.speech
     required_share = float(heard[asked].mean())
-    parts = [_part(part, came, evidence, size) for part in _stretches(asked, one)]
+    parts = [_part(part, came, evidence, size, gone) for part in _stretches(asked, one)]
     ends, inside, low = min(part[0] for part in parts), min(part[1] for part in parts), max(part[2] for part in parts)
     wanted = asked[came]
-    gone = float((_gone(laid.whole) & asked).sum() / asked.sum())
-    score = (1 - gone) * _score(laid, came[wanted]) if wanted.any() else 0.0
+    lost = float((gone & asked).sum() / asked.sum())
+    score = (1 - lost) * _score(laid, came[wanted]) if wanted.any() else 0.0
     begin, end, aside = _line(one, laid)
     would_be_full = (
         score >= FULL_SCORE
+        and score - _LACK_OF_ALL * lack >= FULL_LESS
         and required_share >= FULL_SHARE
         and (inside >= FULL_INSIDE or (aside <= STRAIGHT and low <= SHORT))
         and aside <= FULL_ASIDE
-        and gone <= MOST_LOST
+        and lost <= MOST_LOST
     )
     of_heard = _score(laid, came[heard_came])
     enough = _longest(heard_came) >= min(PARTIAL_RUN, 0.8 * float(one.speech.sum()))
@@ -108,42 +113,41 @@ def judge(one: Pattern, laid: Aligned) -> Judged | None:
     )
 
 
-def _evidence(one: Pattern, laid: Aligned, came: I64) -> F64:
-    """Return (windows,) agreement less what is missing."""
+def _evidence(one: Pattern, laid: Aligned, came: I64) -> tuple[F64, float]:
+    """Return (windows,) agreement less what is missing, and what of all of it is missing, nepers of energy."""
     size = min(SPAN, len(came))
     product, own, theirs = (_moving(part[came], size) for part in (laid.product, laid.own, laid.theirs))
     agreement = product / np.sqrt(np.maximum(1.0, own * np.maximum(theirs, 0.05 * own)))
     best = float(np.sort(agreement)[len(agreement) // 2 :].mean())
-    good = np.zeros(len(came), np.bool_)
-    for at in np.flatnonzero(agreement >= 0.55 * best).tolist():
-        good[at : at + size] = True
-    level = one.features.level[came].astype(np.int32)
+    good = _moving(np.pad(agreement >= 0.55 * best, size - 1), size) > 0
+    level = one.features.level[came].astype(np.int16)
     strongest = level.max(axis=1, keepdims=True)
     strong = (level >= strongest - _STRONG) & (strongest >= int(one.features.level.max()) - _AUDIBLE)
-    above = laid.level[came].astype(np.int32) - level
-    lack = np.clip((_gain(above[good], strong[good]) - above) / LEVEL_STEPS, _LEAST_LACK, _MOST_LACK)
-    missing = _moving(np.where(strong, lack, 0).sum(axis=1), size)
+    above = laid.level[came].astype(np.int16) - level
+    lack = (_gain(above[good], strong[good]) - above) * np.float32(1 / LEVEL_STEPS)
+    lack = np.where(strong, lack.clip(_LEAST_LACK, _MOST_LACK), np.float32(0))
+    missing = _moving(lack.sum(axis=1), size)
     cells = _moving(strong.sum(axis=1), size)
-    evidence: F64 = agreement - _LACK * missing / np.maximum(cells, 1)
-    return evidence
+    lacking = float(lack.clip(0).sum(dtype=np.float64)) / max(1, int(strong.sum()))
+    return agreement - _LACK * missing / np.maximum(cells, 1), lacking
 
 
-def _gain(above: npt.NDArray[np.int32], strong: Bools) -> F64:
+def _gain(above: npt.NDArray[np.int16], strong: Bools) -> F32:
     """Return (bands,) how much louder the voice is than the pattern, at the median, in level steps."""
     if not strong.any():
-        return np.zeros(above.shape[1])
+        return np.zeros(above.shape[1], np.float32)
     overall = float(np.median(above[strong]))
-    gain = np.full(above.shape[1], overall)
-    values = np.where(strong, above, np.int32(1 << 20))
-    values.sort(axis=0)
+    gain = np.full(above.shape[1], overall, np.float32)
+    values = np.where(strong.T, above.T, np.int16(1 << 14))
+    values.sort(axis=1)
     counts = strong.sum(axis=0)
     bands = np.flatnonzero(counts >= 10)
     low, high = (counts[bands] - 1) // 2, counts[bands] // 2
-    gain[bands] = (values[low, bands] + values[high, bands]) / 2
+    gain[bands] = (values[bands, low] + values[bands, high]) / 2
     return gain
 
 
-def _moving(line: npt.NDArray[np.number], size: int) -> F64:
+def _moving(line: npt.NDArray[Any], size: int) -> F64:
     """Return sums of so many that follow each other; exact, the parts are whole or eighths."""
     sums = np.concatenate(([0.0], np.cumsum(line, dtype=np.float64)))
     moving: F64 = sums[size:] - sums[:-size]
@@ -173,17 +177,17 @@ def _longest(flags: Bools) -> int:
     return max((end - begin for begin, end in _bounds(flags)), default=0)
 
 
-def _filled(heard_came: Bools, came: I64, one: Pattern) -> Bools:
-    """Return (n,) heard frames; what did not come counts as what lies nearest on both sides."""
+def _filled(heard_came: Bools, came: I64, one: Pattern, gone: Bools) -> Bools:
+    """Return (n,) heard frames; what did not come, if it was short, counts as what lies nearest on both sides."""
     heard = np.zeros(len(one), np.bool_)
     heard[came] = heard_came
     here = np.zeros(len(one), np.bool_)
     here[came] = True
-    gone = np.flatnonzero(one.speech & ~here)
-    before = np.clip(np.searchsorted(came, gone) - 1, 0, len(came) - 1)
-    behind = np.clip(np.searchsorted(came, gone), 0, len(came) - 1)
-    heard[gone] = heard_came[before] & heard_came[behind]
-    return heard
+    lost = np.flatnonzero(one.speech & ~here)
+    before = np.clip(np.searchsorted(came, lost) - 1, 0, len(came) - 1)
+    behind = np.clip(np.searchsorted(came, lost), 0, len(came) - 1)
+    heard[lost] = heard_came[before] & heard_came[behind]
+    return heard & ~gone
 
 
 def _stretches(asked: Bools, one: Pattern) -> list[tuple[int, int]]:
@@ -206,11 +210,11 @@ def _gone(whole: Bools) -> Bools:
     return gone
 
 
-def _part(part: tuple[int, int], came: I64, evidence: F64, size: int) -> tuple[float, float, int]:
+def _part(part: tuple[int, int], came: I64, evidence: F64, size: int, gone: Bools) -> tuple[float, float, int]:
     """Return the evidence of a stretch's weaker end and of its weakest window, and how many weak ones are in a row."""
     first, last = int(np.searchsorted(came, part[0])), int(np.searchsorted(came, part[1]))
-    if last <= first:
-        return 0.0, 0.0, 0
+    if last <= first or gone[part[0]] or gone[part[1] - 1]:
+        return 0.0, 0.0, 0  # nobody knows
     begin = min(first, len(evidence) - 1)
     end = min(max(last - size, begin), len(evidence) - 1)
     inside = evidence[begin : end + 1]
@@ -220,13 +224,9 @@ def _part(part: tuple[int, int], came: I64, evidence: F64, size: int) -> tuple[f
 def _line(one: Pattern, laid: Aligned) -> tuple[float, float, float]:
     """Return where frame 0 and the end lie on the voice, and how far blocks lie off a straight way, in frames."""
     middle = (laid.edges[:-1] + laid.edges[1:]) / 2
-    fits = np.array(
-        [
-            float(laid.product[first:last].sum()) / max(1.0, float(laid.own[first:last].sum()))
-            for first, last in zip(laid.edges[:-1], laid.edges[1:], strict=True)
-        ]
-    )
-    weight = np.clip(fits, 0.05, 1.0)
+    within = slice(one.first, one.last)
+    sums = [np.add.reduceat(part[within], laid.edges[:-1] - one.first) for part in (laid.product, laid.own)]
+    weight = np.clip(sums[0] / np.maximum(1.0, sums[1]), 0.05, 1.0)
     centre = float((middle * weight).sum() / weight.sum())
     mean = float((laid.lag * weight).sum() / weight.sum())
     spread = float((weight * (middle - centre) ** 2).sum())

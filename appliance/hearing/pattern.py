@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vittne.appliance.hearing.features import WIDTH, Bools, Features, features
-from vittne.appliance.hearing.front import F32, HOP, WINDOW
+from vittne.appliance.hearing.front import F32, HOP, RATE, WINDOW
 from vittne.appliance.hearing.reference import Reference
 
+LEAST: Final = 25  # frames of speech in a reference
+MOST_S: Final = 120
 PIECE: Final = 48  # pairs of frames in a piece
 _QUIET: Final = 1e-3  # of the loudest frame: below is no speech
 _PAD: Final = 50 * HOP  # samples of silence around a reference
@@ -44,22 +46,24 @@ class Pattern:
         return len(self.features)
 
 
-BEFORE_S: Final = _BEFORE * HOP / 8000
+BEFORE_S: Final = _BEFORE * HOP / RATE
 
 
 def pattern(reference: Reference) -> Pattern:
-    """Return a reference as features; ValueError if it holds no sound of at least three frames."""
-    padded = np.pad(reference.samples.astype(np.float32), _PAD)
+    """Return a reference as features; ValueError if it holds too little sound, or is too long."""
+    if len(reference.samples) > MOST_S * RATE:
+        raise ValueError(f"a reference of more than {MOST_S} s")
+    padded = np.pad(reference.samples, _PAD)
     begin = _PAD // HOP - _BEFORE
     found = features(padded).part(begin, begin + max(1, len(reference.samples) // HOP))
     loud = np.exp(found.level.astype(np.float32) / 8).sum(axis=1)
     speech = (loud > loud.max() * _QUIET) & (np.abs(found.steps).max(axis=1) > 0)
     places = np.flatnonzero(speech)
-    if len(places) < 3:
-        raise ValueError("a reference without sound")
+    if len(places) < LEAST:
+        raise ValueError(f"a reference with less than {LEAST * HOP / RATE} s of sound")
     required = speech.copy()
     if reference.required:
-        at = (np.arange(len(speech)) - _BEFORE) * HOP / 8000 + WINDOW / 16_000
+        at = (np.arange(len(speech)) - _BEFORE) * HOP / RATE + WINDOW / RATE / 2
         within = np.zeros(len(speech), np.bool_)
         for begin_s, end_s in reference.required:
             within |= (at >= begin_s) & (at < end_s)

@@ -25,11 +25,13 @@ _LONE_RING_HZ: Final = (380.0, 490.0)
 _LONG_PAUSE_S: Final = 1.5
 _LONGEST_PAUSE_S: Final = 7.0
 _TOLD_AFTER_S: Final = 2.0
-_SHORT_S: Final = (0.08, 0.95)  # on and off of busy and congestion
-_LEAST_TONES: Final = 3
+_SHORT_S: Final = (0.12, 0.95)  # on and off of busy and congestion
+_LEAST_TONES: Final = 4
 _CONGESTION_S: Final = 0.62
 _ALTERNATING_S: Final = 0.1
 _IRREGULAR_S: Final = 0.1
+_OTHER_S: Final = 0.15
+_OTHER_SHARE: Final = 0.8
 _NEWS_S: Final = 5.0
 _SIT_HZ: Final = ((900.0, 1000.0), (1340.0, 1460.0), (1740.0, 1820.0))
 _SIT_S: Final = (0.2, 0.5)
@@ -71,6 +73,8 @@ class ProgressWatch:
             if not line.is_high and _HERTZ[0] <= line.hertz <= _HERTZ[1]:
                 found += self._pause(line.first)
                 found += self._tone(line)
+            elif line.seconds >= _OTHER_S and (not line.is_high or line.share > _OTHER_SHARE):
+                found += self._break()
         if current is not None and _HERTZ[0] <= current.hertz <= _HERTZ[1]:
             found += self._dial(current)
             frame = min(frame, current.first)
@@ -138,6 +142,12 @@ class ProgressWatch:
         count = train.rings if kind == "ringback" else train.tones
         return [Heard(kind, train.begin_ns, train.end_ns, typical, regular, count, train.hertz)]
 
+    def _break(self) -> list[Heard]:
+        """Return what is left to say when another tone comes between: what was not clear before is a melody."""
+        if self._train is not None and self._train.told_tones == 0:
+            self._train = None
+        return self._end()
+
     def _end(self) -> list[Heard]:
         train, self._train = self._train, None
         if train is None or train.told_tones == train.tones:
@@ -179,10 +189,11 @@ def _short(train: _Train) -> State | None:
     begins = list(train.begins)
     periods = [seconds(a, b) for a, b in pairwise(begins)]
     typical = median(periods)
+    # In Spain every third pause of congestion is longer by a period.
+    if any(min(abs(one - typical), abs(one - 2 * typical)) > _IRREGULAR_S for one in periods):
+        return None
     if typical <= _CONGESTION_S:
         return "congestion"
-    if max(abs(one - typical) for one in periods) > _IRREGULAR_S:
-        return None
     ons = list(train.ons)[:-1]
     even, odd = ons[::2], ons[1::2]
     alternates = bool(odd) and abs(median(even) - median(odd)) > _ALTERNATING_S

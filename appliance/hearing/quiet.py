@@ -35,27 +35,28 @@ class QuietWatch:
         found: list[Heard] = []
         edges = np.flatnonzero(np.diff(quiet.astype(np.int8), prepend=0, append=0))
         if self._since is not None and not quiet[0]:
-            found += self._end()
+            found += self._end(int(monos[0]))
         for a, b in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
             if self._since is None:
                 self._since = (int(frames[a]), int(monos[a]))
                 self._told = self._since[0]
             self._last = (int(frames[b - 1]), int(monos[b - 1]))
             if b < len(mine):
-                found += self._end()
+                found += self._end(int(monos[b]))
         if self._since is not None and seconds(self._told, self._last[0]) >= _NEWS_S:
             self._told = self._last[0]
-            found.append(self._heard(self._since[1]))
+            found.append(_heard(self._since[1], self._last[1]))
         return found
 
     def finish(self) -> list[Heard]:
         """Return what is left to say when the voice is over."""
-        return [] if self._since is None else self._end()
+        return [] if self._since is None else self._end(self._last[1])
 
-    def _end(self) -> list[Heard]:
+    def _end(self, end_ns: int) -> list[Heard]:
         assert self._since is not None
         (first, begin_ns), self._since = self._since, None
-        return [self._heard(begin_ns)] if seconds(first, self._last[0] + 1) >= LEAST_S else []
+        return [_heard(begin_ns, end_ns)] if seconds(first, self._last[0] + 1) >= LEAST_S else []
 
-    def _heard(self, begin_ns: int) -> Heard:
-        return Heard("silence", begin_ns, max(begin_ns, self._last[1]), count=1)
+
+def _heard(begin_ns: int, end_ns: int) -> Heard:
+    return Heard("silence", begin_ns, max(begin_ns, end_ns), count=1)

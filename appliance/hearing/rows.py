@@ -58,7 +58,7 @@ ROW: Final = np.dtype(
         ("high_level", "<f4"),  # dBov
         ("low_peak", "<i2"),  # bins
         ("high_peak", "<i2"),
-        ("is_fsk", "?"),  # two lines of V.21 or V.23
+        ("is_fsk", "?"),  # two lines of V.21's upper channel; the lower one lies where * has its tones
         ("is_digit", "?"),  # DTMF: no tone, no speech, nothing
     ]
 )
@@ -88,7 +88,7 @@ def rows_of(frames: Frames) -> Rows:
     rows["high_peak"] = peak
     _low_tones(rows, power, low, whole)
     line = _high_tones(rows, power, peak, bands, whole)
-    keyed = np.maximum(bands[4], bands[6]) > _FSK_SHARE * whole
+    keyed = bands[6] > _FSK_SHARE * whole
     rows["is_fsk"] = keyed & (line < _LINE_SHARE * whole)
     some = np.flatnonzero(_IS_OF_DIGITS[peak] & (line > _DIGIT_LINE * whole))
     if len(some):

@@ -18,6 +18,9 @@ from vittne.appliance.hearing.seconds import BEHIND
 
 _BEFORE: Final = 4  # seconds whose quiet counts, besides this one and the next
 _QUIET: Final = 5  # the place of the quiet tenth among the rows of a second
+_MIDDLE: Final = 25
+_SPREADS: Final = 2.5  # from the quiet tenth to the middle, where noise moves much
+_MOST_MORE_DB: Final = 4.0
 _OVER_DB: Final = np.array([6.0, 6.0, 8.0], np.float32)  # above the floor, by part of the spectrum
 _CLEAR_DB: Final = 5.0  # above that again: a stretch needs some of it, as noise through a codec comes near
 _LEAST_CLEAR: Final = 3  # rows
@@ -60,7 +63,7 @@ class SpeechWatch:
     """One voice's speech."""
 
     def __init__(self) -> None:
-        self._quiet = np.full((_BEFORE, 3), np.inf, np.float32)  # of the seconds before
+        self._quiet = np.full((_BEFORE, 6), np.inf, np.float32)  # of the seconds before: quiet tenth, middle
         self.current: Speech | None = None
         self._told = 0
         self._frames = np.zeros(0, np.int64)  # in which there was sound of speech, lately
@@ -76,7 +79,7 @@ class SpeechWatch:
         """
         begin, end = BEHIND * SECOND_ROWS, (BEHIND + seconds) * SECOND_ROWS
         mine = rows[begin:end]
-        floors = np.repeat(self._floors(rows, seconds) + _OVER_DB, SECOND_ROWS, axis=0)
+        floors = np.repeat(self._floors(rows, seconds), SECOND_ROWS, axis=0)
         over = (mine["level"][:, 1:] - floors).T
         excess = np.maximum(np.maximum(over[0], over[1]), over[2])
         sounds = (excess > 0) & (mine["level"][:, 0] > _LEAST_DBOV) & (mine["present"] > _PART)
@@ -87,11 +90,12 @@ class SpeechWatch:
         return self._stretches(mine, sounds, sounds & (excess > _CLEAR_DB))
 
     def _floors(self, rows: Rows, seconds: int) -> F32:
-        """Return (seconds, 3) dBov."""
+        """Return (seconds, 3) dBov above which there is sound. Noise that moves, as codecs make it, has more room."""
         some = rows[BEHIND * SECOND_ROWS : (BEHIND + seconds + 1) * SECOND_ROWS]
         level, present = some["level"][:, 1:].copy(), some["present"]
         level[present < _WHOLE] = np.inf
-        quiet = np.partition(level.reshape(seconds + 1, SECOND_ROWS, 3), _QUIET, axis=1)[:, _QUIET]
+        parts = np.partition(level.reshape(seconds + 1, SECOND_ROWS, 3), (_QUIET, _MIDDLE), axis=1)
+        quiet = parts[:, (_QUIET, _MIDDLE)].reshape(seconds + 1, 6)
         absent = ((present >= 0) & (present < 1 - _WHOLE)).reshape(seconds + 1, SECOND_ROWS).sum(axis=1)
         quiet[absent > _SUPPRESSED_ROWS] = _SUPPRESSED_DBOV
         known = np.concatenate([self._quiet, quiet])
@@ -99,13 +103,17 @@ class SpeechWatch:
         least = known[:seconds]
         for second in range(1, _BEFORE + 2):
             least = np.minimum(least, known[second : second + seconds])
-        return np.asarray(np.minimum(np.maximum(least, _FLOOR_DBOV[0]), _FLOOR_DBOV[1]), np.float32)
+        floor = np.minimum(np.maximum(least[:, :3], _FLOOR_DBOV[0]), _FLOOR_DBOV[1])
+        moves = np.minimum(np.maximum(_SPREADS * (least[:, 3:] - floor) - _OVER_DB, 0), _MOST_MORE_DB)
+        return np.asarray(floor + _OVER_DB + moves, np.float32)
 
     def _stretches(self, rows: Rows, sounds: Mask, clear: Mask) -> list[Speech]:
         edges = np.flatnonzero(np.diff(sounds.astype(np.int8), prepend=0, append=0))
         starts, stops = edges[::2].tolist(), edges[1::2].tolist()
         frames, monos = rows["frame"], rows["mono_ns"]
-        power = np.concatenate(([0.0], np.cumsum(np.exp2(rows["level"][:, 0] * np.float32(_TO_EXPONENT)))))
+        power = np.concatenate(
+            ([0.0], np.cumsum(np.exp2(rows["level"][:, 0] * np.float32(_TO_EXPONENT)), dtype=np.float64))
+        )
         clears = np.concatenate(([0], np.cumsum(clear))).tolist()
         found: list[Speech] = []
         for a, b in zip(starts, stops, strict=True):

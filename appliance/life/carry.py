@@ -21,6 +21,7 @@ from vittne.appliance.store.files import write_atomically
 from vittne.appliance.store.tables import (
     announcements,
     audit,
+    away,
     calls,
     corrections,
     decisions,
@@ -34,6 +35,7 @@ from vittne.appliance.store.tables import (
     review_draws,
     review_plans,
     reviews,
+    stored,
     subject_acts,
     subjects,
 )
@@ -55,6 +57,8 @@ _TABLES: Final = (
     subject_acts,
     incidents,
     announcements,
+    stored,
+    away,
 )
 _KEPT: Final = ("retention_class", "locked_until_us", "expires_us", "restricted_us")
 _TELLING: Final = (events.HOLD_PLACED, events.RESTRICTED, events.RETENTION_CHANGED)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from vittne.appliance.datadir import ConfigError
 from vittne.appliance.life.policy import LifePolicy
 from vittne.appliance.policy.config import ClassConfig, classes
+from vittne.appliance.storage.settings import ALWAYS, KeepLocal
 
 TwoPersons = Literal["cut", "erase", "hold-release", "shorten", "unrestrict", "quarantine-release"]
 
@@ -36,9 +37,13 @@ class ApprovalConfig(_Section):
 
 
 class StoreConfig(_Section):
-    """The section [store]. immutable: files of a locked recording get the file system's immutable flag."""
+    """The section [store]. immutable: files of a locked recording get the file system's immutable flag.
+
+    keep_local: "always", or "days: N": so long after it was copied to a storage target a recording stays here too.
+    """
 
     immutable: bool = False
+    keep_local: KeepLocal = ALWAYS
 
 
 def life_policy(approval: ApprovalConfig, store: StoreConfig, configured: Sequence[ClassConfig]) -> LifePolicy:

@@ -22,6 +22,7 @@ from vittne.appliance.seal.ledger import LedgerDamaged
 from vittne.appliance.seal.manifest import BadManifest, read_manifest
 from vittne.appliance.seal.recording_checks import wrong_files
 from vittne.appliance.seal.signing import VerifyKey, load_verifier
+from vittne.appliance.storage.fetching import is_away
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import Store, is_id, write_atomically
 from vittne.appliance.store.times import now_us
@@ -106,7 +107,7 @@ def scrub(data_dir: Path, state: State, spent: Callable[[int], None]) -> Iterato
     now = state.now if state.now.started_us else Cycle(started_us=now_us())
     for folder, name in _folders(data_dir, now.after):
         read = [0]
-        words = _wrong(folder, key, _counting(read, spent))
+        words = _wrong(data_dir, folder, key, _counting(read, spent))
         if words and is_certified(data_dir, folder, key):
             words = ""  # erased: its manifest alone is left
         found = Damage(folder.name, words, now_us()) if words else None
@@ -135,7 +136,7 @@ def _folders(data_dir: Path, after: str) -> Iterator[tuple[Path, str]]:
         store.close()
 
 
-def _wrong(folder: Path, key: VerifyKey, advance: Callable[[int], None]) -> str:
+def _wrong(data_dir: Path, folder: Path, key: VerifyKey, advance: Callable[[int], None]) -> str:
     """Say what is wrong with a folder; "" when nothing is."""
     try:
         manifest, _ = read_manifest(folder, key)
@@ -143,6 +144,9 @@ def _wrong(folder: Path, key: VerifyKey, advance: Callable[[int], None]) -> str:
         return _unless_gone(folder, f"the manifest {error}")
     except StoreError as error:
         return error.what
+    if any(not (folder / part.file).exists() for part in manifest.parts) and is_away(data_dir, manifest.rec):
+        # Kept at a storage target, and read back there; here are those parts that somebody had brought back.
+        manifest = replace(manifest, parts=tuple(part for part in manifest.parts if (folder / part.file).exists()))
     words = wrong_files(folder, manifest, advance)
     for part in manifest.parts:
         _forget(folder / part.file)

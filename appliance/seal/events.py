@@ -82,6 +82,10 @@ QUARANTINE_RELEASED: Final = "quarantine.release"
 ANNOUNCEMENT_ADDED: Final = "announcement.add"
 ANNOUNCEMENT_CHANGED: Final = "announcement.change"
 ANNOUNCEMENT_RETIRED: Final = "announcement.retire"
+STORED: Final = "storage.copy"
+STORED_GONE: Final = "storage.remove"
+STORED_DAMAGED: Final = "storage.damage"
+LEFT: Final = "storage.leave"
 
 MEMBERS: Final[dict[str, frozenset[str]]] = {
     # a run of the recorder; run is the catalogue's number of it
@@ -222,4 +226,11 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     ANNOUNCEMENT_ADDED: frozenset({"row", "reference", "terms"}),
     ANNOUNCEMENT_CHANGED: frozenset({"row", "reference", "terms"}),
     ANNOUNCEMENT_RETIRED: frozenset({"row", "reference", "terms"}),
+    # storage targets (appliance/storage): target is SHA-256 of its name, 16 digits in hex; manifest as in rec.seal.
+    # a copy is there, read back and as it was sealed; is gone, since the recording was erased; is not as it should be
+    STORED: frozenset({"rec", "target", "manifest"}),
+    STORED_GONE: frozenset({"rec", "target"}),
+    STORED_DAMAGED: frozenset({"rec", "target"}),
+    # its parts left this machine: from then on they are at targets only
+    LEFT: frozenset({"rec"}),
 }

@@ -69,8 +69,11 @@ class _Missing(Exception):
     """A check cannot be made; the text says what is missing."""
 
 
-def check_recording(archive: Archive, folder: Path, advance: Advance) -> Iterator[Check]:
-    """Yield the checks of a recording's folder, from its signature to its content."""
+def check_recording(archive: Archive, folder: Path, advance: Advance, elsewhere: str = "") -> Iterator[Check]:
+    """Yield the checks of a recording's folder, from its signature to its content.
+
+    elsewhere: why its parts, which are kept elsewhere, could not be had.
+    """
     try:
         manifest, sha256 = read_manifest(folder, archive.key)
         if manifest.rec != recording_of(folder):
@@ -90,10 +93,12 @@ def check_recording(archive: Archive, folder: Path, advance: Advance) -> Iterato
         yield _checked("versions", _versions, archive, folder, manifest)
     if manifest.imported:
         yield holds("imported", _came(manifest))
-    files = _checked("files", _files, folder, manifest, advance)
+    files = _checked("files", _files, folder, manifest, advance) if not elsewhere else unchecked("files", elsewhere)
     yield files
     meta: dict[str, Any] = {}
-    if files.ok:
+    if elsewhere:
+        yield unchecked("content", "not opened, since its parts are not here")
+    elif files.ok:
         yield _checked("content", _content, archive, folder, manifest, meta, advance)
     else:
         yield unchecked("content", "not opened, since the files are not those that were sealed")

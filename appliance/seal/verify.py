@@ -9,7 +9,7 @@ they were before, is not noticed here: that takes checkpoints kept elsewhere (wi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -34,23 +34,43 @@ ARCHIVE = "archive"
 _TOGETHER = 500
 _SHOWN = 3  # ids named in a sentence; the count is always given
 
+# Has the parts of a recording's folder there meanwhile; gives why it cannot, "" when they are.
+AtHand = Callable[[Path, Path], AbstractContextManager[str]]
 Progress = Callable[[int, int], None]  # bytes looked at, bytes in all
 
 
+@contextmanager
+def all_here(_: Path, __: Path) -> Iterator[str]:
+    """Take what is in a folder for all there is."""
+    yield ""
+
+
 def verify(
-    data_dir: Path, recording_id: str, trusted: VerifyKey | None = None, progress: Progress | None = None
+    data_dir: Path,
+    recording_id: str,
+    trusted: VerifyKey | None = None,
+    progress: Progress | None = None,
+    at_hand: AtHand = all_here,
 ) -> Verdict:
-    """Verify one recording by its id. StoreError when the directory or its public key cannot be read."""
-    with _Verifier(data_dir, trusted, progress) as verifier:
+    """Verify one recording by its id. StoreError when the directory or its public key cannot be read.
+
+    at_hand: has a folder's parts there meanwhile, where they are kept elsewhere.
+    """
+    with _Verifier(data_dir, trusted, progress, at_hand) as verifier:
         return verifier.recording(recording_id)
 
 
-def verify_all(data_dir: Path, trusted: VerifyKey | None = None, progress: Progress | None = None) -> Iterator[Verdict]:
+def verify_all(
+    data_dir: Path,
+    trusted: VerifyKey | None = None,
+    progress: Progress | None = None,
+    at_hand: AtHand = all_here,
+) -> Iterator[Verdict]:
     """Yield a verdict for each recording as it is reached, and last the one about the archive as a whole.
 
     May run while calls are recorded. Raises StoreError as verify does.
     """
-    with _Verifier(data_dir, trusted, progress) as verifier:
+    with _Verifier(data_dir, trusted, progress, at_hand) as verifier:
         yield from verifier.everything()
 
 
@@ -69,7 +89,10 @@ class _Meter:
 
 
 class _Verifier:
-    def __init__(self, data_dir: Path, trusted: VerifyKey | None, progress: Progress | None) -> None:
+    def __init__(
+        self, data_dir: Path, trusted: VerifyKey | None, progress: Progress | None, at_hand: AtHand = all_here
+    ) -> None:
+        self._at_hand = at_hand
         self._store = Store(data_dir, create=False)
         # Folders first, ledger after: a folder has its name only once its entry is signed.
         self._spill = Spill()  # what is known of each recording: there may be millions
@@ -112,8 +135,10 @@ class _Verifier:
             return Verdict(recording_id, tuple(check_erased(self._archive, recording_id)))
         if folder is None:
             return Verdict(recording_id, (self._absent(recording_id),))
-        self._meter.total += self._work([folder])
-        return Verdict(recording_id, tuple(check_recording(self._archive, folder, self._meter.advance)))
+        with self._at_hand(self._archive.data_dir, folder) as elsewhere:
+            self._meter.total += self._work([folder])
+            checks = tuple(check_recording(self._archive, folder, self._meter.advance, elsewhere))
+        return Verdict(recording_id, checks)
 
     def everything(self) -> Iterator[Verdict]:
         """Yield the verdicts about all recordings, then the one about the archive."""
@@ -121,8 +146,9 @@ class _Verifier:
         for folder in self._folders():
             # The recorder may have given it its name in the meantime.
             found = folder if folder.exists() else self._store.find(recording_of(folder)) or folder
-            checks = check_recording(self._archive, found, self._meter.advance)
-            yield Verdict(recording_of(folder), tuple(checks))
+            with self._at_hand(self._archive.data_dir, found) as elsewhere:
+                checks = tuple(check_recording(self._archive, found, self._meter.advance, elsewhere))
+            yield Verdict(recording_of(folder), checks)
         yield Verdict(ARCHIVE, (*self._around, *self._archive_checks()))
 
     def _folders(self) -> Iterator[Path]:

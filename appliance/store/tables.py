@@ -537,3 +537,31 @@ announcement_call: Final = Table(
     Index("ix_announcement_call_numbers", "at_us", "expected", "announced", "proven", "callee", "caller"),
     Index("ix_announcement_call_missing", "expected", "proven", "at_us"),
 )
+
+# Copies at storage targets (appliance/storage). place: folder below recordings/; manifest: SHA-256 of the one there.
+stored: Final = Table(
+    "stored",
+    metadata,
+    Column("recording", Text, primary_key=True),
+    Column("target", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("manifest", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("stored_us", BigInteger),
+    Column("checked_us", BigInteger),
+    Column("locked_us", BigInteger),
+    Column("held", Boolean, nullable=False),
+    Column("next_us", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("problem", Text, nullable=False),
+    Index(None, "target", "state"),
+)
+
+# Recordings whose parts have left this machine: their manifests are here, the rest is at a target.
+away: Final = Table(
+    "away",
+    metadata,
+    Column("recording", Text, primary_key=True),
+    Column("since_us", BigInteger, nullable=False),
+)

@@ -18,6 +18,7 @@ from vittne.appliance.verdicts.heard import Heard, heard_or_nothing
 from vittne.appliance.verdicts.judge import NOT_EXPECTED
 from vittne.appliance.verdicts.stored import ENTERED, NOTHING, is_missing
 from vittne.appliance.verdicts.table import Kept
+from vittne.appliance.verdicts.talked import details_of
 
 NOT_ANNOUNCED: Final = "not-announced"  # why a call was discarded
 
@@ -48,11 +49,12 @@ def judged(report: Mapping[str, Any], rules: PolicyRules, prompts: Prompts, is_k
     told = policy.verdict.as_json() if policy.verdict is not None and policy.verdict.announced else {}
     plain.pop("heard", None)
     if not is_kept:
-        told.pop("then", None)  # there is nothing left that it could follow for
+        if "then" in told:  # there is nothing left to be discarded, or to lie in quarantine
+            told["then"] = [word for word in told["then"] if word not in (DISCARD, QUARANTINE)]
         known = {"announcement": told} if heard is not None and told else {}
         return {**plain, **Policy().members(), "announced": told["announced"] if known else "", **_with(details, known)}
     if heard is not None:
-        details["heard"] = heard.as_json()  # as it is sealed in the recording
+        details["heard"] = details_of(heard, plain)  # as it is sealed in the recording
     known = {"announcement": told if is_told(told) else dict(NOTHING)} if told else {}
     return {**plain, **policy.members(), **_with(details, known)}
 

@@ -6,7 +6,7 @@ come out as it did before; where it does not, that is told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -70,7 +70,7 @@ class Checked:
         if self.told is None:
             return False
         if self.before is None:
-            return self.told["announced"] != "not-expected"
+            return bool(self.told["announced"] != "not-expected")
         names = ("announced", "expected", "proven", "rule", "rules", "reason", "then", "detector")
         return any(self.told.get(name) != self.before.told.get(name) for name in names) or not self._is_same
 
@@ -243,8 +243,3 @@ def _overlap(known: Heard, call: CallRow, party: str, from_us: int, to_us: int) 
     begin, end = (from_us - call.started_us) / 1000, (to_us - call.started_us) / 1000
     spoken = sum(max(0.0, min(last, end) - max(first, begin)) for first, last in other)
     return min(1.0, spoken / (end - begin)) if end > begin else 0.0
-
-
-def counted_at(terms: Sequence[Terms], call: CallRow) -> tuple[Terms, ...]:
-    """Return those of the announcements that counted at a time which are played at the call's site."""
-    return tuple(one for one in terms if not one.sites or call.site in one.sites)

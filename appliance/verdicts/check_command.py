@@ -26,7 +26,8 @@ from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue, Search
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.rows import FINISHED, CallRow
 from vittne.appliance.terminal import GREEN, RED, YELLOW, Cell, Column, clean, painted, table
-from vittne.appliance.verdicts.check import Checked, Listener, check_call, counted_at
+from vittne.appliance.verdicts.check import Checked, Listener, check_call
+from vittne.appliance.verdicts.enrolled import played_at
 from vittne.appliance.verdicts.operations import ANALYSE, ENTER_VERDICTS, TOGETHER, Analyse, EnterVerdicts, Found, Told
 from vittne.appliance.verdicts.table import VerdictTable
 
@@ -90,7 +91,7 @@ class _Ears:
 
     def of(self, call: CallRow) -> Listener:
         """Return what listens to a call: for what counted when it was, or for what was asked for. Raises StoreError."""
-        terms = self._wanted or counted_at(self._known.at(call.answered_us or call.started_us), call)
+        terms = self._wanted or played_at(self._known.at(call.answered_us or call.started_us), call.site)
         key = tuple((one.name, one.version) for one in terms)
         if key not in self._made:
             self._made[key] = Listener(tuple(terms), Detector([_reference(self._data, one) for one in terms]))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from sqlalchemy import select
 
+from vittne.appliance.announcements.terms import Terms
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.tables import announcements
 from vittne.appliance.verdicts.books import Prompt, Prompts
 
-_CHUNK = 500
+_CHUNK: Final = 500
 
 
 def prompts_in(catalogue: Catalogue) -> Prompts:
@@ -28,3 +30,8 @@ def prompts_in(catalogue: Catalogue) -> Prompts:
         return found
 
     return find
+
+
+def played_at(terms: Iterable[Terms], site: str) -> tuple[Terms, ...]:
+    """Return those announcements that are played at a site; one that names none is played everywhere."""
+    return tuple(one for one in terms if not one.sites or site in one.sites)

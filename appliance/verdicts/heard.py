@@ -31,9 +31,9 @@ def _time(text: str) -> str:
     return text
 
 
-def _nobodys(name: str) -> str:
+def nobodys(name: str) -> str:
     """Return a prompt's name; "" for one that could be somebody's number or address: it stands in manifests."""
-    return "" if _PERSONAL.search(name) or not name.isprintable() else name
+    return "" if _PERSONAL.search(name) else name
 
 
 def _begins_first(stretch: tuple[int, int]) -> tuple[int, int]:
@@ -90,7 +90,7 @@ class Announcement(_Said):
     """One reference that was heard. reference: its hash; language: "" where the worker does not know it."""
 
     reference: Hash
-    name: Annotated[str, Field(max_length=64), AfterValidator(_nobodys)] = ""
+    name: Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
     purpose: Literal["notice", "consent", "other"] = "notice"
     language: Language = ""
     stream: int = 0

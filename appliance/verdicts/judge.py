@@ -16,7 +16,7 @@ from vittne.appliance.policy.announcements import (
     AnnouncementRules,
 )
 from vittne.appliance.store.times import from_rfc3339, rfc3339
-from vittne.appliance.verdicts.heard import PARTIES, Announcement, Heard, Party, heard_or_nothing
+from vittne.appliance.verdicts.heard import PARTIES, Announcement, Heard, Party, heard_or_nothing, nobodys
 from vittne.capture.conditions import Facts, like
 
 FULL: Final = "full"
@@ -77,7 +77,7 @@ NO_VERDICT: Final = Verdict("")  # nobody listened, and no rule asks
 
 
 def _matched(one: Announcement) -> dict[str, Any]:
-    told = {"reference": one.reference, "name": one.name, "language": one.language, "party": one.party}
+    told = {"reference": one.reference, "name": nobodys(one.name), "language": one.language, "party": one.party}
     return {
         **{name: value for name, value in told.items() if value},
         "stream": one.stream,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -59,7 +59,7 @@ class Told(Order):
     expected: bool
     proven: bool
     rule: Name | Literal[""] = ""
-    rules: Word = ""
+    rules: Annotated[str, Field(pattern=r"^[0-9a-f]{0,64}$")] = ""
     reason: Word = ""
     then: list[Literal["flag", "alarm", "quarantine", "discard"]] = Field(default_factory=list, max_length=4)
     due: Time | None = None
@@ -173,10 +173,8 @@ def _enter(registrar: Registrar, order: EnterVerdicts, caller: Caller) -> Steps:
     for _, kept in entered:
         registrar.ledger.record(books.entry_of(kept), at)
     registrar.ledger.flush()
-    registrar.verdicts.put(entered)
-    for call, _ in entered:
-        changed = {name: getattr(call, name) for name in ("announced", "basis", "quarantined_us", "details")}
-        registrar.life.change(call.id, **changed)
+    yield Progress(0, len(order.found), "entered in the ledger")
+    registrar.verdicts.enter(entered)
     yield Progress(len(order.found), len(order.found))
     return {"entered": len(entered)}
 

@@ -12,6 +12,7 @@ from vittne.appliance.store.rows import CallRow
 from vittne.appliance.verdicts.heard import heard_or_nothing
 from vittne.appliance.verdicts.stored import ENTERED, NOTHING, is_missing, proven_by, wants_quarantine
 from vittne.appliance.verdicts.table import LEDGER, RECORDER, Kept
+from vittne.appliance.verdicts.talked import details_of
 
 
 def restored(
@@ -55,7 +56,7 @@ def stand(row: CallRow, verdicts: Sequence[tuple[Mapping[str, Any], int]], is_re
 def with_heard(row: CallRow, meta: Mapping[str, Any]) -> CallRow:
     """Return a call with what was heard of it, as it is sealed in its recording."""
     heard = heard_or_nothing(meta)
-    return row if heard is None else replace(row, details={**row.details, "heard": heard.as_json()})
+    return row if heard is None else replace(row, details={**row.details, "heard": details_of(heard, meta)})
 
 
 def told_in(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -162,7 +162,7 @@ class Missing:
             "due_at": None if self.due_us is None else rfc3339(self.due_us),
             "offset_s": self.offset_s,
             "quarantined_at": None if self.quarantined_us is None else rfc3339(self.quarantined_us),
-            "kept": self.is_kept,
+            "kept": bool(self.is_kept),
         }
 
 
@@ -191,7 +191,8 @@ def missing(catalogue: Catalogue, which: Which = Which()) -> list[Missing]:
     ).outerjoin(calls, calls.c.id == _of.recording)
     columns = _of.recording, _of.at_us, _of.site, _of.trunk, _of.caller, _of.callee, _of.announced
     more = func.coalesce(verdict.c.rule, ""), func.coalesce(verdict.c.reason, ""), func.coalesce(verdict.c.party, "")
-    rest = _of.due_us, calls.c.quarantined_us, (calls.c.folder != "") & calls.c.erased_us.is_(None)
+    kept = func.coalesce((calls.c.folder != "") & calls.c.erased_us.is_(None), literal(False))
+    rest = _of.due_us, calls.c.quarantined_us, kept
     query = select(*columns, *more, *rest).select_from(joined)
     if which.quarantined:
         query = query.where(calls.c.quarantined_us.is_not(None))
@@ -215,4 +216,4 @@ def missing(catalogue: Catalogue, which: Which = Which()) -> list[Missing]:
         query = query.limit(which.limit)
     with catalogue.reading() as connection:
         rows = connection.execute(query).all()
-    return [Missing(*row[:-1], bool(row[-1])) for row in reversed(rows)]
+    return [Missing(*row) for row in reversed(rows)]

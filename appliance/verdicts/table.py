@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from vittne.appliance.compliance.coverage import number_of, trunk_of
 from vittne.appliance.seal.events import QUARANTINE_RELEASED
@@ -21,6 +21,7 @@ RECORDER: Final = "recorder"  # at the call's end
 CHECK: Final = "check"  # `vittne announcement check`
 LEDGER: Final = "ledger"  # read back from there, when the catalogue was lost
 _CHUNK: Final = 400
+_CHANGED: Final = ("announced", "basis", "quarantined_us", "details")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,17 @@ class VerdictTable:
         with self._catalogue.writing() as connection:
             put_verdicts(connection, kept)
 
+    def enter(self, kept: Sequence[tuple[CallRow, Kept]]) -> None:
+        """Write verdicts, and the calls as these leave them; all or nothing, and it outlasts a power cut."""
+        if not kept:
+            return
+        which = update(calls).where(calls.c.id == bindparam("which"), calls.c.erased_us.is_(None))
+        change = which.values({name: bindparam(f"new_{name}") for name in _CHANGED})
+        values = [{"which": row.id, **{f"new_{name}": getattr(row, name) for name in _CHANGED}} for row, _ in kept]
+        with self._catalogue.writing(lasting=True) as connection:
+            put_verdicts(connection, kept)
+            connection.execute(change, values)
+
     def of(self, recording: str) -> list[Kept]:
         """Return all verdicts on a recording, the first one first."""
         query = select(announcement_verdict).where(announcement_verdict.c.recording == recording)
@@ -84,17 +96,26 @@ class VerdictTable:
             return [not row.proven for row in connection.execute(query)][::-1]
 
 
-def put_verdicts(connection: Connection, kept: Iterable[tuple[CallRow, Kept]]) -> None:
-    """Write verdicts in the caller's transaction."""
-    for row, one in kept:
-        which = announcement_verdict.c.recording == one.recording
-        last = connection.execute(select(func.max(announcement_verdict.c.n)).where(which)).scalar()
-        if one.told["announced"] != NOT_EXPECTED or one.n > 1:
-            connection.execute(delete(announcement_verdict).where(which, announcement_verdict.c.n == one.n))
-            connection.execute(insert(announcement_verdict).values(_values(one)))
-        if last is None or one.n >= last:
-            connection.execute(delete(announcement_call).where(announcement_call.c.recording == one.recording))
-            connection.execute(insert(announcement_call).values(counted(row, one.told)))
+def put_verdicts(connection: Connection, kept: Sequence[tuple[CallRow, Kept]]) -> None:
+    """Write verdicts in the caller's transaction; of one recording in the order of their numbers."""
+    last: dict[str, int] = {}
+    ids = list({one.recording for _, one in kept})
+    for begin in range(0, len(ids), _CHUNK):
+        which = announcement_verdict.c.recording.in_(ids[begin : begin + _CHUNK])
+        query = select(announcement_verdict.c.recording, func.max(announcement_verdict.c.n)).where(which)
+        last |= {row[0]: row[1] for row in connection.execute(query.group_by(announcement_verdict.c.recording))}
+    again = [{"r": one.recording, "k": one.n} for _, one in kept if one.n <= last.get(one.recording, 0)]
+    if again:
+        same = announcement_verdict.c.recording == bindparam("r"), announcement_verdict.c.n == bindparam("k")
+        connection.execute(delete(announcement_verdict).where(*same), again)
+    told = [_values(one) for _, one in kept if one.told["announced"] != NOT_EXPECTED or one.n > 1]
+    if told:
+        connection.execute(insert(announcement_verdict), told)
+    newest = {one.recording: counted(row, one.told) for row, one in kept if one.n >= last.get(one.recording, 0)}
+    if newest:
+        gone = delete(announcement_call).where(announcement_call.c.recording == bindparam("r"))
+        connection.execute(gone, [{"r": recording} for recording in newest])
+        connection.execute(insert(announcement_call), list(newest.values()))
 
 
 def counted(row: CallRow, told: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def heard_lines(row: CallRow) -> list[str]:
     heard = row.details.get("heard")
     if not isinstance(heard, Mapping):
         return []
-    lines = [*_talk(row, heard.get("speech") or {}), *_listened(heard.get("listened") or ())]
+    lines = [*_talk(heard.get("talk") or {}), *_listened(heard.get("listened") or ())]
     for one in heard.get("consent") or ():
         lines.append(f"{one['decision']} at {_since(row, one['at'])}")
     states = heard.get("states") or ()
@@ -62,41 +62,12 @@ def heard_lines(row: CallRow) -> list[str]:
     return [clean(line) for line in lines]
 
 
-def _talk(row: CallRow, speech: Mapping[str, Any]) -> Iterator[str]:
-    stretches = {party: speech.get(party) or () for party in ("caller", "callee")}
-    if not any(stretches.values()):
+def _talk(talk: Mapping[str, Any]) -> Iterator[str]:
+    if not talk:
         return
-    times = {party: spoken_ms(some) for party, some in stretches.items()}
-    both = overlap_ms(stretches["caller"], stretches["callee"])
-    words = f"caller {duration(times['caller'] / 1000)}, callee {duration(times['callee'] / 1000)}"
-    words += f", both at once {duration(both / 1000)}"
-    if row.duration_s is not None:
-        begin = ((row.answered_us or row.started_us) - row.started_us) // 1000
-        after = {party: [(max(a, begin), b) for a, b in some if b > begin] for party, some in stretches.items()}
-        spoken = sum(map(spoken_ms, after.values())) - overlap_ms(after["caller"], after["callee"])
-        words += f", nobody {duration(max(row.duration_s - spoken / 1000, 0.0))}"
-    yield f"spoke: {words}"
-
-
-def spoken_ms(stretches: Sequence[Sequence[int]]) -> int:
-    """Return how long all stretches are together; they do not overlap."""
-    return sum(end - begin for begin, end in stretches)
-
-
-def overlap_ms(one: Sequence[Sequence[int]], other: Sequence[Sequence[int]]) -> int:
-    """Return how long two spoke at once. Stretches are in order.
-
-    >>> overlap_ms([(0, 10), (20, 30)], [(5, 25)])
-    10
-    """
-    total = i = j = 0
-    while i < len(one) and j < len(other):
-        total += max(0, min(one[i][1], other[j][1]) - max(one[i][0], other[j][0]))
-        if one[i][1] < other[j][1]:
-            i += 1
-        else:
-            j += 1
-    return total
+    names = {"caller": "caller_ms", "callee": "callee_ms", "both at once": "overlap_ms", "nobody": "silence_ms"}
+    words = ", ".join(f"{who} {duration(talk[name] / 1000)}" for who, name in names.items())
+    yield f"spoke: {words} (longest silence {duration(talk['longest_silence_ms'] / 1000)})"
 
 
 def _listened(listened: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -24,12 +24,15 @@ from vittne.appliance.announcements.handle import Purpose, ReferenceHandle
 RATE: Final = 8000
 WELCOME: Final = "Welcome to our support line. This call is recorded for quality and training purposes."
 ASKS: Final = "This call will be recorded. Press one if you agree, or press two if you do not agree."
+TALK: Final = "Hello, I have a question about the invoice that I got last week, it seems to be wrong."
 OTHER: Final = "Our offices are closed today. Please call again tomorrow between nine and five."
 
 
 @functools.cache
 def spoken(text: str, voice: str = "en-gb") -> Samples:
-    """Return what espeak-ng says, at 8000 Hz, without the silence around it."""
+    """Return what espeak-ng says, at 8000 Hz, without the silence around it; of nothing a second of silence."""
+    if not text:
+        return np.zeros(RATE, np.int16)
     done = subprocess.run(
         ["espeak-ng", "-v", voice, "-s", "150", "--stdout", text], capture_output=True, check=True, timeout=60
     )
@@ -101,7 +104,7 @@ def a_call(
     answered = dialog.set_up(at, offer=offer, answer=answer)
     own = np.random.default_rng(3).normal(0, 12, round(seconds * RATE)).astype(np.int16)
     talk = round(talk_from_s * RATE)
-    own[talk:] = voice_of("alice", (len(own) - talk) / RATE, RATE)[: len(own) - talk]
+    own[talk:] = np.resize(spoken(TALK, "en-us"), len(own) - talk)
     pressed_by = ([], list(keys)) if keys_from_callee else (list(keys), [])
     played = line_of(text, begin_s, seconds)
     sides = ((alice, bob, own, lines[0], pressed_by[0]), (bob, alice, played, lines[1], pressed_by[1]))

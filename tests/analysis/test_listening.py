@@ -158,14 +158,14 @@ def test_an_announcement_that_does_not_count_opens_nothing(rule: RecordRule, sit
 
 
 @pytest.mark.parametrize(
-    ("key", "decision", "outcome"), [("1", "agreed", "recorded"), ("2", "refused", "discarded-by-policy")]
+    ("key", "decision", "outcome"), [("1", "agreed", "recorded"), ("9", "refused", "discarded-by-policy")]
 )
 def test_a_key_after_a_consent_prompt_decides_and_is_nowhere(
     key: str, decision: str, outcome: str, tmp_path: Path
 ) -> None:
     after_s = 2.0 + len(spoken(ASKS)) / 8000
     call = a_call(text=ASKS, keys=((after_s + 1.0, key),), seconds=16.0, talk_from_s=12.0)
-    handle = reference_in(tmp_path, "asks", ASKS, "consent", "1", "2")
+    handle = reference_in(tmp_path, "asks", ASKS, "consent", "1", "29")
 
     run = follow(call.scenario, tmp_path, listening(CONSENT), [handle])
 
@@ -275,6 +275,16 @@ def test_a_sound_that_is_broken_is_named_and_hinders_no_other(tmp_path: Path) ->
     assert [one["name"] for one in heard(run)["announcements"]] == ["welcome"]
 
 
+def test_a_sound_in_which_nothing_is_to_be_recognised_is_named_and_hinders_no_other(tmp_path: Path) -> None:
+    still, welcome = (reference_in(tmp_path, name, text) for name, text in (("still", ""), ("welcome", WELCOME)))
+
+    run = follow(a_call().scenario, tmp_path, handles=[still, welcome])
+
+    assert [one["name"] for one in heard(run)["announcements"]] == ["welcome"]
+    assert [one for one in run.ears.messages if "still" in one]
+    assert not run.pipeline.counters["analysis process restarted"]
+
+
 def test_what_was_heard_outlives_the_worker(tmp_path: Path) -> None:
     call = a_call()
 
@@ -283,7 +293,7 @@ def test_what_was_heard_outlives_the_worker(tmp_path: Path) -> None:
         tmp_path,
         listening(AFTER),
         handles=[reference_in(tmp_path, "welcome", WELCOME)],
-        orders={9.5: Followed.restart_worker},
+        orders={10.9: Followed.restart_worker},
     )
 
     report = only(run)

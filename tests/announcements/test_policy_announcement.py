@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,21 @@ def test_a_standing_hold_keeps_it_as_well(tmp_path: Path) -> None:
     row = archive.close(1, heard())
 
     assert (row.quarantined_us is not None, row.details["announcement"]["kept_by"]) == (True, "legal-hold")
+
+
+def test_what_a_gate_kept_out_counts_as_not_announced(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "data", RULE + 'otherwise = ["quarantine", "alarm"]\n')
+    registrar = archive.registrar()
+    closed = archive.ended(registrar, 1, heard(), outcome="discarded-by-policy", outcome_reasons=["not-opened"])
+
+    registrar.close_calls([replace(closed, keep=False)])
+    registrar.close()
+
+    row = archive.row(1)
+    told = row.details["announcement"]
+    assert (row.announced, row.folder, row.quarantined_us) == ("none", "", None)
+    assert (told["expected"], told["proven"], told["then"]) == (True, False, ["alarm"])
+    assert "heard" not in row.details
 
 
 def test_rules_are_shown_and_tried(vittne: Vittne, tmp_path: Path) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from announced import RULE, WELCOME, Archive, heard, prompt, rec
+from announced import ANOTHER, RULE, WELCOME, Archive, enrol, heard, prompt, rec
 from cuts import START_US
 
 from vittne.appliance.audit_command import check as audit_check
@@ -107,6 +109,16 @@ def test_speech_is_bounded_whatever_is_said(tmp_path: Path) -> None:
     assert len(kept) == 2000
     assert (kept[0][0], kept[-1][1]) == (0, many[-1][1])
     assert all(begin <= end for begin, end in kept)
+
+
+def test_who_spoke_how_long_is_told_from_the_answer_on(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "data")
+
+    row = archive.close(1, heard())  # caller 0 to 0.5 and 2.5 to 3.5 s, callee 1 to 3 s, of four
+
+    talk = row.details["heard"]["talk"]
+    assert (talk["caller_ms"], talk["callee_ms"], talk["overlap_ms"]) == (1500, 2000, 500)
+    assert (talk["silence_ms"], talk["longest_silence_ms"]) == (1000, 500)
 
 
 def test_without_rules_and_listening_a_call_has_no_verdict(tmp_path: Path) -> None:
@@ -212,6 +224,50 @@ def test_times_of_verdicts_are_those_of_the_call(tmp_path: Path) -> None:
         found = list(catalogue.list_calls(Search(announced="full")))
     assert kept.told["begin"] == "2023-11-14T22:13:22.500000Z"
     assert [row.started_us for row in found] == [START_US]
+
+
+def test_a_prompt_whose_name_could_be_a_number_is_named_by_its_hash_alone(vittne: Vittne, tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "data", RULE + 'prompts = ["notice-*"]\n')
+    registrar = archive.registrar()
+    reference = enrol(registrar, "notice-20260101", "en", ANOTHER)
+    registrar.close()
+
+    row = archive.close(1, heard(prompt(reference=reference)))
+
+    assert (row.announced, row.details["announcement"]["reference"]) == ("full", reference)
+    assert "name" not in row.details["announcement"]
+
+
+def test_an_auditor_finds_nobody_in_the_ledger(vittne: Vittne, tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "data", RULE)
+    for number in range(1, 9):
+        archive.close(number, heard(prompt(after_s=number)))
+
+    _, out, _ = vittne("report", "gdpr", "--json", "--data", archive.data)
+
+    rows = {row["asks"]: row for row in json.loads(out)["rows"]}
+    assert rows["nobody is named in what cannot be erased"]["state"] == "met"
+
+
+def test_a_bundle_with_a_verdict_is_whole(vittne: Vittne, tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "data", RULE)
+    archive.close(1, heard(prompt()))
+    where = tmp_path / "case"
+
+    status, _, error = vittne("bundle", rec(1), "-o", where, "--data", archive.data)
+    checked = subprocess.run([sys.executable, where / "verify.py", where], capture_output=True, text=True, check=False)
+
+    assert status == 0, error
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_history_of_a_recording_has_its_verdicts(vittne: Vittne, tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "data", RULE)
+    archive.close(1, heard(prompt()))
+
+    _, out, _ = vittne("history", rec(1), "--data", archive.data)
+
+    assert "verdict 1: full" in out
 
 
 def test_the_command_line_knows_all_verdicts() -> None:

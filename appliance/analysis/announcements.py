@@ -1,0 +1,75 @@
+"""Announcements in voices, while their calls last: one Following for each voice, and when what was heard arrived."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from vittne.appliance.analysis.messages import ANNOUNCED, Finding
+from vittne.appliance.hearing.detector import Detector, Match
+from vittne.appliance.hearing.following import Following
+from vittne.appliance.hearing.front import HOP, RATE, WINDOW, Frames
+
+FULL: Final = 1.0  # the last of a finding's values: heard in full
+PARTIAL: Final = 0.5
+_MOST_ARRIVALS: Final = 512  # of a voice: what is older counts as the oldest
+
+
+class AnnouncementListener:
+    """Finds references; see FrameListener. Keeps some kilobytes of each voice.
+
+    A finding is ANNOUNCED: what is the reference's place in the list, times are arrivals of the first and the last of
+    it that was heard, values are share, required share, score, and FULL or PARTIAL. A later finding of a voice replaces
+    an earlier one of the same reference that begins within SAME_S (detector.py) of it.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._voices: dict[int, tuple[Following, _Arrivals]] = {}
+
+    def hear(self, frames: Frames) -> list[Finding]:
+        """Return what was found. What comes next of the voice comes with the next call."""
+        if not len(frames.power):
+            return []
+        following, arrivals = self._voices.setdefault(frames.number, (Following(self._detector), _Arrivals()))
+        arrivals.note(frames)
+        return [_finding(frames.number, match, arrivals) for match in following.feed(frames)]
+
+    def end(self, number: int) -> list[Finding]:
+        """Return what is known of a voice that is over, or is listened to no more, and forget it."""
+        if number not in self._voices:
+            return []
+        following, arrivals = self._voices.pop(number)
+        return [_finding(number, match, arrivals) for match in following.finish()]
+
+
+class _Arrivals:
+    """When frames of a voice arrived: of every piece the first one and the last one."""
+
+    def __init__(self) -> None:
+        self._known: deque[tuple[int, int]] = deque(maxlen=_MOST_ARRIVALS)  # frame, mono_ns
+
+    def note(self, frames: Frames) -> None:
+        last = len(frames.mono_ns) - 1
+        for place in sorted({0, last}):
+            self._known.append((frames.first + place, int(frames.mono_ns[place])))
+
+    def at(self, second: float) -> int:
+        """Return the monotonic ns at which a place on the voice's clock arrived; between two frames, evenly."""
+        frame = (second * RATE - WINDOW) / HOP  # the frame that ends there
+        before = self._known[0]
+        for known in self._known:
+            if known[0] > frame:
+                if before[0] >= known[0] or frame <= before[0]:
+                    return before[1]
+                part = (frame - before[0]) / (known[0] - before[0])
+                return before[1] + round(part * (known[1] - before[1]))
+            before = known
+        return before[1]
+
+
+def _finding(number: int, match: Match, arrivals: _Arrivals) -> Finding:
+    begin, end = arrivals.at(match.heard_from), arrivals.at(match.heard_to)
+    state = FULL if match.state == "full" else PARTIAL
+    values = (match.share, match.required_share, match.score, state)
+    return Finding(ANNOUNCED, number, begin, max(begin, end), match.reference, values)
