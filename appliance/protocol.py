@@ -118,6 +118,7 @@ class Start:
     keeping: KeepingConfig = field(default_factory=KeepingConfig)
     sampling_key: str = ""  # hex
     listen_ns: int = 0  # of each voice, see listening.py
+    detector: str = ""  # version of who listens for announcements
     references: list[ReferenceHandle] = field(default_factory=list)  # announcements that count now
     kind: Literal["start"] = "start"
 

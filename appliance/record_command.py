@@ -155,6 +155,7 @@ def _live(options: RecordOptions, registrar: Any) -> int:
 
     from vittne.appliance import log as logging  # noqa: PLC0415
     from vittne.appliance.beside import beside  # noqa: PLC0415
+    from vittne.appliance.hearing.detector import VERSION as VERSION_OF_DETECTOR  # noqa: PLC0415
     from vittne.appliance.lostpauses import note_lost_pauses  # noqa: PLC0415
     from vittne.appliance.pausedesk import PauseDesk  # noqa: PLC0415
     from vittne.appliance.recordconfig import keeping_json  # noqa: PLC0415
@@ -199,6 +200,7 @@ def _live(options: RecordOptions, registrar: Any) -> int:
         keeping_json(config),
         sampling_key(config.data).hex(),
         config.analysis.listen_ns,
+        VERSION_OF_DETECTOR,
     )
     desk = PauseDesk(registrar, config.pause)
     supervisor = Supervisor(registrar, rings, settings, desk)

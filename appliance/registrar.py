@@ -39,7 +39,6 @@ from vittne.appliance.verdicts.alarms import UnannouncedAlarms
 from vittne.appliance.verdicts.enrolled import played_at, prompts_in
 from vittne.appliance.verdicts.heard import heard_or_nothing
 from vittne.appliance.verdicts.table import RECORDER, Kept, VerdictTable
-from vittne.appliance.verdicts.talked import details_of
 from vittne.capture.pause import Pause
 
 RING_FILE: Final = "keyring.json"
@@ -210,7 +209,7 @@ class Registrar:
         rows = []
         for report in reports:
             heard = heard_or_nothing(report)
-            details = report["details"] if heard is None else {**report["details"], "heard": details_of(heard, report)}
+            details = report["details"] if heard is None else {**report["details"], "heard": heard.as_json()}
             rows.append(call_row({**report, "details": details}, RECORDING))
         self.catalogue.upsert_calls(rows)
 

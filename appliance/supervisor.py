@@ -74,6 +74,7 @@ class LiveSettings:
     keeping: dict[str, Any] = field(default_factory=dict)  # as KeepingConfig writes it
     sampling_key: str = ""  # hex
     listen_ns: int = 0  # of each voice
+    detector: str = ""
 
 
 class Supervisor:

@@ -30,7 +30,6 @@ from vittne.appliance.analysis.ears import PATIENCE_NS, RESTARTED, Ears
 from vittne.appliance.analysis.findings import NOT_LISTENED
 from vittne.appliance.analysis.references import load_references
 from vittne.appliance.announcements.handle import ReferenceHandle
-from vittne.appliance.hearing.detector import VERSION as DETECTOR
 from vittne.appliance.policy.decide import policy_rules
 from vittne.appliance.protocol import Channel, Command, ParentGone, RequestFailed, Start, Status
 from vittne.appliance.recordconfig import recording_rules
@@ -116,7 +115,7 @@ class Worker:
             rules=rules(tuple(start.rules)),
             recording=recording_rules(start.keeping, bytes.fromhex(start.sampling_key)),
             listen_ns=start.listen_ns,
-            detector=DETECTOR,
+            detector=start.detector,
         )
         memory = self._remember()
         pipeline = memory.pipeline if memory is not None else Pipeline(settings)

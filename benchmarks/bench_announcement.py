@@ -41,7 +41,7 @@ import report
 from vittne.appliance.hearing.detector import VERSION, Detector
 from vittne.appliance.hearing.following import Following
 from vittne.appliance.hearing.front import FRAME_S, Front
-from vittne.appliance.hearing.judge import FULL_SCORE, Judged
+from vittne.appliance.hearing.judge import Judged
 from vittne.appliance.hearing.pattern import BEFORE_S
 from vittne.appliance.hearing.reference import Reference
 
@@ -266,8 +266,8 @@ def figures(tallies: dict[str, Tally], talked: dict[str, Any]) -> dict[str, Any]
             "full": round(one.states["full"] / one.legs, 4),
             "partial": round(one.states["partial"] / one.legs, 4),
             "none": round(one.states["none"] / one.legs, 4),
-            "full_bound_95": round(bound(one.states["full"], one.legs), 5),
             "other_prompt_full": one.wrong_full,
+            **({} if kind in ("full", "speed") else {"full_bound_95": round(bound(one.states["full"], one.legs), 5)}),
         }
         for kind, one in tallies.items()
     ]
@@ -354,6 +354,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--split", choices=("test", "dev"), default="test", help="dev: the voices it was tuned with")
     parser.add_argument("--prompts", type=Path, help="a folder with recorded prompts, used besides")
+    parser.add_argument("--talk-seed", type=int, help="of talk, if not the same")
     parser.add_argument("--legs", type=int, help="of talk, instead of 900 or 45 000")
     parser.add_argument("--only", choices=("kinds", "talk", "cost"), help="a part of it; nothing is saved")
     parser.add_argument("--progress", type=Path, help="a file of what was done, to go on from")
@@ -384,7 +385,8 @@ def main() -> int:
     if given.only is None:
         tallies = run(kinds, material, detector, given.seed, say, given.progress)
         spent = cost(material.prompts, material, given.seed)
-    talked = talk(legs, CHUNK_S[size], material, detector, given.seed, given.progress, say)
+    talk_seed = given.seed if given.talk_seed is None else given.talk_seed
+    talked = talk(legs, CHUNK_S[size], material, detector, talk_seed, given.progress, say)
     if given.only == "talk":
         print(json.dumps(talked))
         return 0
@@ -402,7 +404,7 @@ def main() -> int:
         for name in ("kinds", "places", "cut", "roc", "ends", "conditions", "cost"):
             if name in shown:
                 print(f"\n{part} {name}\n{report.table(shown[name])}")
-    given_size = {"size": size, "seed": given.seed, "split": given.split, "detector": VERSION, "full_score": FULL_SCORE}
+    given_size = {"size": size, "seed": given.seed, "talk_seed": talk_seed, "split": given.split, "detector": VERSION}
     if given.save:
         report.save(report.result("announcement", given_size, found))
     return 0

@@ -35,7 +35,7 @@ from load import Load, write
 
 from vittne.appliance.analysis.announcements import AnnouncementListener
 from vittne.appliance.analysis.area import Area
-from vittne.appliance.analysis.child import Analysis
+from vittne.appliance.analysis.child import STATES_S, Analysis
 from vittne.appliance.analysis.messages import Finding, Rows
 from vittne.appliance.analysis.sound import FrameListener
 from vittne.appliance.analysis.states import StateListener
@@ -161,7 +161,7 @@ class Timed:
 def process(coded: npt.NDArray[np.uint8], prompts: list[Reference]) -> dict[str, Any]:
     """Return one line: the CPU of one process for legs that last at the same time."""
     analysis = Analysis(Area.make(1 << 12))
-    announcements, states = Timed(AnnouncementListener(Detector(prompts))), Timed(StateListener())
+    announcements, states = Timed(AnnouncementListener(Detector(prompts))), Timed(StateListener(STATES_S))
     analysis._attention.listeners = [announcements, states]
     decoding = whole = 0.0
     found: list[Finding] = []

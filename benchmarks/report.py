@@ -36,6 +36,7 @@ SMALL: Final = (
     (("bench_listening.py", "--folder", "{folder}"), False),
     (("bench_life.py", "--folder", "{folder}"), False),
     (("bench_announcement.py", "--quick"), False),
+    (("bench_coverage.py", "--folder", "{folder}"), False),
 )
 
 

@@ -173,10 +173,10 @@ def _empty() -> Path:
     return data
 
 
-def enrol(registrar: Registrar, name: str, language: str, samples: I16) -> str:
+def enrol(registrar: Registrar, name: str, language: str, samples: I16, **more: Any) -> str:
     """Enrol a prompt; return its hash."""
     coded = base64.b64encode(as_bytes(samples)).decode()
-    order = AddAnnouncement(name=name, samples=coded, purpose="notice", language=language)
+    order = AddAnnouncement(**{"name": name, "samples": coded, "purpose": "notice", "language": language, **more})
     drain(ADD_ANNOUNCEMENT.do(registrar, order, Caller("Ann")))
     return sound_hash(as_bytes(samples))
 

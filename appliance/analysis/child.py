@@ -37,6 +37,7 @@ from vittne.capture.columns import U8
 from vittne.capture.handed import Voice
 from vittne.codecs.formats import STATIC, Format
 
+STATES_S: Final = 10  # of speech and tones worked on together: nobody waits for those, and it costs half of two seconds
 MOST_WAITING: Final = 16 << 20  # samples that wait to be listened to, of voices in which tones were searched
 
 _KEY: Final = "1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40
@@ -88,7 +89,7 @@ class Analysis:
         self._area = area
         self._voices = Voices(self._busy)
         self._tones: list[Listener] = [ToneListener()]
-        self._attention = Attention([Announcements([], []), StateListener()], self._busy)
+        self._attention = Attention([Announcements([], []), StateListener(STATES_S)], self._busy)
 
     def _busy(self, number: int | None) -> None:
         self._area.busy_with = number

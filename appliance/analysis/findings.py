@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, get_args
 
 from vittne.appliance.analysis import messages
 from vittne.appliance.analysis.messages import Finding
-from vittne.appliance.analysis.states import NAMES
+from vittne.appliance.hearing.heard import State
 from vittne.capture.heard import LineState, Played, Prompt
 from vittne.capture.listening import CODEC, NO_KEY, TOO_LATE
 from vittne.capture.pipeline import Pipeline
 
+_NAMES: Final[tuple[State, ...]] = get_args(State)  # as states.py numbers them, which a worker need not load
 NOT_LISTENED: Final = "not listened to: too late"  # a counter
 _FULL: Final = 0.75  # of a value that is 1.0 for full and 0.5 for partial
 PACKET_NS: Final = 20_000_000
@@ -52,10 +53,10 @@ class Findings:
         elif found.kind == messages.SPEECH:
             announcing.spoke(found.number, begin, end)
         elif found.kind == messages.STATE:
-            if 1 <= found.what <= len(NAMES):
+            if 1 <= found.what <= len(_NAMES):
                 interval, regularity, count, frequency = found.values
                 state_ = LineState(
-                    NAMES[found.what - 1], begin, end, interval, regularity, max(0, round(count)), frequency
+                    _NAMES[found.what - 1], begin, end, interval, regularity, max(0, round(count)), frequency
                 )
                 announcing.sounded(found.number, state_)
         elif found.kind == messages.LATE:

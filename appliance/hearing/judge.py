@@ -71,18 +71,18 @@ def judge(one: Pattern, laid: Aligned) -> Judged | None:
     came = np.flatnonzero(one.speech & laid.whole)
     if len(came) < min(SPAN, int(one.speech.sum())) or not len(came):
         return None
-    evidence, lack = _evidence(one, laid, came)
+    asked = one.required if one.required.any() else one.speech
+    wanted = asked[came]
+    evidence, lack = _evidence(one, laid, came, wanted)
     size = len(came) - len(evidence) + 1
     middle = np.clip(np.arange(len(came)) - size // 2, 0, len(evidence) - 1)
     heard_came = _runs(evidence[middle] >= HEARD, evidence[middle])
     gone = _gone(laid.whole)
     heard = _filled(heard_came, came, one, gone)
     share = float(heard[one.speech].mean())
-    asked = one.required if one.required.any() else one.speech
     required_share = float(heard[asked].mean())
     parts = [_part(part, came, evidence, size, gone) for part in _stretches(asked, one)]
     ends, inside, low = min(part[0] for part in parts), min(part[1] for part in parts), max(part[2] for part in parts)
-    wanted = asked[came]
     lost = float((gone & asked).sum() / asked.sum())
     score = (1 - lost) * _score(laid, came[wanted]) if wanted.any() else 0.0
     begin, end, aside = _line(one, laid)
@@ -113,8 +113,8 @@ def judge(one: Pattern, laid: Aligned) -> Judged | None:
     )
 
 
-def _evidence(one: Pattern, laid: Aligned, came: I64) -> tuple[F64, float]:
-    """Return (windows,) agreement less what is missing, and what of all of it is missing, nepers of energy."""
+def _evidence(one: Pattern, laid: Aligned, came: I64, wanted: Bools) -> tuple[F64, float]:
+    """Return (windows,) agreement less what is missing, and what of all that is wanted is missing, nepers of energy."""
     size = min(SPAN, len(came))
     product, own, theirs = (_moving(part[came], size) for part in (laid.product, laid.own, laid.theirs))
     agreement = product / np.sqrt(np.maximum(1.0, own * np.maximum(theirs, 0.05 * own)))
@@ -128,7 +128,7 @@ def _evidence(one: Pattern, laid: Aligned, came: I64) -> tuple[F64, float]:
     lack = np.where(strong, lack.clip(_LEAST_LACK, _MOST_LACK), np.float32(0))
     missing = _moving(lack.sum(axis=1), size)
     cells = _moving(strong.sum(axis=1), size)
-    lacking = float(lack.clip(0).sum(dtype=np.float64)) / max(1, int(strong.sum()))
+    lacking = float(lack[wanted].clip(0).sum(dtype=np.float64)) / max(1, int(strong[wanted].sum()))
     return agreement - _LACK * missing / np.maximum(cells, 1), lacking
 
 

@@ -18,7 +18,7 @@ class Reference:
     be full; empty: all its speech.
     """
 
-    samples: I16
+    samples: I16 = field(compare=False, repr=False)
     required: tuple[tuple[float, float], ...] = ()
     hash: str = field(init=False)  # hex SHA-256 of samples as little-endian int16: what every verdict names
 

@@ -15,6 +15,7 @@ from vittne.appliance.policy.classes import RetentionClass, read_age
 from vittne.appliance.policy.config import BasisConfig, classes
 from vittne.appliance.recordconfig import KeepingConfig, version
 from vittne.appliance.store.times import from_rfc3339, rfc3339
+from vittne.appliance.verdicts.heard import heard_or_nothing
 from vittne.appliance.verdicts.judge import Verdict, judge, quarantined
 from vittne.capture.conditions import Condition, Facts
 
@@ -151,6 +152,8 @@ def _basis(
 ) -> dict[str, Any]:
     wanted = {"consent": "agreed", "announcement": "announced"}.get(says.proof, "")
     decision = _decision(report, wanted) if wanted else None
+    if says.proof == "consent" and decision is None:
+        decision = _keyed(report)
     if says.proof == "announcement" and (verdict.proven or not _is_announced(report, verdict)):
         decision = _heard(verdict)
     return {
@@ -174,6 +177,15 @@ def _heard(verdict: Verdict) -> Mapping[str, Any] | None:
     match = verdict.match
     by = f"{match.name} {match.reference[:16]}".strip()
     return {"trigger": "heard", "by": by, "at": rfc3339(from_rfc3339(match.end))}
+
+
+def _keyed(report: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return who agreed by a key after a consent prompt, where no gate waited for it; the last word counts."""
+    heard = heard_or_nothing(report)
+    last = max(heard.consent, key=lambda one: from_rfc3339(one.at), default=None) if heard is not None else None
+    if last is None or last.decision != "agreed" or not last.reference:
+        return None
+    return {"trigger": "consent", "by": last.reference[:16], "at": rfc3339(from_rfc3339(last.at))}
 
 
 def _decision(report: Mapping[str, Any], word: str) -> Mapping[str, Any] | None:

@@ -20,6 +20,8 @@ from vittne.appliance.verdicts.stored import ENTERED, NOTHING, is_missing
 from vittne.appliance.verdicts.table import Kept
 from vittne.appliance.verdicts.talked import details_of
 
+_OURS: Final = frozenset({"heard", "announcement"})  # members that nobody else writes
+RESTART: Final = "restart"  # why a voice was not listened to whole
 NOT_ANNOUNCED: Final = "not-announced"  # why a call was discarded
 
 
@@ -36,31 +38,43 @@ Prompts = Callable[[Sequence[str]], Mapping[str, Prompt]]  # by hash; of those t
 
 
 def judged(report: Mapping[str, Any], rules: PolicyRules, prompts: Prompts, is_kept: bool) -> dict[str, Any]:
-    """Return a call's report with what the rules say of it, whatever it said; of what is not kept that is little."""
-    details = dict(report.get("details", {}))
-    details.pop("announcement", None)
-    heard = heard_or_nothing({"heard": report.get("heard") or details.pop("heard", None)})
-    details.pop("heard", None)
-    plain = {**report, "details": details}
-    plain.pop("heard", None)
-    if heard is not None:
-        plain["heard"] = enrolled(heard, prompts).as_json()
-    policy = decide(plain, rules)
+    """Return a call's report with what the rules say of it, whatever it said; of what is not kept that is little.
+
+    What was heard is a member of a report that a worker sends, and stands in its details once it was looked at.
+    """
+    said = report.get("details", {})
+    heard = heard_or_nothing(report)
+    if heard is None and report.get("heard") is None:
+        heard = _cut_off(heard_or_nothing(said))
+    details = {name: value for name, value in said.items() if name not in _OURS}
+    plain = {**{name: value for name, value in report.items() if name not in _OURS}, "details": details}
+    asked = plain if heard is None else {**plain, "heard": enrolled(heard, prompts).as_json()}
+    policy = decide(asked, rules)
     told = policy.verdict.as_json() if policy.verdict is not None and policy.verdict.announced else {}
-    plain.pop("heard", None)
     if not is_kept:
-        if "then" in told:  # there is nothing left to be discarded, or to lie in quarantine
-            told["then"] = [word for word in told["then"] if word not in (DISCARD, QUARANTINE)]
-        known = {"announcement": told} if heard is not None and told else {}
-        return {**plain, **Policy().members(), "announced": told["announced"] if known else "", **_with(details, known)}
+        return _not_kept(plain, told if heard is not None else {})
     if heard is not None:
         details["heard"] = details_of(heard, plain)  # as it is sealed in the recording
-    known = {"announcement": told if is_told(told) else dict(NOTHING)} if told else {}
-    return {**plain, **policy.members(), **_with(details, known)}
+    if told:
+        details["announcement"] = told if is_told(told) else dict(NOTHING)
+    return {**plain, **policy.members()}
 
 
-def _with(details: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    return {"details": {**details, **more}}
+def _cut_off(heard: Heard | None) -> Heard | None:
+    """Return what was heard of a call until everything died: what came after nobody listened to."""
+    if heard is None:
+        return None
+    listened = [one if one.why else one.model_copy(update={"why": RESTART}) for one in heard.listened]
+    return heard.model_copy(update={"listened": tuple(listened)})
+
+
+def _not_kept(plain: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
+    """Return the report of a call of which nothing is kept: whether it was announced is counted all the same."""
+    if "then" in told:  # there is nothing left to be discarded, or to lie in quarantine
+        told["then"] = [word for word in told["then"] if word not in (DISCARD, QUARANTINE)]
+    known = {"announcement": told} if told else {}
+    members = {**Policy().members(), "announced": told.get("announced", "")}
+    return {**plain, **members, "details": {**plain["details"], **known}}
 
 
 def enrolled(heard: Heard, prompts: Prompts) -> Heard:
@@ -68,15 +82,18 @@ def enrolled(heard: Heard, prompts: Prompts) -> Heard:
 
     What is not enrolled here was not listened for: nobody could show years later what it was.
     """
-    if not heard.announcements:
+    if not heard.announcements and not heard.consent:
         return heard
-    known = prompts([one.reference for one in heard.announcements])
+    hashes = [one.reference for one in heard.announcements] + [one.reference for one in heard.consent]
+    known = prompts(hashes)
+    asked = {reference for reference, prompt in known.items() if prompt.purpose == "consent"}
     found = [
         one.model_copy(update={"name": prompt.name, "language": prompt.language, "purpose": prompt.purpose})
         for one in heard.announcements
         if (prompt := known.get(one.reference)) is not None
     ]
-    return heard.model_copy(update={"announcements": tuple(found)})
+    consent = tuple(one for one in heard.consent if one.reference in asked)
+    return heard.model_copy(update={"announcements": tuple(found), "consent": consent})
 
 
 def verdict_of(report: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -184,6 +184,18 @@ def test_a_key_after_a_consent_prompt_decides_and_is_nowhere(
         assert not re.search(rb'"(digit|key|symbol)"', words)
 
 
+def test_who_objects_by_key_has_all_of_the_call_discarded(tmp_path: Path) -> None:
+    after_s = 2.0 + len(spoken(ASKS)) / 8000
+    call = a_call(text=ASKS, keys=((after_s + 1.0, "2"),), seconds=16.0, talk_from_s=12.0)
+    handle = reference_in(tmp_path, "asks", ASKS, "consent", "1", "2")
+    rule = RecordRule("may object", gate="discard-on-objection", announcements=("asks",))
+
+    run = follow(call.scenario, tmp_path, listening(rule), [handle])
+
+    assert (only(run)["outcome"], only(run)["outcome_reasons"]) == ("discarded-by-policy", ["refused"])
+    assert [one["decision"] for one in heard(run)["consent"]] == ["refused"]
+
+
 def test_the_party_that_plays_a_prompt_does_not_answer_it(tmp_path: Path) -> None:
     after_s = 2.0 + len(spoken(ASKS)) / 8000
     call = a_call(text=ASKS, keys=((after_s + 1.0, "1"),), keys_from_callee=True, seconds=16.0, talk_from_s=12.0)

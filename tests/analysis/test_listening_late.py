@@ -16,6 +16,8 @@ from building.playing import NEVER, Result, blocks_of, take
 from scenarios import basic
 
 from vittne.appliance.analysis.ears import Ears
+from vittne.appliance.analysis.findings import _NAMES
+from vittne.appliance.analysis.states import NAMES
 from vittne.capture.columns import SECOND
 from vittne.capture.pipeline import Pipeline
 
@@ -97,3 +99,7 @@ def test_nothing_is_started_where_nothing_is_to_be_heard() -> None:
 
     assert not any(ear.is_up for ear in ears._ears)
     assert "heard" not in pipeline.report_of(next(iter(pipeline.book.calls.values())))
+
+
+def test_states_have_the_names_that_who_finds_them_gives_them() -> None:
+    assert _NAMES == NAMES

@@ -189,6 +189,30 @@ def test_what_was_listened_to_outranks_what_the_pbx_told(tmp_path: Path, said: d
     assert row.basis["proven"] is proven
 
 
+@pytest.mark.parametrize(
+    ("decisions", "proven"),
+    [(["agreed"], True), (["agreed", "refused"], False), (["refused", "agreed"], True), ([], False)],
+)
+def test_a_key_after_the_consent_prompt_proves_consent_also_without_a_gate(
+    tmp_path: Path, decisions: list[str], proven: bool
+) -> None:
+    ground = BASIS.replace("legitimate-interests", "consent").replace('proof = "announcement"', 'proof = "consent"')
+    archive = Archive(tmp_path / "data", ground)
+    registrar = archive.registrar()
+    asks = enrol(registrar, "asks", "en", ANOTHER, purpose="consent", agree="1", refuse="2")
+    registrar.close()
+    said = [
+        {"decision": decision, "at": rfc3339(START_US + n * 1_000_000), "reference": asks}
+        for n, decision in enumerate(decisions)
+    ]
+    unknown = [{"decision": "agreed", "at": rfc3339(START_US + 3_000_000), "reference": OTHER}]
+
+    row = archive.close(1, heard(consent=said))
+    lie = archive.close(2, heard(consent=unknown))
+
+    assert (row.basis["proven"], lie.basis["proven"]) == (proven, False)
+
+
 def test_a_ground_without_its_notice_is_listed(vittne: Vittne, tmp_path: Path) -> None:
     archive = Archive(tmp_path / "data", RULE + BASIS)
     archive.close(1, heard())

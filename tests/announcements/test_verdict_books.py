@@ -18,6 +18,7 @@ from vittne.appliance.audit_command import check as audit_check
 from vittne.appliance.control.operation import Caller
 from vittne.appliance.life.erase import Wanted, erasing_some
 from vittne.appliance.life.precedence import decide
+from vittne.appliance.recover import recover
 from vittne.appliance.seal.manifest import read_manifest
 from vittne.appliance.seal.scan import read_entry, scan_ledger
 from vittne.appliance.seal.signing import load_verifier
@@ -182,8 +183,6 @@ def test_a_lost_catalogue_gets_its_verdicts_again(vittne: Vittne, tmp_path: Path
 
 
 def test_a_verdict_survives_a_death_between_sealing_and_the_catalogue(tmp_path: Path) -> None:
-    from vittne.appliance.recover import recover  # noqa: PLC0415
-
     archive = Archive(tmp_path / "data", RULE)
     row = archive.close(1, heard(prompt()))
     registrar = archive.registrar()
@@ -272,3 +271,24 @@ def test_the_history_of_a_recording_has_its_verdicts(vittne: Vittne, tmp_path: P
 
 def test_the_command_line_knows_all_verdicts() -> None:
     assert WORDS == VERDICTS
+
+
+@pytest.mark.parametrize(("said", "announced"), [(heard(prompt()), "full"), (heard(), "not-listened")])
+def test_a_call_that_goes_on_shows_what_was_heard_so_far_and_is_judged_by_it_after_a_crash(
+    tmp_path: Path, said: dict[str, Any], announced: str
+) -> None:
+    archive = Archive(tmp_path / "data", RULE + 'otherwise = ["discard"]\n')
+    registrar = archive.registrar()
+    closed = archive.ended(registrar, 1, said)
+    live = {**closed.report, "outcome": "", "outcome_reasons": [], "folder": f"recordings/{closed.folder}"}
+    registrar.note_live([live, live | {"id": rec(2), "heard": "rubbish", "folder": ""}])
+    registrar.close()
+    shown = archive.row(1)
+
+    registrar = archive.registrar()
+    recover(registrar)
+    registrar.close()
+
+    assert len(shown.details["heard"]["announcements"]) == len(said["announcements"])
+    assert "heard" not in archive.row(2).details
+    assert (archive.row(1).outcome, archive.row(1).announced) == ("partial", announced)

@@ -130,3 +130,16 @@ def test_without_references_nothing_is_followed() -> None:
     following = Following(Detector([]))
     assert following.feed(frames(SAID)) == []
     assert following.finish() == []
+
+
+def test_a_difference_in_the_last_bits_of_spectra_changes_no_verdict(detector: Detector) -> None:
+    whole = frames(SAID)
+    rng = np.random.default_rng(3)
+    other = (whole.power * (1 + 1e-6 * rng.standard_normal(whole.power.shape))).astype(np.float32)
+    verdicts = []
+    for power_ in (whole.power, other):
+        following = Following(detector)
+        told = following.feed(Frames(0, 0, power_, whole.present, whole.mono_ns))
+        verdicts.append(told + following.finish())
+    assert len(verdicts[0]) == 3
+    assert verdicts[0] == verdicts[1]
