@@ -144,7 +144,8 @@ def _explain(options: argparse.Namespace) -> int:
 
     data = data_of(options)
     row = call_of(data, options.id)
-    refuse(row, "", review="signalling")  # what lies in quarantine is what was said
+    # what lies in quarantine is what was said: signalling may be read, packets of sound may not
+    refuse(row, "", review="" if options.wireshark else "signalling")
     if options.wireshark:
         from vittne.appliance import wireshark  # noqa: PLC0415
 

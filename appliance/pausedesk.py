@@ -220,8 +220,12 @@ class PauseDesk:
 
     async def find(self, select: dict[str, str]) -> list[dict[str, Any]]:
         """Return the calls that a selection means now. Raises Unconfirmed."""
+        return (await self.matching(select)).calls
+
+    async def matching(self, select: dict[str, str]) -> Answer:
+        """Return the same, with how many more there are. Raises Unconfirmed."""
         (answer,) = await self._ask("find", select=self._by_call_id(select)[0])
-        return answer.calls
+        return answer
 
     async def gate(self, recording: str, decision: Decision, by: str, at: tuple[int, int]) -> Answer:
         """Decide a call's gate. at: when it was decided, UTC and monotonic ns. Raises Unconfirmed, StoreError."""

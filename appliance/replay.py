@@ -78,7 +78,7 @@ class FileRun:
         )
         self._ears = Ears(self._pipeline, processes, settings.hold_back_ns, waits=True)
         loaded, self._problems = load_references(registrar.data_dir, references)
-        self._ears.note_references(loaded)
+        self._ears.note_references(loaded, not self._problems)
         self._held: deque[Block] = deque()
         self._since_commit = 0
         self._committed = 0

@@ -146,7 +146,7 @@ class Worker:
     def _learn(self, handles: list[ReferenceHandle]) -> None:
         """Listen for these announcements from now on. Also called from the second thread."""
         references, problems = load_references(self._store.data_dir, handles)
-        self._ears.note_references(references)
+        self._ears.note_references(references, not problems)
         self._messages += problems
 
     def _warn_of_memory(self, wanted_bytes: int) -> None:

@@ -136,10 +136,13 @@ def speaking(prompt: I16) -> npt.NDArray[np.bool_]:
     return np.repeat(power > power.max() * 1e-3, 160)[: len(prompt)]
 
 
-def cut(prompt: I16, rng: np.random.Generator, leg: Leg) -> tuple[F32, int]:
-    """Return a prompt without 0.3 s of its speech or more, up to 70 %, at one end, and how many samples came off."""
+def cut(prompt: I16, rng: np.random.Generator, leg: Leg, is_short: bool = False) -> tuple[F32, int]:
+    """Return a prompt without 0.3 s of its speech or more, up to 70 %, at one end, and how many samples came off.
+
+    is_short: up to 0.5 s.
+    """
     talking = np.cumsum(speaking(prompt))
-    leg.missing_s = rng.uniform(0.3, 0.7 * talking[-1] / RATE)
+    leg.missing_s = rng.uniform(0.3, 0.5 if is_short else 0.7 * talking[-1] / RATE)
     leg.share = 1 - leg.missing_s * RATE / talking[-1]
     leg.notes["cut"] = "end" if rng.random() < 0.6 else "begin"
     if leg.notes["cut"] == "end":
@@ -161,7 +164,7 @@ def faster(sound: F32, ratio: float) -> F32:
 
 
 def make(kind: str, given: Material, rng: np.random.Generator, whole_chain: bool, plain: bool = False) -> Leg:
-    """Return a leg of a kind: full, speed, cut, near, other, lines, talk. plain: the prompt alone, undisturbed."""
+    """Return a leg of a kind: full, speed, cut, short, near, other, lines, talk. plain: the prompt alone."""
     leg = Leg(np.zeros(0, np.int16), notes={"kind": kind})
     source = given.lines if kind == "lines" else given.talk
     at = int(rng.integers(0, len(source) - COUNT))
@@ -195,7 +198,9 @@ def insert(
     else:
         leg.prompt = int(rng.integers(len(given.prompts)))
         whole = given.prompts[leg.prompt]
-        prompt, off = cut(whole, rng, leg) if kind == "cut" else (whole.astype(np.float32), 0)
+        prompt, off = (
+            cut(whole, rng, leg, kind == "short") if kind in ("cut", "short") else (whole.astype(np.float32), 0)
+        )
     ratio = 1.0 if plain else 1 + rng.uniform(-300e-6, 300e-6)
     if kind == "speed":
         ratio = 1 + (0.01 if rng.random() < 0.5 else -0.01)

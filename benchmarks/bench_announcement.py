@@ -10,9 +10,9 @@ gain -20 to +6 dB, other speech 12 dB weaker to 12 dB stronger than the prompt, 
 15 dB weaker, 25 % with music under it, 60 % through a 300 to 3400 Hz line, clocks 300 ppm apart, 15 % with a slip of 10
 to 40 ms inside, 5 % of packets lost (half in bursts; the recorder knows of half of them; else filled with silence,
 repeated or concealed), G.711, G.729, G.729B, Opus, GSM, AMR and G.722, 35 % of these coded twice.
-Kinds: full: a whole prompt. speed: a hundredth faster or slower. cut: 0.3 s to 70 % of its speech cut off at one end.
-near: the prompt's voice says nearly the same. other: another voice says the same, or the same voice says it in other
-words. lines: the prompts' voices say other things. talk: other voices, no prompt.
+Kinds: full: a whole prompt. speed: a hundredth faster or slower. cut: 0.3 s to 70 % of its speech cut off at one end;
+short: 0.3 to 0.5 s of it. near: the prompt's voice says nearly the same. other: another voice says the same, or the
+same voice says it in other words. lines: the prompts' voices say other things. talk: other voices, no prompt.
 With --progress, what a file names as done already is not done again: to go on, or to save what there is (--legs).
 """
 
@@ -46,12 +46,39 @@ from vittne.appliance.hearing.pattern import BEFORE_S
 from vittne.appliance.hearing.reference import Reference
 
 SIZES: Final = {  # legs of each kind
-    "quick": {"full": 240, "speed": 120, "cut": 240, "near": 120, "other": 120, "lines": 300, "talk": 900},
-    "full": {"full": 1000, "cut": 1000, "other": 600, "near": 600, "speed": 400, "lines": 2000, "talk": 45_000},
+    "quick": {
+        "full": 240,
+        "speed": 120,
+        "cut": 240,
+        "short": 120,
+        "near": 120,
+        "other": 120,
+        "lines": 300,
+        "talk": 900,
+    },
+    "full": {
+        "full": 1000,
+        "cut": 1000,
+        "short": 1000,
+        "other": 600,
+        "near": 600,
+        "speed": 400,
+        "lines": 2000,
+        "talk": 45_000,
+    },
 }
 CHUNK_S: Final = {"quick": 600.0, "full": 600.0}  # of talk from which CHUNK legs are cut
 CHUNK: Final = 150
-WHOLE_CHAIN: Final = {"full": 0.3, "speed": 0.2, "cut": 0.3, "near": 0.2, "other": 0.2, "lines": 0.05, "talk": 0.03}
+WHOLE_CHAIN: Final = {
+    "full": 0.3,
+    "speed": 0.2,
+    "cut": 0.3,
+    "short": 0.3,
+    "near": 0.2,
+    "other": 0.2,
+    "lines": 0.05,
+    "talk": 0.03,
+}
 NEAR_S: Final = 0.15  # a prompt is found where it is
 SCORES: Final = (0.25, 0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.60)
 ENDS: Final = (0.15, 0.20, 0.25, 0.30, 0.33, 0.36, 0.40, 0.45, 0.50)
@@ -100,7 +127,7 @@ def listen(detector: Detector, leg: calls.Leg, tally: Tally) -> None:
         tally.begin_s.append(best.begin - leg.begin)
         tally.end_s.append(best.end - leg.end)
         tally.share.append(best.share - leg.share)
-    if kind == "cut":
+    if kind in ("cut", "short"):
         tally.missing.append((leg.missing_s, state))
 
 
@@ -298,7 +325,7 @@ def figures(tallies: dict[str, Tally], talked: dict[str, Any]) -> dict[str, Any]
             "full": round(these.count("full") / max(1, len(these)), 4),
         }
         for low, high in MISSING
-        for these in [[state for s, state in tallies["cut"].missing if low <= s < high]]
+        for these in [[state for s, state in tallies["cut"].missing + tallies["short"].missing if low <= s < high]]
     ]
     by = [
         {
@@ -393,7 +420,7 @@ def main() -> int:
     found = figures(tallies, talked) | {"cost": spent}
     if given.prompts is not None:
         recorded = of_folder(given.prompts, material)
-        few = {kind: kinds[kind] // 4 for kind in ("full", "speed", "cut", "lines")}
+        few = {kind: kinds[kind] // 4 for kind in ("full", "speed", "cut", "short", "lines")}
         detector = Detector([Reference(one) for one in recorded.prompts])
         mine = run(few, recorded, detector, given.seed, say, given.progress, "recorded")
         spoken = talk(min(legs, 1500), CHUNK_S[size], recorded, detector, given.seed + 1, given.progress, say)

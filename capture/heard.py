@@ -16,6 +16,7 @@ MOST_PLAYED: Final = 64  # announcements of one voice
 MOST_STATES: Final = 64
 MOST_SPEECH: Final = 2000  # stretches of one voice; beyond them the nearest two are one
 MOST_CONSENT: Final = 32
+TOO_MANY: Final = "too many voices"  # why one was not listened to whole
 _SAME_NS: Final = 300_000_000  # an announcement that begins as near to one heard before is the same, better known now
 _NEAREST_NS: Final = 200_000_000  # of speech
 
@@ -48,6 +49,11 @@ class Played:
     share: float
     required_share: float
     score: float
+
+    @property
+    def decides(self) -> bool:
+        """Whether it may open a gate, or prove that somebody was told."""
+        return self.is_full and self.prompt.purpose != "other"
 
 
 @dataclass(slots=True)
@@ -85,6 +91,7 @@ class VoiceHeard:
     from_mono: int = 0  # what was listened to lies from here
     to_mono: int = 0  # to here
     heard_ns: int = 0
+    lacks: str = ""  # why announcements that count were not listened for
     why: list[str] = field(default_factory=list)  # what kept it from being listened to whole
     played: list[Played] = field(default_factory=list)
     states: list[LineState] = field(default_factory=list)
@@ -102,8 +109,9 @@ class VoiceHeard:
                 if (found.is_full, found.share) >= (one.is_full, one.share):
                     self.played[place] = found
                 return
-        if len(self.played) < MOST_PLAYED:
-            self.played.append(found)
+        if len(self.played) >= MOST_PLAYED:  # in a queue one is told again and again; what decides outlives the rest
+            self.played.remove(min(self.played, key=lambda one: (one.decides, one.begin_mono)))
+        self.played.append(found)
 
     def add_state(self, found: LineState) -> None:
         """Take in a tone; one that is longer by now takes the place of itself."""
@@ -156,7 +164,7 @@ class VoiceHeard:
 class Heard:
     """All that was heard in a call."""
 
-    voices: dict[int, VoiceHeard] = field(default_factory=dict)  # by the flow's key
+    voices: dict[int, VoiceHeard] = field(default_factory=dict)  # by the flow's key; below 0: of one that has another
     consent: list[Consent] = field(default_factory=list)
 
     @property
@@ -167,9 +175,18 @@ class Heard:
     def take(self, other: Heard) -> None:
         """Become what was heard in two calls that are one now."""
         for key, voice in other.voices.items():
+            # A flow that was the other's for a while: both heard some of it.
+            free = key if key not in self.voices else min(0, *self.voices) - 1
             if len(self.voices) < MOST_VOICES:
-                self.voices.setdefault(key, voice)
+                self.voices[free] = voice
+            else:
+                self.miss_one()
         self.consent = sorted([*self.consent, *other.consent], key=lambda one: one.at_ns)[:MOST_CONSENT]
+
+    def miss_one(self) -> None:
+        """Note that a voice is left out: what was played may have been in it."""
+        for voice in self.voices.values():
+            voice.miss(TOO_MANY)
 
     def add_consent(self, found: Consent) -> None:
         """Take in an answer."""

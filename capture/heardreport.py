@@ -50,6 +50,7 @@ def heard_report(call: Call, streams: dict[int, Stream], detector: str, window_s
     return {
         "detector": detector,
         "window_s": window_s,
+        "lacks": next((one.voice.lacks for one in told if one.voice.lacks), ""),
         "listened": [_listened(one) for one in told],
         "announcements": [_announcement(one, found, told) for one, found in played],
         "consent": [

@@ -28,6 +28,7 @@ _TYPES: Final = 128
 _RESTS: Final = 1  # as the end of a window: nothing is listened to now, and something may be later
 _ONE_PACKET_NS: Final = 20_000_000
 _MOST_STEP_NS: Final = 200_000_000  # between two packets of a voice that goes on
+_UNTOLD_NS: Final = 5 * SECOND  # what was listened to so lately was not all told yet when a worker dies
 _WAITING_GATES: Final = frozenset({"after-announcement", "after-consent"})
 _NO_SOUND: Final = frozenset({"RTX", "ULPFEC", "FLEXFEC", "PARITYFEC", "1D-INTERLEAVED-PARITYFEC", "RAPTORFEC"})
 
@@ -38,6 +39,9 @@ CODEC: Final = "codec"
 EXCLUDED: Final = "excluded"
 PAUSED: Final = "paused"
 RESTARTED: Final = "restarted"
+NO_ANNOUNCEMENT: Final = "no announcement"  # none is known that tells a party something
+NOT_ALL: Final = "announcement missing"  # one that counts cannot be listened for
+CHANGED: Final = "announcements changed"
 
 Mask = npt.NDArray[np.bool_]
 
@@ -73,6 +77,7 @@ class Listening:
         self.voices = 0  # that were listened to since somebody took the count
         self.is_wanted = window_ns > 0
         self.is_awaited = False  # a gate waits for what is heard
+        self.lacks = ""  # why announcements that count are not listened for now
         self.ended: list[int] = []  # numbers that are listened to no more, to be told
         self._window_ns = window_ns
         self._book = book
@@ -99,6 +104,7 @@ class Listening:
         voice = call.heard.voices.get(met.key)
         if voice is None:
             if len(call.heard.voices) >= MOST_VOICES:
+                call.heard.miss_one()
                 return
             voice = VoiceHeard(met.key, met.session.call_id, met.sender, met.ssrc, met.first_mono, met.offset_ns)
             call.heard.voices[met.key] = voice
@@ -243,6 +249,7 @@ class Listening:
             goes_on = voice.from_mono and first <= voice.to_mono
             voice.heard_ns += last - voice.to_mono if goes_on else size
             self.voices += not voice.from_mono
+            voice.lacks = voice.lacks or self.lacks
             voice.from_mono = voice.from_mono or first
             voice.to_mono = last
 
@@ -274,6 +281,19 @@ class Listening:
         for heeded in self._on.values():
             if heeded.voice.from_mono and heeded.voice.from_mono < since_mono:
                 heeded.voice.miss(RESTARTED)
+
+    def changed(self) -> None:
+        """Other announcements count from here on: who listens begins anew with every voice that is on."""
+        for heeded in self._on.values():
+            if heeded.voice.from_mono:
+                heeded.voice.miss(CHANGED)
+
+    def revive(self, now_mono: int) -> None:
+        """Go on after a worker that died, with what it knew at a time: what it was hearing then is lost."""
+        for call in self._book.calls.values():
+            for voice in call.heard.voices.values():
+                if voice.from_mono and voice.to_mono > now_mono - _UNTOLD_NS:
+                    voice.miss(RESTARTED)
 
     def refuse(self, number: int) -> None:
         """Listen to a voice no more: it broke who listened."""

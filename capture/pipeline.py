@@ -214,6 +214,7 @@ class Pipeline:
         self.digits.forget_waiting()
         self.keeper = self._keeper()
         self.handover = self._new_handover()
+        self.handover.listening.revive(self.now_mono)
         self.announcing = self._new_announcing()
         self.recording.revive()
         self._begin_buffers()

@@ -108,6 +108,7 @@ class Archive:
     text: str = ""
     voices: Sequence[I16] = field(default_factory=lambda: [np.zeros(LENGTH_S * 8000, np.int16)] * 2)
 
+    gap_ms: tuple[int, int] | None = None  # before a gate: not stored
     origin: Path | None = None  # what it begins as; None: nothing in it but the prompt
 
     def __post_init__(self) -> None:
@@ -152,6 +153,9 @@ class Archive:
             told = {"party": party, "seat": n, "ssrc": f"{n + 1:08X}", "kind": "audio", "formats": _FORMATS}
             writer.append([record.encode_json(record.STREAM, at(0), told, n + 1)])
             writer.append(_packets(n, self.voices[n]))
+        if self.gap_ms is not None:
+            gap = {"reason": "before-gate", "from_ns": at(self.gap_ms[0]), "to_ns": at(self.gap_ms[1])}
+            writer.append([record.encode_json(record.GAP, at(0), gap)])
         meta = meta_body({**report, "state": "finished", "folder": "", "size_bytes": 0})
         done = writer.finish([record.encode(record.META, at(LENGTH_S * 1000), meta)], at(LENGTH_S * 1000))
         index = tuple((offset, (at_ns or 0) // 1000) for offset, at_ns in done.index)

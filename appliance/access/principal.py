@@ -43,6 +43,10 @@ class Principal:
         """Say whether something is allowed, of whatever recording."""
         return scope in self.scopes
 
+    def may_all(self, scope: str) -> bool:
+        """Say whether something is allowed of every recording, whatever it is."""
+        return not self.sites and any(scope in one.scopes and one.only == Only() for one in self.profiles)
+
     def may_of(self, scope: str, facts: RecordingFacts, now_us: int) -> bool:
         """Say whether something is allowed of one recording."""
         return any(scope in one.scopes for one in self._applying(facts, now_us))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 
 from vittne.appliance.access.principal import Principal
 from vittne.appliance.access.profile import BUILT_IN, Profile
@@ -74,7 +75,8 @@ class UserTable:
 
     def named(self, name: str) -> User | None:
         """Return a user by the name to log in with, whatever its case."""
-        return self._one(func.lower(users.c.name) == name.strip().lower())
+        wanted = folded(name)  # not in SQL: the database's lower() knows no letters but A to Z
+        return next((user for user in self.all() if folded(user.name) == wanted), None)
 
     def get(self, user_id: str) -> User | None:
         """Return a user by id."""
@@ -147,6 +149,15 @@ class UserTable:
         """Forget a role of one's own."""
         with self._catalogue.writing(lasting=True) as connection:
             connection.execute(delete(roles).where(roles.c.name == name))
+
+
+def folded(name: str) -> str:
+    """Return a name as it is compared: composed, without its case, and no longer than names are.
+
+    >>> folded(" ÅSA") == folded("a\u030asa")
+    True
+    """
+    return unicodedata.normalize("NFC", name.strip()[:200]).casefold()
 
 
 def principal(user: User, known: Mapping[str, Profile]) -> Principal:

@@ -137,8 +137,8 @@ class _Work:
 
     number: int
     do: Callable[[], list[Finding]]
-    samples: int = 0  # that wait with it, and may be left out; 0: they must not
-    sound: Sound | None = None
+    samples: int = 0  # that wait with it
+    sound: Sound | None = None  # which may be left out; None: it must not
 
 
 class Queue:
@@ -191,8 +191,8 @@ class Queue:
         self._answer(number, findings)
         if sound.listen is None or not sound.listen.any():
             return
-        samples = 0 if must else len(sound.samples)
-        self._work.append(_Work(messages.HEARD, partial(self._analysis.hear, sound), samples, sound))
+        samples = len(sound.samples)
+        self._work.append(_Work(messages.HEARD, partial(self._analysis.hear, sound), samples, None if must else sound))
         self._samples += samples
         self._make_room()
 
@@ -209,14 +209,16 @@ class Queue:
         return self._analysis.learn(read_references(data))
 
     def _make_room(self) -> None:
-        """Leave out what has waited longest, where too much does."""
+        """Leave out what has waited longest, where too much does; what must not be is done first."""
         while self._samples > MOST_WAITING:
             place = next(place for place, work in enumerate(self._work) if work.samples)
             work = self._work[place]
+            if work.sound is None:
+                self._do_one()
+                continue
             del self._work[place]
             self._samples -= work.samples
             sound = work.sound
-            assert sound is not None
             lost = []
             for number in np.unique(sound.number).tolist():
                 mono = sound.mono_ns[sound.number == number]

@@ -23,7 +23,7 @@ from vittne.appliance.analysis.references import Loaded, pack_references
 from vittne.capture.columns import SECOND
 from vittne.capture.handed import Piece, Tone
 from vittne.capture.handover import NO_CODEC, NO_KEY
-from vittne.capture.listening import TOO_LATE
+from vittne.capture.listening import NO_ANNOUNCEMENT, NOT_ALL, TOO_LATE
 from vittne.capture.pipeline import Pipeline
 from vittne.capture.unheard import KEPT, LEFT_OUT
 
@@ -116,9 +116,11 @@ class Ears:
             if mine and ear.is_up and not self._tell(ear, messages.ENDED, np.array(mine, np.int32).tobytes(), now_ns):
                 listening.ended += mine  # there was no room
 
-    def note_references(self, references: list[Loaded]) -> None:
-        """Listen for these announcements from now on. May be called from a second thread."""
+    def note_references(self, references: list[Loaded], is_all: bool = True) -> None:
+        """Listen for these announcements from now on. is_all: that count. May be called from a second thread."""
         self._pipeline.note_prompts([one.prompt for one in references])
+        tells = any(one.prompt.purpose != "other" for one in references)
+        self._pipeline.handover.listening.lacks = NO_ANNOUNCEMENT if not tells else "" if is_all else NOT_ALL
         self._references = references
         self._learning_deaths = 0
 
@@ -214,9 +216,11 @@ class Ears:
 
     def _teach(self, ear: Ear, now_ns: int) -> None:
         """Have a process know the announcements that count now."""
-        references = self._references
-        if ear.told is not references and self._tell(ear, messages.REFERENCES, pack_references(references), now_ns):
+        references, before = self._references, ear.told
+        if before is not references and self._tell(ear, messages.REFERENCES, pack_references(references), now_ns):
             ear.learns(references)
+            if before is not None:
+                self._pipeline.handover.listening.changed()
 
     # Answers
 
@@ -260,7 +264,8 @@ class Ears:
     def _name_unusable(self, ear: Ear, reply: Reply) -> None:
         for found in reply.findings:
             if found.number < len(ear.prompts):
-                name = ear.prompts[found.number].name
+                name, listening = ear.prompts[found.number].name, self._pipeline.handover.listening
+                listening.lacks = listening.lacks or NOT_ALL
                 self.messages.append(f"the announcement {name} is not listened for: too little sound to recognise")
 
     def _note(self, found: Finding, asked: Asked) -> None:
@@ -307,6 +312,7 @@ class Ears:
             self._learning_deaths += 1
             if self._learning_deaths >= _MOST_LEARNING_DEATHS:
                 self._references = []
+                handover.listening.lacks = NO_ANNOUNCEMENT
                 self.messages.append("announcements end the analysis process: none is listened for until they change")
         if busy is not None and busy == ear.suspect:
             handover.refuse(busy)

@@ -17,7 +17,7 @@ from vittne.appliance.hearing.voicestates import VoiceStates
 
 NAMES: Final[tuple[State, ...]] = get_args(State)
 STATES: Final[dict[State, int]] = {name: number for number, name in enumerate(NAMES, 1)}  # Finding.what
-LIVE_S: Final = 2  # seconds worked on together while a call lasts
+LIVE_S: Final = 8  # seconds worked on together while a call lasts: nobody waits for them, and at 2 they cost two thirds more
 
 
 class StateListener:
@@ -28,7 +28,7 @@ class StateListener:
         self._voices: dict[int, VoiceStates] = {}
 
     def hear(self, frames: Frames) -> list[Finding]:
-        """See FrameListener. Findings come up to six seconds after what they tell of is over."""
+        """See FrameListener. Findings come up to fourteen seconds after what they tell of is over."""
         voice = self._voices.get(frames.number)
         if voice is None:
             voice = self._voices[frames.number] = VoiceStates(self._at_least)

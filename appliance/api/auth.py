@@ -22,7 +22,7 @@ from vittne.appliance.access.principal import Principal
 from vittne.appliance.access.profile import FIELD_CLASSES, Profile
 from vittne.appliance.access.scopes import SCOPES
 from vittne.appliance.access.users import UserTable, principal
-from vittne.appliance.api.limits import FailureBackoff, Limits, TokenRate
+from vittne.appliance.api.limits import FailureBackoff, KnownSources, Limits, OneByOne, TokenRate
 from vittne.appliance.api.problems import REQUEST_ID, Problem
 from vittne.appliance.api.routes import PREFIX, Access
 from vittne.appliance.api.sessions import CSRF_HEADER, Session, Sessions, csrf_of, secret_of
@@ -59,6 +59,9 @@ class Gate:
         self.mono_s = mono_s
         self.rate = TokenRate(limits)
         self.backoff = FailureBackoff(limits)
+        self.names = FailureBackoff(limits)  # that were tried with a wrong password
+        self.known = KnownSources()
+        self.passwords = OneByOne()
         self.heard: dict[str, float] = {}  # no longer than the table of tokens
 
 

@@ -12,8 +12,10 @@ from typing import Annotated, Any, Final, Literal
 from aiohttp import web
 from pydantic import AwareDatetime, Field
 
+from vittne.appliance.access.scopes import CONSENT
 from vittne.appliance.api.auth import principal_of
 from vittne.appliance.api.bodies import ApiModel, answer, body_of
+from vittne.appliance.api.livecalls import refuse_others
 from vittne.appliance.api.pauses import DESK
 from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.routes import PREFIX, About, Answer, Route, needs
@@ -53,6 +55,7 @@ async def consent(request: web.Request) -> web.Response:
     if not is_id(recording):
         raise Problem(404, "/problems/no-such-call", "No call matches", "this is no id of a recording")
     at = _moment(body.at, now)
+    await refuse_others(request, request.app[DESK], CONSENT, {"recording": recording})
     try:
         done = await request.app[DESK].gate(recording, body.decision, principal_of(request).id, at)
     except Unconfirmed:

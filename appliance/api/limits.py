@@ -1,12 +1,15 @@
-"""How often somebody may ask, and how often be wrong. Pure: the time is an argument, in seconds of any clock.
+"""How often somebody may ask, and how often be wrong. The time is an argument, in seconds of any clock.
 
-Both tables have a bound; over it, whoever was not seen for longest is forgotten.
+All tables have a bound; over it, whoever was not seen for longest is forgotten.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -85,6 +88,48 @@ class FailureBackoff:
         self._sources[name] = found
         _bound(self._sources)
         return refused
+
+
+class KnownSources:
+    """From where each user logged in: what others try from elsewhere does not make them wait there."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, None] = OrderedDict()
+
+    def note(self, user: str, source: str) -> None:
+        """Note that a user logged in from a source."""
+        name = f"{user} {_network(source)}"
+        self._known.pop(name, None)
+        self._known[name] = None
+        _bound(self._known)
+
+    def knows(self, user: str, source: str) -> bool:
+        """Say whether a user logged in from there."""
+        return f"{user} {_network(source)}" in self._known
+
+
+class OneByOne:
+    """Passwords are looked at one after the other: each takes 64 MiB and 100 ms, and each failure counts for the next.
+
+    Who finds the room full is turned away at once.
+    """
+
+    def __init__(self, room: int = 16) -> None:
+        self._room = room
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[bool]:
+        """Yield whether it is one's turn, once it is; False at once where too many wait."""
+        if self._room <= 0:
+            yield False
+            return
+        self._room -= 1
+        try:
+            async with self._turn:
+                yield True
+        finally:
+            self._room += 1
 
 
 def _bound(table: OrderedDict[str, Any]) -> None:

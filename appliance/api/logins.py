@@ -1,11 +1,14 @@
 """Logging in and out, and setting a password with a code.
 
 A wrong password costs its source and its name a wait after a few times; a name that nobody has is answered in the
-same time and the same words as a wrong password.
+same time and the same words as a wrong password. The name's wait is for who never logged in from there: a stranger's
+tries do not keep somebody out of where they work.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import structlog
@@ -16,7 +19,7 @@ from vittne.appliance.access.invitations import code_sha256
 from vittne.appliance.access.operations import NOTE_LOGIN, SET_PASSWORD, NoteLogin, SetPassword
 from vittne.appliance.access.passwords import WeakPassword, hash_password, is_right
 from vittne.appliance.access.scopes import SCOPES
-from vittne.appliance.access.users import LOCAL, User, principal
+from vittne.appliance.access.users import LOCAL, User, folded, principal
 from vittne.appliance.api.auth import GATE, SESSION, Gate, principal_of, too_many
 from vittne.appliance.api.bodies import ApiModel, answer, body_of
 from vittne.appliance.api.problems import Problem
@@ -90,13 +93,12 @@ async def log_in(request: web.Request) -> web.Response:
     """Begin a session."""
     body = await body_of(request, LoginBody)
     gate = request.app[GATE]
-    _wait(gate, request.remote or "", body.name)
     user = gate.users.named(body.name)
     usable = user if user is not None and user.disabled_us is None and user.origin == LOCAL else None
     kept = usable.password if usable is not None else ""
-    right = await request.app[READER].work(lambda: is_right(body.password.get_secret_value(), kept))
+    right = await _is_right(request, body.name, user, body.password, kept)
     if usable is None or not right:
-        await _refuse(request, gate, body.name, user)
+        await _refuse(request, user)
         raise Problem(401, "/problems/not-right", "Name or password is not right")
     return await begin_session(request, usable, ("password",))
 
@@ -107,29 +109,52 @@ async def begin_session(request: web.Request, user: User, factors: tuple[str, ..
     source, agent = request.remote or "", request.headers.get("User-Agent", "")
     order = NoteLogin(user=user.name, kind="in", source=source, factors=factors)
     await request.app[OPERATOR].perform(NOTE_LOGIN, order, Caller(user.name, API))
+    gate.known.note(user.id, source)
     session, secret = gate.sessions.begin(user.id, factors, source, agent, gate.now_us())
     response = answer(_shown(gate, user, session.factors, session.expires_us, secret), 201)
     set_cookie(response, secret)
     return response
 
 
-def _wait(gate: Gate, source: str, name: str) -> None:
+async def _is_right(request: web.Request, name: str, user: User | None, password: SecretStr, kept: str) -> bool:
+    """Say whether a password is the one that is kept; a wrong one counts before the next is looked at. Raises Problem.
+
+    Who has to wait is told so without a look, however many came at once.
+    """
+    gate = request.app[GATE]
+    _wait(request, name, user)
+    async with _turn(gate):
+        _wait(request, name, user)
+        right = await request.app[READER].work(lambda: is_right(password.get_secret_value(), kept))
+        if not right:
+            now_s = gate.mono_s()
+            gate.backoff.failed(request.remote or "", now_s)
+            gate.names.failed(folded(name), now_s)
+    return right
+
+
+@asynccontextmanager
+async def _turn(gate: Gate) -> AsyncIterator[None]:
+    async with gate.passwords.turn() as is_mine:
+        if not is_mine:
+            raise too_many(1.0, "many log in just now: try again")
+        yield
+
+
+def _wait(request: web.Request, name: str = "", user: User | None = None) -> None:
     """Raise Problem while this source, or this name, has to wait."""
+    gate, source = request.app[GATE], request.remote or ""
     now_s = gate.mono_s()
-    wait = max(gate.backoff.wait_s(source, now_s), gate.backoff.wait_s(_as_source(name), now_s))
+    wait = gate.backoff.wait_s(source, now_s)
+    if name and not (user is not None and gate.known.knows(user.id, source)):
+        wait = max(wait, gate.names.wait_s(folded(name), now_s))
     if wait:
         raise too_many(wait, "too many wrong passwords: wait, then try again")
 
 
-def _as_source(name: str) -> str:
-    return f"user {name.strip().casefold()[:100]}"
-
-
-async def _refuse(request: web.Request, gate: Gate, name: str, user: User | None) -> None:
-    """Count a wrong password against its source and its name, and write it down."""
-    source, now_s = request.remote or "", gate.mono_s()
-    for who in (source, _as_source(name)):
-        gate.backoff.failed(who, now_s)
+async def _refuse(request: web.Request, user: User | None) -> None:
+    """Write a wrong password down."""
+    source = request.remote or ""
     log.warning("a login was refused", source=source, user=user.id if user is not None else "")
     order = NoteLogin(user=user.name if user is not None else "", kind="refused", source=source)
     await request.app[OPERATOR].perform(NOTE_LOGIN, order, Caller(user.name if user is not None else "", API))
@@ -195,7 +220,7 @@ async def accept(request: web.Request) -> web.Response:
     """Set a password with a code, and log in."""
     body = await body_of(request, InvitationBody)
     gate, source = request.app[GATE], request.remote or ""
-    _wait(gate, source, "")
+    _wait(request)
     user = gate.users.invited(code_sha256(body.code), gate.now_us())
     if user is None or user.disabled_us is not None:
         gate.backoff.failed(source, gate.mono_s())
@@ -208,12 +233,9 @@ async def accept(request: web.Request) -> web.Response:
 async def change_password(request: web.Request) -> web.Response:
     """Set another password; every session ends, and a new one begins."""
     body = await body_of(request, PasswordBody)
-    gate = request.app[GATE]
     user, _ = _of_session(request)
-    _wait(gate, request.remote or "", user.name)
-    right = await request.app[READER].work(lambda: is_right(body.password.get_secret_value(), user.password))
-    if not right:
-        await _refuse(request, gate, user.name, user)
+    if not await _is_right(request, user.name, user, body.password, user.password):
+        await _refuse(request, user)
         raise Problem(403, "/problems/not-right", "The password is not right")
     await _set(request, user, body.new_password.get_secret_value())
     return await begin_session(request, user, ("password",))
@@ -222,7 +244,8 @@ async def change_password(request: web.Request) -> web.Response:
 async def _set(request: web.Request, user: User, password: str) -> None:
     """Keep a user's new password. Raises Problem."""
     try:
-        kept = await request.app[READER].work(lambda: hash_password(password, user.name))
+        async with _turn(request.app[GATE]):
+            kept = await request.app[READER].work(lambda: hash_password(password, user.name))
     except WeakPassword as error:
         raise Problem(422, "/problems/weak-password", error.what, error.next_step) from None
     order = SetPassword(user=user.id, password=kept)

@@ -6,17 +6,20 @@ call appears. Nothing matched, several matched or the recorder did not confirm: 
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from aiohttp import web
 from pydantic import AwareDatetime, Field
 
-from vittne.appliance.access.scopes import PAUSE_ANY
+from vittne.appliance.access.scopes import PAUSE, PAUSE_ANY, READ
+from vittne.appliance.access.showing import Of
 from vittne.appliance.api.auth import principal_of
-from vittne.appliance.api.bodies import ApiModel, answer, body_of, query_of
+from vittne.appliance.api.bodies import JSON, ApiModel, body_of, query_of
 from vittne.appliance.api.idempotency import once
+from vittne.appliance.api.livecalls import no_call, no_pause, refuse_hidden, refuse_others, refuse_others_pause, seen
 from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.routes import PREFIX, About, Answer, Route, needs
 from vittne.appliance.pausedesk import HoldsTooMany, NotYours, PauseDesk, Unconfirmed
@@ -108,10 +111,10 @@ class CallShown(ApiModel):
     """A call."""
 
     recording: str
-    sip_call_ids: list[str]
-    caller: str
-    callee: str
-    agent: str
+    sip_call_ids: Annotated[list[str], Of("signalling")]
+    caller: Annotated[str, Of("party")]
+    callee: Annotated[str, Of("party")]
+    agent: Annotated[str, Of("agent")]
     started_at: str | None
     answered_at: str | None
     streams: tuple[StreamShown, ...] = Field(default=(), strict=False)
@@ -174,6 +177,7 @@ async def trigger_pause(request: web.Request) -> web.Response:
 async def _pause(request: web.Request, body: PauseBody, asked: tuple[int, int]) -> web.Response:
     desk = request.app[DESK]
     order = _order(desk, body, principal_of(request).id, asked)
+    await refuse_others(request, desk, PAUSE, order.select, bool(body.wait_s) or body.scope == "agent")
     try:
         done = await desk.pause(order)
     except HoldsTooMany:
@@ -183,10 +187,14 @@ async def _pause(request: web.Request, body: PauseBody, asked: tuple[int, int]) 
         raise _unconfirmed(error.pause_id) from None
     except StoreError as error:
         raise _not_kept(error) from None
-    _refuse(done)
+    _refuse(request, done)
     assert done.pause is not None
     status = {pausing.PAUSED: 201, pausing.ARMED: 202}.get(done.state, 200)
-    return answer(_shown(done.pause, done.calls, done.more_calls), status)
+    return _answer(_shown(request, done.pause, done.calls, done.more_calls), status)
+
+
+def _answer(found: dict[str, Any], status: int = 200) -> web.Response:
+    return web.Response(body=json.dumps(found).encode(), status=status, content_type=JSON)
 
 
 def _order(desk: PauseDesk, body: PauseBody, by: str, asked: tuple[int, int]) -> PauseOrder:
@@ -230,11 +238,10 @@ def _ns(moment: datetime) -> int:
     return whole * SECOND + moment.microsecond * 1000
 
 
-def _refuse(done: pausing.Answer) -> None:
+def _refuse(request: web.Request, done: pausing.Answer) -> None:
     """Raise the Problem of an answer that paused nothing."""
     if done.state == pausing.NO_CALL:
-        detail = "no call that is up matches, and nothing is paused; wait_s waits for one to appear"
-        raise Problem(404, "/problems/no-such-call", "No call matches", detail)
+        raise no_call()
     if done.state == pausing.SEVERAL:
         detail = 'nothing is paused; select one of them, or give scope "agent" to pause whatever matches'
         raise Problem(
@@ -242,7 +249,7 @@ def _refuse(done: pausing.Answer) -> None:
             "/problems/several-calls",
             "Several calls match",
             detail,
-            calls=[_call(one).model_dump() for one in done.calls],
+            calls=seen(request, CallShown, done.calls),
             more_calls=done.more_calls,
         )
     if done.state == pausing.NO_PARTY:
@@ -257,8 +264,9 @@ def _refuse(done: pausing.Answer) -> None:
 async def resume(request: web.Request) -> web.Response:
     """End a pause."""
     by, may_any = _who(request)
+    await refuse_others_pause(request, request.app[DESK], request.match_info["id"])
     done = await _changed(request.app[DESK].resume(by, request.match_info["id"], may_any=may_any))
-    return answer(_shown(*done))
+    return _answer(_shown(request, *done))
 
 
 def _who(request: web.Request) -> tuple[str, bool]:
@@ -274,10 +282,11 @@ async def extend(request: web.Request) -> web.Response:
     if body.lease_s > desk.config.longest_lease_s:
         detail = f"at most {desk.config.longest_lease_s:g} s at a time"
         raise Problem(422, "/problems/lease-too-long", "The lease is too long", detail)
+    await refuse_others_pause(request, desk, request.match_info["id"])
     done = await _changed(desk.extend(request.match_info["id"], int(body.lease_s * SECOND)))
     if not done[0].is_live:
         raise Problem(410, "/problems/pause-ended", "The pause has ended", "ask for a new one")
-    return answer(_shown(*done))
+    return _answer(_shown(request, *done))
 
 
 async def _changed(asked: Any) -> tuple[Pause, list[dict[str, Any]]]:
@@ -294,7 +303,7 @@ async def _changed(asked: Any) -> tuple[Pause, list[dict[str, Any]]]:
     except StoreError as error:
         raise _not_kept(error) from None
     if done.pause is None:
-        raise Problem(404, "/problems/no-such-pause", "No such pause", "no pause has this id")
+        raise no_pause()
     return done.pause, done.calls
 
 
@@ -311,6 +320,7 @@ async def trigger_resume(request: web.Request) -> web.Response:
 
 async def _resume_selected(request: web.Request, select: Select) -> web.Response:
     by, may_any = _who(request)
+    await refuse_others(request, request.app[DESK], PAUSE, select.given())
     try:
         done = await request.app[DESK].resume(by, select=select.given(), may_any=may_any)
     except Unconfirmed:
@@ -319,34 +329,40 @@ async def _resume_selected(request: web.Request, select: Select) -> web.Response
         raise _not_kept(error) from None
     if not done:
         raise Problem(404, "/problems/no-such-pause", "Nothing is paused", "no pause that you may end lives on a call")
-    shown = [_shown(one.pause, one.calls, one.more_calls) for one in done if one.pause is not None]
-    return answer(PausesShown(pauses=shown))
+    shown = [_shown(request, one.pause, one.calls, one.more_calls) for one in done if one.pause is not None]
+    return _answer({"pauses": shown})
 
 
 async def status(request: web.Request) -> web.Response:
     """Say how a pause stands."""
+    await refuse_others_pause(request, request.app[DESK], request.match_info["id"])
     try:
         done = await request.app[DESK].status(request.match_info["id"])
     except Unconfirmed:
         raise _unconfirmed() from None
     if done.pause is None:
-        raise Problem(404, "/problems/no-such-pause", "No such pause", "no pause has this id")
-    return answer(_shown(done.pause, done.calls, done.more_calls))
+        raise no_pause()
+    return _answer(_shown(request, done.pause, done.calls, done.more_calls))
 
 
 async def listed(request: web.Request) -> web.Response:
     """List pauses, oldest first."""
     query = query_of(request, ListQuery)
-    return answer(PausesShown(pauses=[_shown(one) for one in request.app[DESK].listed(query.live, query.limit)]))
+    who = principal_of(request)
+    found = request.app[DESK].listed(query.live, query.limit)
+    mine = [one for one in found if who.may_all(READ) or one.actor == who.id]
+    return _answer({"pauses": [_shown(request, one) for one in mine]})
 
 
 async def calls(request: web.Request) -> web.Response:
     """List the calls that are up and match."""
+    select = query_of(request, Select).given()
+    refuse_hidden(request, select)
     try:
-        found = await request.app[DESK].find(query_of(request, Select).given())
+        found = await request.app[DESK].find(select)
     except Unconfirmed:
         raise _unconfirmed() from None
-    return answer(CallsShown(calls=[_call(one) for one in found]))
+    return _answer({"calls": seen(request, CallShown, found)})
 
 
 def _unconfirmed(pause_id: str = "") -> Problem:
@@ -363,19 +379,17 @@ def _not_kept(error: StoreError) -> Problem:
     return Problem(503, "/problems/not-kept", f"Not kept: {error.what}", detail)
 
 
-def _call(told: dict[str, Any]) -> CallShown:
-    return CallShown.model_validate(told)
-
-
 def _state(one: Pause) -> Literal["paused", "armed", "unconfirmed", "ended"]:
     if not one.is_live:
         return "ended"
     return "unconfirmed" if one.unconfirmed else "armed" if one.is_armed else "paused"
 
 
-def _shown(one: Pause, calls: list[dict[str, Any]] | None = None, more_calls: int = 0) -> PauseShown:
-    """Return a pause as an answer shows it."""
-    return PauseShown(
+def _shown(
+    request: web.Request, one: Pause, calls: list[dict[str, Any]] | None = None, more_calls: int = 0
+) -> dict[str, Any]:
+    """Return a pause as an answer shows it, its calls as far as who asks may see them."""
+    pause = PauseShown(
         id=one.id,
         state=_state(one),
         trigger=one.trigger,
@@ -394,9 +408,9 @@ def _shown(one: Pause, calls: list[dict[str, Any]] | None = None, more_calls: in
         ambiguous=one.ambiguous,
         ended_by=one.ended_by,
         recordings=list(one.calls),
-        calls=tuple(_call(told) for told in calls or []),
         more_calls=more_calls,
     )
+    return {**pause.model_dump(mode="json"), "calls": seen(request, CallShown, calls or [])}
 
 
 _ONE: Final = Answer("The pause as it stands", PauseShown)

@@ -18,6 +18,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from vittne.appliance.access.principal import Hidden
 from vittne.appliance.log import fault
 from vittne.appliance.store.errors import StoreError
 
@@ -103,6 +104,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
         found = _of_aiohttp(error)
+    except Hidden as error:
+        found = Problem(403, "/problems/hidden", "You may not search by this", f"{error.what}: {error.next_step}")
     except StoreError as error:
         log.error("a request failed: the data directory", request_id=request_id, reason=str(error))
         found = _storage()

@@ -82,11 +82,12 @@ class Features:
 
 
 class FeatureMaker:
-    """One voice's way from frames to features; keeps two seconds."""
+    """One voice's way from frames to features; keeps two seconds and what was put in."""
 
     def __init__(self) -> None:
         self._bands = np.zeros((0, BANDS), np.float32)
         self._whole = np.zeros(0, np.bool_)
+        self._new: list[tuple[F32, Bools]] = []  # behind these
         self._done = 0  # frames kept whose features were given
 
     def feed(self, found: F32, whole: Bools) -> Features:
@@ -94,12 +95,27 @@ class FeatureMaker:
 
         found: (n, BINS) power. whole: (n,) whether each frame came.
         """
-        self._bands = np.concatenate((self._bands, found[:, _LOW:_HIGH] @ _BANK))
-        self._whole = np.concatenate((self._whole, whole))
+        self.put(found, whole)
+        return self.ready()
+
+    def put(self, found: F32, whole: Bools) -> None:
+        """Take frames in, as feed() does, to be worked on later: many together cost less."""
+        self._new.append((found[:, _LOW:_HIGH] @ _BANK, whole))
+
+    def ready(self) -> Features:
+        """Return features of what was put in, as feed() does."""
+        self._join()
         return self._give(len(self._bands) - LOOK_AHEAD)
+
+    def _join(self) -> None:
+        if self._new:
+            self._bands = np.concatenate((self._bands, *(bands for bands, _ in self._new)))
+            self._whole = np.concatenate((self._whole, *(whole for _, whole in self._new)))
+            self._new = []
 
     def finish(self) -> Features:
         """Return features of the frames that wait; nothing comes after them."""
+        self._join()
         given = self._give(len(self._bands))
         self._bands, self._whole, self._done = self._bands[:0], self._whole[:0], 0
         return given

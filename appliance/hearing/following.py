@@ -15,7 +15,9 @@ from vittne.appliance.hearing.features import LOOK_AHEAD, WHOLE, WIDTH, FeatureM
 from vittne.appliance.hearing.front import F32, FRAME_S, Frames
 from vittne.appliance.hearing.pattern import PIECE, Hint, paired
 
-_TURN: Final = 50  # frames that are looked at together
+_TURN: Final = 50  # frames that are looked at together while a place waits; ...
+_LONG_TURN: Final = 100  # ... else, which costs less; not where a reference may be over before its first piece is seen:
+_SHORT: Final = 140  # frames
 _MARGIN: Final = 24  # frames kept around the longest reference
 _MOST_WAITING: Final = 64  # places
 _MOST_KEPT: Final = 64  # matches
@@ -27,6 +29,8 @@ class Following:
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
         self._reach = round(detector.longest * 1.0125) + 2 * PIECE + _MARGIN
+        is_short = any(one.last - one.first < _SHORT for one in detector.patterns)
+        self._idle_turn = _TURN if is_short else _LONG_TURN
         self._found: list[Match] = []
         self._told: list[Match] = []
         self._begin_at(0)
@@ -58,10 +62,11 @@ class Following:
     def _turn(self, power: F32, present: F32) -> list[Match]:
         """Take up to _TURN frames; look, whenever there are so many."""
         self._since += len(power)
-        self._take(self._maker.feed(power, present >= WHOLE))
-        if self._since < _TURN:
+        self._maker.put(power, present >= WHOLE)
+        if self._since < (_TURN if self._waiting else self._idle_turn):
             return []
         self._since = 0
+        self._take(self._maker.ready())
         self._search()
         return self._tell(self._look(self._first + len(self._kept)))
 
@@ -94,7 +99,7 @@ class Following:
             for hint in self._detector.live_bank.hints(pairs, self._searched, HINT):
                 self._wait(hint)
             self._searched += 2 * places
-        unneeded = len(self._kept) - self._reach - _TURN
+        unneeded = len(self._kept) - self._reach - _LONG_TURN
         if unneeded > 0:
             unneeded = min(unneeded, self._searched - self._first)
             self._kept = self._kept.part(unneeded)

@@ -1,41 +1,41 @@
 """How much of a pattern was heard where it was laid along a voice, and whether that is all of it.
 
-Everything is judged in windows of 0.3 s of speech that came: how well pattern and voice agree there, less how much
-energy the voice lacks where the pattern has it. The level is the one of this very call, band by band, as it is where
-they agree best. Talk or music on top lowers the agreement, but takes no energy away; a prompt that is cut, or another
-word, does both. What did not come is left out.
+Everything is judged in windows of 0.3 s of speech: how well pattern and voice agree there, less how much energy the
+voice lacks where the pattern has it. The level is the one of this very call, band by band, as it is where they agree
+best. Talk or music on top lowers the agreement, but takes no energy away; a prompt that is cut, or another word, does
+both. What did not come is left out.
+
+What was heard is counted in windows of frames that came. Whether anything is missing (ends, inside) is asked of windows
+of the pattern, of which enough came: else what came before a loss would speak for what was lost behind it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from vittne.appliance.hearing.align import Aligned
-from vittne.appliance.hearing.features import LEVEL_STEPS, Bools
-from vittne.appliance.hearing.front import F32
+from vittne.appliance.hearing.features import Bools
 from vittne.appliance.hearing.pattern import I64, Pattern
+from vittne.appliance.hearing.weighed import F64, SPAN, Weighed, weigh
 
-SPAN: Final = 15  # frames of speech in a window
 HEARD: Final = 0.25  # evidence of a window whose middle was heard
-_LACK: Final = 0.14  # what a neper of missing energy weighs against agreement
-_LEAST_LACK: Final = -0.5  # nepers
-_MOST_LACK: Final = 2.5
-_STRONG: Final = round(1.7 * LEVEL_STEPS)  # below the strongest band of a frame
-_AUDIBLE: Final = 3 * LEVEL_STEPS  # below the strongest of the pattern
 
 FULL_SCORE: Final = 0.40
 FULL_LESS: Final = 0.36  # score less what the whole of it lacks:
 _LACK_OF_ALL: Final = 0.5  # weight of a neper of it: another voice agrees as badly as noise does, but lacks more
 FULL_SHARE: Final = 0.80
-FULL_END: Final = 0.17  # evidence of the first and the last window
-FULL_INSIDE: Final = 0.05  # ... of every other one, but for a short hole in a straight way: packets lost upstream
-FULL_ASIDE: Final = 3.5  # frames off a straight way
-STRAIGHT: Final = 1.3  # frames off
+FULL_END: Final = 0.20  # evidence of the first and the last window, as a share of the agreement where it is best, ...
+_END_ASIDE: Final = 0.06  # less this for each frame that the last block lies off those before: chance looks for a place
+FULL_INSIDE: Final = 0.05  # evidence of every other window, but for a hole: packets lost upstream. That is short, ...
 SHORT: Final = 10  # windows
+# ... the way around it straight to so many frames where the voice has no more than this above the pattern, in nepers
+# of a band: what is concealed fades away, another word is loud where the pattern is not.
+HOLES: Final = ((2.0, 0.02), (1.3, 0.16))
+ENOUGH: Final = 8  # frames of a window that came
+FULL_ASIDE: Final = 3.5  # frames off a straight way
 MOST_LOST: Final = 0.15  # of the speech
 PARTIAL_SCORE: Final = 0.5  # of what was heard
 PARTIAL_RUN: Final = 45  # frames
@@ -43,14 +43,13 @@ MOSTLY_SCORE: Final = 0.42  # enough when so much was heard:
 MOSTLY: Final = 0.7
 _SPEED: Final = 0.013
 
-F64 = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What was heard. heard_from, heard_to: frames of the pattern. ends: evidence of the weaker end.
+    """What was heard. heard_from, heard_to: frames of the pattern.
 
-    of_heard: agreement where it was heard. would_be_full: all but the ends is as for a full match.
+    ends: evidence of the weaker end, as a share of the agreement where it is best. of_heard: agreement where it was
+    heard. would_be_full: all but the ends is as for a full match.
     """
 
     state: Literal["full", "partial", "none"]
@@ -73,16 +72,19 @@ def judge(one: Pattern, laid: Aligned) -> Judged | None:
         return None
     asked = one.required if one.required.any() else one.speech
     wanted = asked[came]
-    evidence, lack = _evidence(one, laid, came, wanted)
-    size = len(came) - len(evidence) + 1
+    weighed = weigh(one, laid, came)
+    size = min(SPAN, len(came))
+    evidence = weighed.evidence(np.arange(len(came) - size + 1), np.arange(size, len(came) + 1))
     middle = np.clip(np.arange(len(came)) - size // 2, 0, len(evidence) - 1)
     heard_came = _runs(evidence[middle] >= HEARD, evidence[middle])
     gone = _gone(laid.whole)
     heard = _filled(heard_came, came, one, gone)
     share = float(heard[one.speech].mean())
     required_share = float(heard[asked].mean())
-    parts = [_part(part, came, evidence, size, gone) for part in _stretches(asked, one)]
-    ends, inside, low = min(part[0] for part in parts), min(part[1] for part in parts), max(part[2] for part in parts)
+    stretches = _stretches(asked, one)
+    parts = [_part(part, one, weighed, gone) for part in stretches]
+    ends = min(_ends(*both, one, laid, weighed) for both in zip(parts, stretches, strict=True))
+    lack = weighed.lacking(wanted)
     lost = float((gone & asked).sum() / asked.sum())
     score = (1 - lost) * _score(laid, came[wanted]) if wanted.any() else 0.0
     begin, end, aside = _line(one, laid)
@@ -90,7 +92,7 @@ def judge(one: Pattern, laid: Aligned) -> Judged | None:
         score >= FULL_SCORE
         and score - _LACK_OF_ALL * lack >= FULL_LESS
         and required_share >= FULL_SHARE
-        and (inside >= FULL_INSIDE or (aside <= STRAIGHT and low <= SHORT))
+        and all(part.inside >= FULL_INSIDE or part.is_hole(aside) for part in parts)
         and aside <= FULL_ASIDE
         and lost <= MOST_LOST
     )
@@ -111,47 +113,6 @@ def judge(one: Pattern, laid: Aligned) -> Judged | None:
         of_heard,
         would_be_full,
     )
-
-
-def _evidence(one: Pattern, laid: Aligned, came: I64, wanted: Bools) -> tuple[F64, float]:
-    """Return (windows,) agreement less what is missing, and what of all that is wanted is missing, nepers of energy."""
-    size = min(SPAN, len(came))
-    product, own, theirs = (_moving(part[came], size) for part in (laid.product, laid.own, laid.theirs))
-    agreement = product / np.sqrt(np.maximum(1.0, own * np.maximum(theirs, 0.05 * own)))
-    best = float(np.sort(agreement)[len(agreement) // 2 :].mean())
-    good = _moving(np.pad(agreement >= 0.55 * best, size - 1), size) > 0
-    level = one.features.level[came].astype(np.int16)
-    strongest = level.max(axis=1, keepdims=True)
-    strong = (level >= strongest - _STRONG) & (strongest >= int(one.features.level.max()) - _AUDIBLE)
-    above = laid.level[came].astype(np.int16) - level
-    lack = (_gain(above[good], strong[good]) - above) * np.float32(1 / LEVEL_STEPS)
-    lack = np.where(strong, lack.clip(_LEAST_LACK, _MOST_LACK), np.float32(0))
-    missing = _moving(lack.sum(axis=1), size)
-    cells = _moving(strong.sum(axis=1), size)
-    lacking = float(lack[wanted].clip(0).sum(dtype=np.float64)) / max(1, int(strong[wanted].sum()))
-    return agreement - _LACK * missing / np.maximum(cells, 1), lacking
-
-
-def _gain(above: npt.NDArray[np.int16], strong: Bools) -> F32:
-    """Return (bands,) how much louder the voice is than the pattern, at the median, in level steps."""
-    if not strong.any():
-        return np.zeros(above.shape[1], np.float32)
-    overall = float(np.median(above[strong]))
-    gain = np.full(above.shape[1], overall, np.float32)
-    values = np.where(strong.T, above.T, np.int16(1 << 14))
-    values.sort(axis=1)
-    counts = strong.sum(axis=0)
-    bands = np.flatnonzero(counts >= 10)
-    low, high = (counts[bands] - 1) // 2, counts[bands] // 2
-    gain[bands] = (values[bands, low] + values[bands, high]) / 2
-    return gain
-
-
-def _moving(line: npt.NDArray[Any], size: int) -> F64:
-    """Return sums of so many that follow each other; exact, the parts are whole or eighths."""
-    sums = np.concatenate(([0.0], np.cumsum(line, dtype=np.float64)))
-    moving: F64 = sums[size:] - sums[:-size]
-    return moving
 
 
 def _score(laid: Aligned, places: I64) -> float:
@@ -210,15 +171,58 @@ def _gone(whole: Bools) -> Bools:
     return gone
 
 
-def _part(part: tuple[int, int], came: I64, evidence: F64, size: int, gone: Bools) -> tuple[float, float, int]:
-    """Return the evidence of a stretch's weaker end and of its weakest window, and how many weak ones are in a row."""
-    first, last = int(np.searchsorted(came, part[0])), int(np.searchsorted(came, part[1]))
-    if last <= first or gone[part[0]] or gone[part[1] - 1]:
-        return 0.0, 0.0, 0  # nobody knows
-    begin = min(first, len(evidence) - 1)
-    end = min(max(last - size, begin), len(evidence) - 1)
-    inside = evidence[begin : end + 1]
-    return float(min(inside[0], inside[-1])), float(inside.min()), _longest(inside < FULL_INSIDE)
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A stretch that must be heard. first, last, inside: evidence of its ends, and of its weakest window.
+
+    weak: windows in a row that are; excess: the most that is heard in one of them and not in the pattern.
+    """
+
+    first: float
+    last: float
+    inside: float
+    weak: int
+    excess: float
+
+    def is_hole(self, aside: float) -> bool:
+        """Whether what is weak was lost on the way. aside: frames that the whole lies off a straight way."""
+        return 0 < self.weak <= SHORT and any(aside <= most and self.excess <= more for most, more in HOLES)
+
+
+def _part(part: tuple[int, int], one: Pattern, weighed: Weighed, gone: Bools) -> _Part:
+    speech = np.cumsum(np.concatenate(([0], one.speech)))
+    first, last = int(speech[part[0]]), int(speech[part[1]])
+    size = min(SPAN, last - first)
+    starts = np.arange(first, last - size + 1)
+    begins, ends = (np.searchsorted(weighed.place, starts + more) for more in (0, size))
+    count = len(weighed.place)
+    if gone[part[0]] or gone[part[1] - 1] or begins[0] == ends[-1]:
+        return _Part(0.0, 0.0, 0.0, 0, 0.0)  # nobody knows
+    least = min(ENOUGH, count)
+    outer = weighed.evidence(
+        np.array([min(begins[0], count - least), max(0, min(begins[-1], ends[-1] - least))]),
+        np.array([min(count, max(ends[0], begins[0] + least)), max(ends[-1], least)]),
+    )
+    known = ends - begins >= min(ENOUGH, size)
+    if not known.any():
+        return _Part(float(outer[0]), float(outer[1]), 0.0, 0, 0.0)
+    begins, ends = begins[known], ends[known]
+    inside = weighed.evidence(begins, ends)
+    weak = inside < FULL_INSIDE
+    excess = float(weighed.excess_of(begins[weak], ends[weak]).max(initial=0.0))
+    return _Part(float(outer[0]), float(outer[1]), float(inside.min()), _longest(weak), excess)
+
+
+def _ends(part: _Part, at: tuple[int, int], one: Pattern, laid: Aligned, weighed: Weighed) -> float:
+    """Return the evidence of a stretch's weaker end, as a share of the best."""
+    best = max(0.1, weighed.best)
+    first, last = part.first / best, part.last / best
+    if len(laid.lag) > 2:
+        if at[0] <= one.first:
+            first -= _END_ASIDE * abs(float(laid.lag[0] - laid.lag[1:3].mean()))
+        if at[1] >= one.last:
+            last -= _END_ASIDE * abs(float(laid.lag[-1] - laid.lag[-3:-1].mean()))
+    return min(first, last)
 
 
 def _line(one: Pattern, laid: Aligned) -> tuple[float, float, float]:

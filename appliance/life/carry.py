@@ -26,6 +26,7 @@ from vittne.appliance.store.tables import (
     corrections,
     decisions,
     erasures,
+    factors,
     held,
     holds,
     incidents,
@@ -35,9 +36,11 @@ from vittne.appliance.store.tables import (
     review_draws,
     review_plans,
     reviews,
+    roles,
     stored,
     subject_acts,
     subjects,
+    users,
 )
 
 LOST_FILE: Final = "holds.lost"
@@ -59,6 +62,9 @@ _TABLES: Final = (
     announcements,
     stored,
     away,
+    users,  # who is logged in, and codes that were given, are not taken over
+    roles,
+    factors,
 )
 _KEPT: Final = ("retention_class", "locked_until_us", "expires_us", "restricted_us")
 _TELLING: Final = (events.HOLD_PLACED, events.RESTRICTED, events.RETENTION_CHANGED)

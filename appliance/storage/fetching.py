@@ -10,12 +10,12 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from vittne.appliance.life import immutable
-from vittne.appliance.seal.manifest import BadManifest, SealedPart, read_manifest
+from vittne.appliance.seal.manifest import MANIFEST_FILE, BadManifest, SealedPart, read_manifest
 from vittne.appliance.seal.signing import load_verifier
 from vittne.appliance.storage.known import KNOWN_FILE, known_targets
 from vittne.appliance.storage.place import Place, open_target
@@ -23,7 +23,7 @@ from vittne.appliance.storage.table import DAMAGED, STALE, STORED, StoredTable
 from vittne.appliance.storage.target import CopyFailed, Spent, box_of
 from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
 from vittne.appliance.store.errors import StoreError, explain
-from vittne.appliance.store.files import is_id, recording_of, sync_path
+from vittne.appliance.store.files import Store, is_id, recording_of, sync_path
 
 WORK: Final = "fetching"
 MARKS: Final = "fetched"
@@ -56,6 +56,8 @@ def bring_back(data_dir: Path, folder: Path, spent: Spent = lambda _: None, but:
     with Catalogue(data_dir / CATALOGUE_FILE, read_only=True) as catalogue:
         rows = [row for row in StoredTable(catalogue).of(recording) if row.state in (STORED, STALE, DAMAGED)]
     known = {one.name: one for one in known_targets(data_dir)}
+    with closing(Store(data_dir, create=False)) as store:
+        store.keep_room(sum(part.size_bytes for part in missing), "bring a recording back")
     key = load_verifier(data_dir / "keys")
     words = ["no target that is configured has it"]
     # A disk before a bucket, and what is known to be damaged last: perhaps not these parts are.
@@ -80,8 +82,11 @@ def bring_back(data_dir: Path, folder: Path, spent: Spent = lambda _: None, but:
 
 @contextmanager
 def at_hand(data_dir: Path, folder: Path) -> Iterator[str]:
-    """Have the parts of a recording here meanwhile; yield why they cannot be, "" when they are or nobody has them."""
-    brought, words = False, ""
+    """Have the parts of a recording here meanwhile; yield why they cannot be, "" when they are or nobody has them.
+
+    They stay when it was cut meanwhile: nobody else has those of the new version yet.
+    """
+    brought, words, before = False, "", _version(folder)
     try:
         brought = bring_back(data_dir, folder)
     except StoreError as error:
@@ -89,10 +94,16 @@ def at_hand(data_dir: Path, folder: Path) -> Iterator[str]:
     try:
         yield words
     finally:
-        if brought:
+        if brought and _version(folder) == before:
             with suppress(StoreError):
                 remove_parts(folder)
             unmark(data_dir, recording_of(folder))
+
+
+def _version(folder: Path) -> bytes:
+    with suppress(OSError):
+        return (folder / MANIFEST_FILE).read_bytes()
+    return b""
 
 
 def remove_parts(folder: Path) -> None:
@@ -141,8 +152,13 @@ def _fetch(at: Place, place: str, folder: Path, missing: list[SealedPart], spent
         work.mkdir(mode=0o700, parents=True, exist_ok=True)
         for part in missing:
             _fetch_part(at, place, work, part, spent)
+        # Of a recording that was cut, or brought back by somebody else, meanwhile: what is there counts.
+        wanted = missing_parts(at.data_dir, folder)
         for part in missing:
-            os.rename(work / part.file, folder / part.file)
+            if part in wanted:
+                os.rename(work / part.file, folder / part.file)
+        if any(part not in missing for part in wanted):
+            raise CopyFailed("the recording was changed while it was brought back", folder.name, "try again")
         sync_path(folder)
     except OSError as error:
         raise explain(error, "bring a recording back", work) from error

@@ -99,12 +99,17 @@ def _as_it_is(registrar: Registrar, row: Stored) -> Stored:
     folder = registrar.store.recordings_dir / row.place
     if recording_of(folder) != row.recording or ".." in folder.parts:
         raise StoreError("this is no folder of that recording", repr(row.place)[:100], "nothing was entered")
+    now = _manifest_here(folder)
+    return row if now in (row.manifest, None) else replace(row, state=STALE, next_us=0)
+
+
+def _manifest_here(folder: Path) -> str | None:
+    """Return the hash of a recording's manifest; None when it cannot be read: whoever looks for it says so."""
     try:
         with open_plain(folder / MANIFEST_FILE) as stream:
-            now = digest(stream.read(MANIFEST_LIMIT))
+            return digest(stream.read(MANIFEST_LIMIT))
     except OSError:
-        return row  # whoever looks for it says so
-    return row if now == row.manifest else replace(row, state=STALE, next_us=0)
+        return None
 
 
 def _entry(row: Stored, known: Stored | None) -> dict[str, Json] | None:
@@ -127,9 +132,12 @@ def _leave(registrar: Registrar, order: Leave, _: Caller) -> Steps:
     going: dict[str, Path] = {}
     for recording in order.recordings:
         row = known.get(recording)
-        copies = [one.target for one in table.of(recording) if one.state == STORED and one.target in targets]
         if row is None or row.facts.erased_us is not None or not row.folder:
             continue
+        # What a catalogue that was put back knows may be older than the version that lies here.
+        now = _manifest_here(registrar.data_dir / row.folder)
+        copies = [one.target for one in table.of(recording) if one.state == STORED and one.manifest == now]
+        copies = [name for name in copies if name in targets]
         # What nobody may alter here leaves only for a place where nobody may either.
         if registrar.life_policy.immutable and (row.facts.locked_until_us or 0) > now_us():
             copies = [name for name in copies if targets[name].lock != "none"]

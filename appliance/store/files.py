@@ -29,6 +29,7 @@ ARRIVING: Final = ".import"  # ends the name of the hidden folder of a recording
 STAGED: Final = ".cut"  # ends the name of the hidden folder in which a recording's next version is made
 # folders synced one by one up to here, by syncfs above: a few should not wait for the whole disk
 _SINGLY: Final = 8
+_RESERVE: Final = 1 << 30  # bytes that nothing but recording takes; of a small disk a fiftieth
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,13 @@ class Store:
         """Return the room on the disk."""
         found = os.fstatvfs(self._fd)
         return Space(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
+
+    def keep_room(self, size_bytes: int, doing: str) -> None:
+        """Raise StoreError where so much more would take the room that a recorder needs to go on."""
+        space = self.space()
+        if space.free - size_bytes < min(_RESERVE, space.total // 50):
+            what = f"cannot {doing}: no space left but what recording needs"
+            raise StoreError(what, self.data_dir, "make room on the disk")
 
     def _days(self) -> Iterator[Path]:
         for year in _names(self.recordings_dir):

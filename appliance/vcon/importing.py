@@ -200,6 +200,7 @@ class Importer:
         """Write the sealed part into a hidden folder and yield the order to file it; else nothing of it stays."""
         store = Store(self._data_dir, create=False)
         try:
+            store.keep_room(sum(len(one.data) for one in taken.media) + len(taken.text), "import a vCon")
             folder = store.open_arriving(taken.row.id, taken.row.started_us)
         finally:
             store.close()

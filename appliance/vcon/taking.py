@@ -35,6 +35,7 @@ _LONGEST_S: Final = 7 * 24 * 3600
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SECTIONS: Final = ("dialog", "attachments", "analysis")
 _SOUND: Final = ("audio/", "video/")
+_ENCODINGS: Final = ("base64url", "json", "none", "", None)  # a body in another one cannot be looked into
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,9 @@ def _cleaned(vcon: dict[str, Any], gone: Gone, left: Counter[str]) -> dict[str, 
     for name in _SECTIONS:
         some = vcon.get(name)
         if isinstance(some, list):  # one by one: their places count
-            found[name] = [_clean_body(cleaned(one, gone), gone, left, name == "dialog") for one in some]
+            found[name] = [
+                _clean_body(cleaned(one, gone, is_section=True), gone, left, name == "dialog") for one in some
+            ]
     return found
 
 
@@ -124,9 +127,12 @@ def _clean_body(one: Any, gone: Gone, left: Counter[str], is_dialog: bool) -> An
     if not isinstance(body, str) or (is_dialog and _is_sound(one)):
         return one
     before = (gone.keys, gone.numbers)
-    encoded = one.get("encoding") == "base64url"
+    encoding = one.get("encoding")
+    encoded = encoding == "base64url"
     try:
         plain = _decoded(body).decode("utf-8") if encoded else body
+        if encoding not in _ENCODINGS or (encoded and "\0" in plain):  # UTF-16 is UTF-8 too, with digits far apart
+            raise ValueError
     except ValueError:
         left[kind.partition(";")[0] or "unknown"] += 1
         return {name: value for name, value in one.items() if name != "body"}

@@ -64,7 +64,7 @@ def _cut_off(heard: Heard | None) -> Heard | None:
     """Return what was heard of a call until everything died: what came after nobody listened to."""
     if heard is None:
         return None
-    listened = [one if one.why else one.model_copy(update={"why": RESTART}) for one in heard.listened]
+    listened = [one.model_copy(update={"why": ", ".join(filter(None, (RESTART, one.why)))}) for one in heard.listened]
     return heard.model_copy(update={"listened": tuple(listened)})
 
 

@@ -22,9 +22,10 @@ from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.rows import CallRow
 from vittne.appliance.store.times import rfc3339
 from vittne.appliance.verdicts.heard import NOTHING, PARTIES, Heard, heard_or_nothing
-from vittne.appliance.verdicts.judge import judge
+from vittne.appliance.verdicts.judge import NOT_LISTENED, NOT_STORED, judge
 from vittne.appliance.verdicts.stored import LISTENED, same_finding
 from vittne.appliance.verdicts.table import Kept
+from vittne.capture.listening import NO_ANNOUNCEMENT
 from vittne.codecs.base import I16
 from vittne.codecs.timeline import Rendering, lay_out
 from vittne.codecs.tracks import Side
@@ -67,7 +68,7 @@ class Checked:
     @property
     def is_new(self) -> bool:
         """Whether it is to be entered: it says something else than the verdict that counts, or there was none."""
-        if self.told is None:
+        if self.told is None or self._says_less:
             return False
         if self.before is None:
             return bool(self.told["announced"] != "not-expected")
@@ -77,7 +78,7 @@ class Checked:
     @property
     def is_changed(self) -> bool:
         """Whether something else is known of the call now: announced or not, or by what."""
-        if self.told is None or self.before is None:
+        if self.told is None or self.before is None or self._says_less:
             return False
         names = ("announced", "expected", "proven", "reference")
         return any(self.told.get(name) != self.before.told.get(name) for name in names)
@@ -85,12 +86,20 @@ class Checked:
     @property
     def is_differing(self) -> bool:
         """Whether the same was listened for by the same detector, and another thing was found."""
-        if self.told is None or self.before is None or self.before.told.get("announced") not in LISTENED:
+        if self.told is None or self.before is None or self._says_less:
+            return False
+        if self.before.told.get("announced") not in LISTENED:
             return False
         is_same_ear = self.before.told.get("detector") == VERSION and set(self.before.references) == set(
             self.references
         )
         return is_same_ear and not self._is_same
+
+    @property
+    def _says_less(self) -> bool:
+        """Whether less can be heard in what is stored than was heard when the call was: that still counts."""
+        told, before = self.told or {}, self.before.told if self.before is not None else {}
+        return told.get("announced") == NOT_LISTENED and before.get("announced") in LISTENED
 
     @property
     def _is_same(self) -> bool:
@@ -151,12 +160,13 @@ def _heard(
         column = PARTIES.index(party)
         matches = [] if not listener.terms else _search(listener.detector, rendering, column, first, last)
         since_us = rendering.from_ns // 1000
+        is_whole = all(gap.from_ns >= rendering.from_ns + last * _NS // RATE for gap in voices.gaps)
         listened.append(
             {
                 "party": party,
                 "from": rfc3339(begin_ns // 1000),
                 "seconds": (last - first) / RATE,
-                "why": "codec" if _is_undecodable(call, party) else "",
+                "why": "codec" if _is_undecodable(call, party) else "" if is_whole else NOT_STORED,
             }
         )
         for match in matches:
@@ -180,6 +190,7 @@ def _heard(
                 }
             )
     said = {"detector": VERSION, "window_s": window_s, "listened": listened, "announcements": announcements}
+    said["lacks"] = "" if any(one.purpose != "other" for one in listener.terms) else NO_ANNOUNCEMENT
     return Heard.model_validate({**known.as_json(), **said})
 
 

@@ -138,6 +138,7 @@ class Heard(_Said):
 
     detector: str = Field(default="", max_length=32, pattern=r"^[A-Za-z0-9._+-]*$")
     window_s: Seconds = 0.0
+    lacks: Word = ""  # why announcements that count were not listened for, or not all of them
     listened: tuple[Listened, ...] = Field(default=(), strict=False, max_length=_LISTED)
     announcements: tuple[Announcement, ...] = Field(default=(), strict=False, max_length=_LISTED)
     consent: tuple[Consent, ...] = Field(default=(), strict=False, max_length=_LISTED)

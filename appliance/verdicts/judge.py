@@ -16,7 +16,7 @@ from vittne.appliance.policy.announcements import (
     AnnouncementRules,
 )
 from vittne.appliance.store.times import from_rfc3339, rfc3339
-from vittne.appliance.verdicts.heard import PARTIES, Announcement, Heard, Party, heard_or_nothing, nobodys
+from vittne.appliance.verdicts.heard import PARTIES, Announcement, Heard, Listened, Party, heard_or_nothing, nobodys
 from vittne.capture.conditions import Facts, like
 
 FULL: Final = "full"
@@ -35,6 +35,9 @@ CUT_SHORT: Final = "cut-short"
 NOT_ALL: Final = "not-all"
 _MISSES: Final = (NOT_HEARD, OTHER_PROMPT, OTHER_LANGUAGE, WRONG_SIDE, TOO_LATE, CUT_SHORT)
 _SECOND_US: Final = 1_000_000
+# why a voice was not listened to whole, where we are to blame: of machines that died, load, and what was altered
+NOT_STORED: Final = "not stored"  # it was paused, cut out, or came before a gate was open
+_OURS: Final = frozenset({"restart", "restarted", "too late", "announcements changed", "too many voices", NOT_STORED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ def judge(report: Mapping[str, Any], facts: Facts, rules: AnnouncementRules = NO
         return _unasked(heard, fits, rules.version, detector)
     best, reason, match = _best(heard, fits, begin_us)
     proven = best == FULL or (best == PARTIAL and fits.partial_suffices and reason in ("", CUT_SHORT, NOT_ALL))
-    if best == NONE and (why := _unheard(heard, fits)):
+    if not proven and (why := _unheard(heard, fits) if best == NONE or reason == NOT_ALL else _broken(heard, match)):
         best, reason = NOT_LISTENED, why
     then = () if proven else fits.not_listened if best == NOT_LISTENED else fits.otherwise
     due = None if proven else _due(match, begin_us)
@@ -189,16 +192,36 @@ def _sides(rule: AnnouncementConfig) -> tuple[Party, ...]:
 def _unheard(heard: Heard | None, rule: AnnouncementConfig) -> str:
     """Return why a call was not listened to where the announcement should be; "" when it was.
 
-    A voice that was listened to for a while and then no more (its codec changed) was not listened to whole.
+    A voice that was listened to for a while and then no more (its codec changed) was not listened to whole. What we
+    ourselves lost of one voice may have been in that one, however whole another voice of the party is.
     """
     if heard is None:
         return "not-told"
+    if heard.lacks:
+        return heard.lacks
     sides = [listened for listened in heard.listened if listened.party in _sides(rule)]
+    if lost := next((why for one in sides if (why := _ours(one))), ""):
+        return lost
     whole = {one.party for one in sides if not one.why and one.seconds > 0}
     is_enough = whole >= {one.party for one in sides} and (rule.side != "both" or len(whole) == len(PARTIES))
     if whole and is_enough:
         return ""
-    return next((one.why for one in sides if one.why), "no-voice")
+    return next((one.why.split(", ")[0] for one in sides if one.why), "no-voice")
+
+
+def _broken(heard: Heard | None, match: Announcement | None) -> str:
+    """Return why the voice in which a part was heard was not listened to whole by fault of ours; "" when it was.
+
+    Then nobody knows whether the rest of it was played.
+    """
+    if heard is None or match is None:
+        return ""
+    voices = (one for one in heard.listened if (one.stream, one.party) == (match.stream, match.party))
+    return next((why for one in voices if (why := _ours(one))), "")
+
+
+def _ours(one: Listened) -> str:
+    return next((why for why in one.why.split(", ") if why in _OURS), "")
 
 
 def _due(match: Announcement | None, begin_us: int) -> int:

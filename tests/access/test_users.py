@@ -143,3 +143,12 @@ def test_a_password_is_kept_as_argon2id_and_nobody_has_none() -> None:
     assert not is_right(PASSWORD + "x", kept)
     assert not is_right("a password that nobody has, for users that are not there", "")
     assert not is_right("", "")
+
+
+def test_a_name_is_found_whatever_its_case_in_every_alphabet(data: Path) -> None:
+    perform(data, ops.ADD_USER, ops.AddUser(name="Åsa", roles=("agent",)))
+    with Catalogue(data / CATALOGUE_FILE, read_only=True) as catalogue:
+        table = UserTable(catalogue)
+        assert all(table.named(name) is not None for name in ("Åsa", "åsa", " ÅSA ", "A\u030asa"))
+    with pytest.raises(StoreError, match="there is such a user"):
+        perform(data, ops.ADD_USER, ops.AddUser(name="åsa", roles=("agent",)))

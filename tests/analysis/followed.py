@@ -48,7 +48,7 @@ class Followed:
         """Have announcements listened for; return what is wrong with some."""
         self.handles = handles
         loaded, problems = load_references(self.data, handles)
-        self.ears.note_references(loaded)
+        self.ears.note_references(loaded, not problems)
         return problems
 
     def kill_analysis(self) -> None:

@@ -64,6 +64,7 @@ def test_an_announcement_is_heard_on_the_side_that_played_it(codec: str, tmp_pat
     assert seconds_of(played["end"]) == pytest.approx(FIRST_S + call.end_s, abs=NEAR_S)
     assert played["offset_s"] == pytest.approx(call.begin_s, abs=NEAR_S)
     assert played["overlap"] < 0.1
+    assert not found["lacks"]
     assert [(one["party"], one["why"]) for one in found["listened"]] == [("caller", ""), ("callee", "")]
     assert [one["seconds"] for one in found["listened"]] == pytest.approx([14.0, 14.0], abs=0.2)
     assert {one["stream"] for one in found["listened"]} == {1, 2}
@@ -266,6 +267,7 @@ def test_announcements_may_change_while_calls_are_up(tmp_path: Path) -> None:
     run = follow(call.scenario, tmp_path, handles=[first], orders={4.0: lambda run: run.learn([second, first])})
 
     assert [one["name"] for one in heard(run)["announcements"]] == ["welcome"]
+    assert all(one["why"] == "announcements changed" for one in heard(run)["listened"])
 
 
 def test_a_sound_that_is_broken_is_named_and_hinders_no_other(tmp_path: Path) -> None:
@@ -279,6 +281,7 @@ def test_a_sound_that_is_broken_is_named_and_hinders_no_other(tmp_path: Path) ->
 
     run = follow(a_call().scenario, tmp_path, orders={0.0: learn})
 
+    assert heard(run)["lacks"] == "announcement missing"
     assert [problem.partition(": ")[2] for problem in problems] == [
         "its hash is none",
         f"{closed.hash}.s16 is not what its hash says",
@@ -294,6 +297,7 @@ def test_a_sound_in_which_nothing_is_to_be_recognised_is_named_and_hinders_no_ot
 
     assert [one["name"] for one in heard(run)["announcements"]] == ["welcome"]
     assert [one for one in run.ears.messages if "still" in one]
+    assert heard(run)["lacks"] == "announcement missing"
     assert not run.pipeline.counters["analysis process restarted"]
 
 
@@ -312,6 +316,13 @@ def test_what_was_heard_outlives_the_worker(tmp_path: Path) -> None:
     assert [one["state"] for one in report["heard"]["announcements"]] == ["full"]
     assert [one["seconds"] for one in report["heard"]["listened"]] == pytest.approx([14.0, 14.0], abs=0.3)
     assert report["details"]["recording_rule"]["gate_state"] == "open"
+
+
+def test_who_was_being_heard_when_the_worker_died_is_not_taken_for_heard_whole(tmp_path: Path) -> None:
+    run = follow(a_call().scenario, tmp_path, orders={4.0: Followed.restart_worker})
+
+    assert [one["why"] for one in heard(run)["listened"]] == ["restarted", "restarted"]
+    assert heard(run)["lacks"] == "no announcement"
 
 
 @pytest.mark.parametrize("change", [lambda: SECOND // 10, lambda: 3 * SECOND])

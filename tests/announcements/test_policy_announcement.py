@@ -113,6 +113,41 @@ def test_one_voice_that_was_not_listened_to_is_not_taken_for_silence() -> None:
     assert verdict(rule(side="caller"), listened=listened).announced == "none"
 
 
+@pytest.mark.parametrize("why", ["restarted", "too late", "paused, announcements changed", "restart, codec"])
+def test_a_prompt_of_which_we_lost_some_is_not_one_that_was_cut_short(why: str) -> None:
+    listened = [
+        {"stream": 1, "party": "caller", "seconds": 30.0, "why": ""},
+        {"stream": 2, "party": "callee", "seconds": 20.0, "why": why},
+    ]
+    rules = rule(otherwise=["discard"], not_listened=["quarantine"])
+
+    found = verdict(rules, prompt("partial"), listened=listened)
+
+    assert (found.announced, found.reason in why, found.then) == ("not-listened", True, ("quarantine",))
+    assert verdict(rules, prompt("partial")).then == ("discard",)
+    assert verdict(rules, prompt(), listened=listened).proven
+
+
+@pytest.mark.parametrize("lacks", ["no announcement", "announcement missing"])
+def test_what_nobody_listened_for_is_not_taken_for_not_played(lacks: str) -> None:
+    """A sound file is gone, or the list could not be read: not every call is to be discarded for that."""
+    rules = rule(otherwise=["discard"])
+
+    found = verdict(rules, lacks=lacks)
+
+    assert (found.announced, found.reason, found.then) == ("not-listened", lacks, ("flag",))
+    assert verdict(rules, prompt(), lacks=lacks).proven
+
+
+def test_what_we_lost_of_one_voice_may_have_been_in_it_though_the_other_of_its_party_is_whole() -> None:
+    listened = [
+        {"stream": 1, "party": "callee", "seconds": 2.0, "why": "too late"},
+        {"stream": 2, "party": "callee", "seconds": 30.0, "why": ""},
+    ]
+
+    assert verdict(rule(), listened=listened).announced == "not-listened"
+
+
 @pytest.mark.parametrize(
     ("words", "fits"),
     [

@@ -273,7 +273,15 @@ def test_the_command_line_knows_all_verdicts() -> None:
     assert WORDS == VERDICTS
 
 
-@pytest.mark.parametrize(("said", "announced"), [(heard(prompt()), "full"), (heard(), "not-listened")])
+@pytest.mark.parametrize(
+    ("said", "announced"),
+    [
+        (heard(prompt()), "full"),
+        (heard(), "not-listened"),
+        (heard(prompt("partial")), "not-listened"),
+        (heard(prompt("partial"), why="paused"), "not-listened"),
+    ],
+)
 def test_a_call_that_goes_on_shows_what_was_heard_so_far_and_is_judged_by_it_after_a_crash(
     tmp_path: Path, said: dict[str, Any], announced: str
 ) -> None:

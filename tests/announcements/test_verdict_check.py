@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from announced import ANOTHER, LENGTH_S, RULE, SOUND, WELCOME, Archive, enrol, heard, rec
+from announced import ANOTHER, LENGTH_S, RULE, SOUND, WELCOME, Archive, enrol, heard, prompt, rec
 
 from vittne.appliance.control.client import drain
 from vittne.appliance.control.operation import Caller
@@ -80,6 +80,23 @@ def test_the_same_again_comes_out_the_same_and_is_not_entered_twice(vittne: Vitt
     assert (status, second["entered"], second["changed"], second["differing"]) == (0, 0, 0, 0)
     assert [one["now"] for one in second["calls"]] == [one["now"] for one in first["calls"]]
     assert len(verdicts(archive, 1)) == 2
+
+
+@pytest.mark.parametrize(("said", "announced"), [(heard(prompt()), "full"), (None, "not-listened")])
+def test_a_prompt_that_was_not_stored_is_not_taken_for_one_that_was_not_played(
+    vittne: Vittne, tmp_path: Path, said: dict[str, Any] | None, announced: str
+) -> None:
+    """A gate opened at its end, and what was before is not kept."""
+    archive = Archive(tmp_path / "data", RULE + 'otherwise = ["quarantine"]\n', gap_ms=(0, 1000))
+    archive.voices = [voice(ANOTHER), voice(ANOTHER)]
+    archive.close(1, said)
+
+    status, told = check(vittne, archive, "--all")
+
+    assert (status, told["calls"][0]["now"]["reason"]) == (0, "not stored")
+    row = archive.row(1)
+    assert (row.announced, row.quarantined_us) == (announced, None)
+    assert row.announced != "full" or len(verdicts(archive, 1)) == 1
 
 
 def test_that_another_thing_comes_out_of_the_same_is_told(vittne: Vittne, archive: Archive) -> None:

@@ -42,6 +42,13 @@ def test_nobody_copies_it(vittne: Vittne, archive: Archive, tmp_path: Path, comm
     assert not Path(command[-1]).exists()
 
 
+def test_its_signalling_is_explained_and_its_packets_are_not(vittne: Vittne, archive: Archive) -> None:
+    status, _, error = vittne("explain", rec(1), "--wireshark", "--data", archive.data)
+
+    assert (status, "in quarantine" in error) == (1, True)
+    assert vittne("explain", rec(1), "--data", archive.data)[0] == 0
+
+
 def test_the_refusal_is_in_the_trail(vittne: Vittne, archive: Archive, tmp_path: Path) -> None:
     vittne("export", rec(1), "-o", tmp_path / "out.wav", "--data", archive.data)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from api.harness import Answer, Served, serving
@@ -132,6 +134,52 @@ def test_who_is_wrong_too_often_waits_wherever_the_next_try_comes_from(tmp_path:
         assert (await console.log_in()).status == 429
         console.served.clock.at_s += 60
         assert (await console.log_in()).status == 201
+
+    run(tmp_path, use, limits=Limits(failures=3))
+
+
+def test_passwords_that_come_all_at_once_are_no_more_tries_than_one_after_the_other(tmp_path: Path) -> None:
+    async def use(console: Console) -> None:
+        found = await asyncio.gather(*(console.log_in(password="wrong") for _ in range(12)))
+        assert sorted(one.status for one in found) == [401] * 3 + [429] * 9
+        assert len(list(console.registrar.audit.table.search(AuditSearch(kinds=("login",))))) == 3
+
+    run(tmp_path, use, limits=Limits(failures=3))
+
+
+def test_a_stranger_who_tries_a_name_does_not_keep_its_owner_from_where_they_work(tmp_path: Path) -> None:
+    async def use(console: Console) -> None:
+        await console.log_in()
+        here, console.served.session = console.served.session, at("127.0.0.2", console.served)
+        try:
+            for _ in range(3):
+                assert (await console.log_in(password="wrong")).status == 401
+            assert (await console.log_in()).status == 429
+        finally:
+            await console.served.session.close()
+            console.served.session = here
+        assert (await console.log_in()).status == 201
+
+    run(tmp_path, use, limits=Limits(failures=3))
+
+
+def at(source: str, served: Served) -> aiohttp.ClientSession:
+    """Return a client that comes from another address of this machine."""
+    trust = ssl.create_default_context(cafile=served.certificate.files.certificate)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust, local_addr=(source, 0)))
+
+
+def test_wrong_names_do_not_keep_a_code_from_being_used(tmp_path: Path) -> None:
+    async def use(console: Console) -> None:
+        here, console.served.session = console.served.session, at("127.0.0.2", console.served)
+        try:
+            for _ in range(3):
+                assert (await console.log_in(" ", "wrong")).status == 401
+        finally:
+            await console.served.session.close()
+            console.served.session = here
+        found = await console.served.post("invitation", json={"code": new_code(), "password": PASSWORD})
+        assert found.status == 401
 
     run(tmp_path, use, limits=Limits(failures=3))
 

@@ -41,6 +41,8 @@ def held(vittne: Vittne, tmp_path: Path) -> Path:
 
 def test_a_rebuilt_catalogue_takes_over_what_the_former_one_knew(vittne: Vittne, held: Path) -> None:
     before = call_of(held)
+    assert vittne("user", "add", "anna", "--role", "compliance", "--data", held)[0] == 0
+    users = vittne("user", "list", "--json", "--data", held)[1]
 
     status, _, error = vittne("rebuild", "--data", held)
 
@@ -51,6 +53,7 @@ def test_a_rebuilt_catalogue_takes_over_what_the_former_one_knew(vittne: Vittne,
     with Catalogue(held / "catalogue.db", read_only=True) as catalogue:
         assert HoldTable(catalogue).of([REC]) == {REC: ("case",)}
     assert json.loads(vittne("list", "--json", "--data", held)[1])[0]["caller"] == "4711"
+    assert vittne("user", "list", "--json", "--data", held)[1] == users
     assert vittne("audit", "--check", "--data", held)[0] == 0
     assert vittne("erase", REC, "--reason", "asked", "--data", held)[0] == 1
 

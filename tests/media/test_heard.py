@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vittne.capture.heard import MOST_SPEECH, MOST_VOICES, Heard, LineState, Played, Prompt, VoiceHeard
+from vittne.capture.heard import MOST_PLAYED, MOST_SPEECH, MOST_VOICES, Heard, LineState, Played, Prompt, VoiceHeard
 
 MS = 1_000_000
 WELCOME = Prompt("a" * 64, "welcome")
@@ -81,8 +81,33 @@ def test_an_announcement_that_is_known_better_takes_the_place_of_itself() -> Non
     assert [(found.begin_mono // MS, found.is_full) for found in one.played] == [(1200, True), (9000, True)]
 
 
+def test_a_notice_is_heard_behind_ever_so_many_others() -> None:
+    """Who waits in a queue is told the same for an hour; the gate waits for what comes then."""
+    one, queue = voice(), Prompt("b" * 64, "queue", "other")
+    one.add_played(played(0, 900))
+    for number in range(1, 3 * MOST_PLAYED):
+        one.add_played(Played(queue, number * 1000 * MS, (number * 1000 + 900) * MS, True, 1.0, 1.0, 0.9))
+    last = played(3_000_000, 3_004_000)
+    one.add_played(last)
+
+    assert len(one.played) == MOST_PLAYED
+    assert [found.begin_mono for found in one.played if found.prompt is WELCOME] == [0, last.begin_mono]
+
+
 def test_two_calls_that_are_one_have_heard_what_both_did() -> None:
     first, second = Heard({1: voice(1)}), Heard({key: voice(key) for key in range(1, 100)})
     first.take(second)
 
     assert len(first.voices) == MOST_VOICES
+    assert all(one.why == ["too many voices"] for one in first.voices.values())
+
+
+def test_a_flow_that_was_first_one_calls_and_then_the_others_keeps_what_both_heard() -> None:
+    first, second, third = (Heard({1: voice(1)}) for _ in range(3))
+    for number, heard in enumerate((first, second, third)):
+        heard.voices[1].add_played(played(10_000 * number, 10_000 * number + 4000))
+    second.take(third)
+    first.take(second)
+
+    assert first.count == 3
+    assert first.voices[1].played[0].begin_mono == 0

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from zipfile import ZipFile
 
 import pytest
@@ -205,6 +208,45 @@ def test_a_cut_while_it_is_copied_has_it_copied_anew(vittne: Vittne, config: Pat
     assert vittne("storage", "push", "--config", config)[0] == 0
     (copy,) = (tmp_path / "disk").rglob("manifest.json")
     assert copy.read_bytes() == (folder(data) / "manifest.json").read_bytes()
+
+
+def test_a_cut_while_it_is_verified_keeps_the_parts_that_nobody_else_has(
+    configured: Configured, vittne: Vittne, data: Path
+) -> None:
+    shutil.rmtree(data)
+    three_parts(data)
+    assert vittne("storage", "push", "--config", configured(keep_local="days: 1"))[0] == 0
+    assert leave(data) == 1
+
+    with at_hand(data, folder(data)) as words:
+        assert words == ""
+        cut_span(data, 1200, 1400)
+        kept = parts(data)
+
+    assert parts(data) == kept != []
+    assert failed(data) == []
+
+
+def test_what_is_brought_back_leaves_a_recorder_its_room(
+    vittne: Vittne, away: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = SimpleNamespace(f_bavail=100, f_frsize=4096, f_blocks=10_000)
+    monkeypatch.setattr(os, "fstatvfs", lambda _: full)
+
+    status, out, _ = vittne("storage", "fetch", REC, "--config", away)
+
+    assert (status, parts(data)) == (1, [])
+    assert "no space left but what recording needs" in out
+
+
+def test_a_copy_of_another_version_lets_nothing_leave(config: Path, data: Path) -> None:
+    with Catalogue(data / "catalogue.db") as catalogue:
+        table = StoredTable(catalogue)
+        (row,) = table.of(REC)
+        table.put([replace(row, manifest="0" * 64)])  # of a catalogue that was put back after a cut
+
+    assert leave(data) == 0
+    assert len(parts(data)) == 3
 
 
 def test_erasing_needs_no_target_and_the_copy_goes_after_it(

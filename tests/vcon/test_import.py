@@ -270,6 +270,9 @@ def test_keys_that_were_pressed_are_left_out_and_what_came_is_not_kept(data: Pat
         {"analysis": [{"type": "x", "body": {"pan": int(CARD.replace(" ", ""))}}]},
         {"analysis": [{"type": "x", "body": json.dumps({"a": [CARD.replace(" ", "-")]}), "encoding": "json"}]},
         {"attachments": [{"purpose": "note", "body": encoded(CARD.encode()), "encoding": "base64url"}]},
+        {"attachments": [{"purpose": "note", "body": {"pan": CARD}, "encoding": "base64url"}]},
+        {"attachments": [{"purpose": "note", "body": {"body": CARD, "encoding": "base64url"}}]},
+        {"analysis": [{"type": "x", "body": [{"body": encoded(CARD.encode()), "encoding": "base64url"}]}]},
         {"attachments": [{"purpose": "note", "body": "IVR", "dtmf": "4111111111111111"}]},
         {"subject": f"card {CARD}"},
     ],
@@ -301,14 +304,24 @@ def test_keys_that_are_heard_are_made_silent(data: Path, tmp_path: Path) -> None
     assert verifies(data)
 
 
+@pytest.mark.parametrize(
+    ("kind", "how", "body"),
+    [
+        ("image/png", "base64url", encoded(b"\x89PNG\xff\xfe")),
+        ("text/plain", "base64url", encoded(CARD.encode("utf-16-le"))),
+        ("text/plain", "base64", encoded(CARD.encode())),
+        ("text/plain", ["base64url"], encoded(CARD.encode())),
+    ],
+)
 def test_what_cannot_be_looked_into_is_left_out_and_said(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, how: Any, body: str
 ) -> None:
-    scan = {"purpose": "scan", "mediatype": "image/png", "encoding": "base64url", "body": encoded(b"\x89PNG\xff\xfe")}
+    scan = {"purpose": "scan", "mediatype": kind, "encoding": how, "body": body}
     row = taken(data, written(tmp_path, vcon(recording(SOUND), attachments=[scan])))
 
-    assert imported(row)["left_out"] == {"image/png": 1}
-    assert "left out: 1 of image/png" in capsys.readouterr().out
+    assert imported(row)["left_out"] == {kind: 1}
+    assert f"left out: 1 of {kind}" in capsys.readouterr().out
+    assert body.encode() not in everything(data)
 
 
 def test_times_hashes_and_numbers_of_people_are_no_cards(data: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -98,6 +99,18 @@ def test_what_is_no_honest_vcon_is_refused_in_one_sentence(
     assert "Traceback" not in said
     assert rows(data) == []
     assert list((data / "recordings").rglob("*.floe")) == []
+
+
+def test_an_import_leaves_a_recorder_its_room(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = SimpleNamespace(f_bavail=100, f_frsize=4096, f_blocks=10_000)
+    monkeypatch.setattr(os, "fstatvfs", lambda _: full)
+
+    assert run(["vcon", "import", str(written(tmp_path, vcon(recording(SOUND)))), "--data", str(data)]) == 1
+
+    assert "no space left but what recording needs" in capsys.readouterr().err
+    assert list((data / "recordings").rglob("*.import")) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,54 @@
+"""What has time waits in the analysis process, in bounded memory, whatever comes meanwhile."""
+
+from __future__ import annotations
+
+import socket
+
+import numpy as np
+import pytest
+
+from vittne.appliance.analysis import child
+from vittne.appliance.analysis.area import Area
+from vittne.appliance.analysis.messages import Rows
+from vittne.capture.handed import Voice
+from vittne.codecs.formats import STATIC
+
+PACKETS = 50
+MOST = 3 * PACKETS * 160  # samples
+
+
+def second(place: int) -> Rows:
+    """Return a second of one voice, G.711, that is searched for tones and listened to."""
+    packet = np.frombuffer(b"\x80\x08" + bytes(10) + b"\xd5" * 160, np.uint8)
+    every = np.arange(place * PACKETS, (place + 1) * PACKETS)
+    size = np.full(PACKETS, len(packet), np.int64)
+    return Rows(
+        every * 20_000_000,
+        size,
+        (every * 160).astype(np.uint32),
+        np.zeros(PACKETS, np.int32),
+        every.astype(np.uint16),
+        np.full(PACKETS, 8, np.uint8),
+        np.cumsum(size) - size,
+        np.tile(packet, PACKETS),
+        [Voice(0, dict(STATIC), (), is_new=not place)] if not place else [],
+        np.ones(PACKETS, np.uint8),
+    )
+
+
+@pytest.mark.parametrize("must", [True, False])
+def test_sound_that_waits_takes_bounded_memory_also_where_nothing_may_be_left_out(
+    must: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "MOST_WAITING", MOST)
+    area = Area.make(1 << 20)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        queue = child.Queue(child.Analysis(area), area, area, theirs)
+        for place in range(10):
+            queue._search(place, second(place), False, must)
+
+        assert sum(work.samples for work in queue._work) == queue._samples
+        assert 0 < queue._samples <= MOST
+        assert sum(1 for work in queue._work if work.samples) == 3
+    area.close()
