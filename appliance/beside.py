@@ -20,14 +20,20 @@ from vittne.appliance.api.logins import OPERATOR
 from vittne.appliance.api.logins import ROUTES as LOGIN_ROUTES
 from vittne.appliance.api.pauses import DESK
 from vittne.appliance.api.pauses import ROUTES as PAUSE_ROUTES
+from vittne.appliance.api.recording_cases import ROUTES as CASE_ROUTES
+from vittne.appliance.api.recording_notes import ROUTES as NOTE_ROUTES
+from vittne.appliance.api.recordings import ROUTES as RECORDING_ROUTES
 from vittne.appliance.api.routes import Access, Route
+from vittne.appliance.api.seen import CASES, KEYS
 from vittne.appliance.api.server import start_api
 from vittne.appliance.api.witness import ROUTES as WITNESS_ROUTES
 from vittne.appliance.api.witness import WITNESS
 from vittne.appliance.backup.runner import BackupTimer
+from vittne.appliance.casework.process import CaseDesk
 from vittne.appliance.channelwatch import ChannelWatch, is_up
 from vittne.appliance.clock.watch import ClockWatch
 from vittne.appliance.config import Config
+from vittne.appliance.console.recordings import PAGES as RECORDING_PAGES
 from vittne.appliance.console.site import add_console
 from vittne.appliance.control.server import ControlServer, Operator
 from vittne.appliance.keyring.desk import KeyDesk
@@ -65,10 +71,15 @@ def beside(
         apart_us = int(config.clock.max_error_ms * 1000)
         links = PbxLinks(desk, config.triggers.ami, config.triggers.esl)
         heard: dict[str, float] = {}  # when each token was last used
+        # without the private half it records, and nothing is ever opened here
+        keys = KeyDesk(registrar, config.keys, do=desk.books.do) if ring_path(config.data).exists() else None
 
         def fill(app: web.Application) -> None:
             nonlocal heard
             app[DESK], app[OPERATOR], heard = desk, operator, app[HEARD]
+            app[CASES] = CaseDesk()
+            if keys is not None:
+                app[KEYS] = keys.keys
             if config.ledger.witness_of:
                 app[WITNESS] = Witness(config.data, config.ledger.witnessed())
 
@@ -84,8 +95,8 @@ def beside(
             "clock": watch.run,
             "stamps": Stamper(registrar, config.stamps, clocks_apart_us=apart_us, do=desk.books.do).run,
         }
-        if ring_path(config.data).exists():  # without the private half it records, and nothing is ever opened here
-            everything["keys"] = KeyDesk(registrar, config.keys, do=desk.books.do).run
+        if keys is not None:
+            everything["keys"] = keys.run
         tasks = [keep_up(name, one) for name, one in everything.items()]
         tasks += [_place(config.data)] if test_call else []
         control = ControlServer(config.data, operator)
@@ -118,11 +129,18 @@ async def keep_up(name: str, run: Run, again_s: float = _AGAIN_S) -> None:
 
 
 def _routes(config: Config) -> list[Route]:
-    return [*LOGIN_ROUTES, *PAUSE_ROUTES, *CONSENT_ROUTES, *(WITNESS_ROUTES if config.ledger.witness_of else ())]
+    recording = (*RECORDING_ROUTES, *CASE_ROUTES, *NOTE_ROUTES)
+    return [
+        *LOGIN_ROUTES,
+        *PAUSE_ROUTES,
+        *CONSENT_ROUTES,
+        *recording,
+        *(WITNESS_ROUTES if config.ledger.witness_of else ()),
+    ]
 
 
 def _console(app: web.Application, access_of: dict[web.AbstractRoute, Access]) -> None:
-    add_console(app, access_of, ())
+    add_console(app, access_of, RECORDING_PAGES)
 
 
 async def _place(data: Path) -> None:

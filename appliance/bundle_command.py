@@ -57,13 +57,13 @@ def run(data_dir: Path, options: BundleOptions) -> int:
     with Catalogue(data_dir / CATALOGUE_FILE, read_only=True) as catalogue:
         calls = list({call.id: call for call in map(catalogue.get, options.ids)}.values())
     for call in calls:
-        _see_that_it_is_sealed(data_dir, call)
+        see_that_it_is_sealed(data_dir, call)
     whom = f"for {clean(recipient.name)}" if recipient is not None else ""
     with new_bag(options.output, options.force) as bag:
         for call in calls:
             look = Look(kind="export", recording=call.id, format=FORMAT, party=options.party, reason=whom)
             enter_look(data_dir, look.model_copy(update={"purpose": options.purpose, "review": options.review}))
-        notes = _fill(bag, data_dir, calls, wanted, options.checkpoint)
+        notes = fill(bag, open_archive(data_dir), calls, wanted, options.checkpoint)
     for note in notes:
         print(f"note: {clean(note)}", file=sys.stderr)
     words = f"{len(calls)} recordings" if len(calls) > 1 else "1 recording"
@@ -71,8 +71,9 @@ def run(data_dir: Path, options: BundleOptions) -> int:
     return 0
 
 
-def _fill(bag: Bag, data_dir: Path, calls: Sequence[CallRow], wanted: Wanted, kept: Path | None) -> list[str]:
-    archive = open_archive(data_dir)
+def fill(bag: Bag, archive: Archive, calls: Sequence[CallRow], wanted: Wanted, kept: Path | None = None) -> list[str]:
+    """Put recordings and what proves them into a bag, and close it; return notes. Raises StoreError."""
+    data_dir = archive.data_dir
     found = archive.log.about([call.id for call in calls])
     trail = _audit_rows(data_dir, calls, archive.log.checkpoint.size)
     notes = []
@@ -105,7 +106,8 @@ def open_archive(data_dir: Path) -> Archive:
     return Archive(data_dir, verifier, signing, Log(data_dir / "ledger", verifier))
 
 
-def _see_that_it_is_sealed(data_dir: Path, call: CallRow) -> None:
+def see_that_it_is_sealed(data_dir: Path, call: CallRow) -> None:
+    """Raise StoreError unless a call is over and its recording is there."""
     if call.state != FINISHED:
         raise StoreError("the call goes on", call.id, "wait for its end: then it is sealed")
     if not call.folder:

@@ -39,8 +39,8 @@ def explained(call: CallRow, found: Signalling, width: int) -> list[str]:
     lines = [painted(clean(head.rstrip(), width), BOLD)]
     names = ["Call-ID"] if len(call.call_ids) == 1 else [_tag(n) for n in range(len(call.call_ids))]
     lines += [painted(clean(f"{name} {one}", width), FAINT) for name, one in zip(names, call.call_ids, strict=True)]
-    by_port = _needs_ports(found.signals)
-    participants = _participants(found.signals, by_port)
+    by_port = needs_ports(found.signals)
+    participants = participants_of(found.signals, by_port)
     lines += ["", *draw(participants, _rows(call, found, participants, by_port), width)]
     streams = stream_table(call.streams, width)
     return [*lines, "", painted("streams", BOLD), *streams] if streams else lines
@@ -62,8 +62,8 @@ def _message(signal: Signal, first: int, columns: dict[str, int], by_port: bool,
         label = f"{_tag(call_ids.index(message.call_id))} {label}"
     return Arrow(
         (signal.at_ns - first) / 1e9,
-        columns[_column(signal.source, by_port)],
-        columns[_column(signal.destination, by_port)],
+        columns[column_of(signal.source, by_port)],
+        columns[column_of(signal.destination, by_port)],
         label,
         colour=status_colour(message.status) if message is not None else "",
         below=() if signal.again else tuple(descriptions(message)),
@@ -74,19 +74,19 @@ def _stream(stream: StreamRow, first: int, columns: dict[str, int]) -> Row:
     at_s = stream.first_at_us / 1e6 - first / 1e9
     length = duration((stream.last_at_us - stream.first_at_us) / 1e6)
     words = f"RTP {stream.codec} {stream.packets} in {length}"
-    source, target = (columns.get(_column(where, False)) for where in (stream.source, stream.destination))
+    source, target = (columns.get(column_of(where, False)) for where in (stream.source, stream.destination))
     if source is None or target is None or source == target:
         return Remark(at_s, f"{stream.source} ═▶ {stream.destination}  {words}", "")
     return Arrow(at_s, source, target, words, kind="media")
 
 
-def _participants(signals: Sequence[Signal], by_port: bool) -> list[Participant]:
+def participants_of(signals: Sequence[Signal], by_port: bool) -> list[Participant]:
     """Return who took part in the signalling, in order of appearance, with roles by who invited whom."""
     order: dict[str, None] = {}
     inviting: dict[str, int] = {}
     invited: dict[str, int] = {}
     for signal in signals:
-        source, target = _column(signal.source, by_port), _column(signal.destination, by_port)
+        source, target = column_of(signal.source, by_port), column_of(signal.destination, by_port)
         order |= {source: None, target: None}
         message = signal.message
         if message is not None and message.is_request and message.method == "INVITE" and not message.to.tag:
@@ -107,12 +107,12 @@ def _role(inviting: int | None, invited: int | None) -> str:
     return "caller" if inviting < invited else "callee"
 
 
-def _needs_ports(signals: Sequence[Signal]) -> bool:
+def needs_ports(signals: Sequence[Signal]) -> bool:
     """Say whether addresses alone do not tell who speaks with whom: several on one host."""
-    return any(_column(signal.source, False) == _column(signal.destination, False) for signal in signals)
+    return any(column_of(signal.source, False) == column_of(signal.destination, False) for signal in signals)
 
 
-def _column(where: str, by_port: bool) -> str:
+def column_of(where: str, by_port: bool) -> str:
     return where if by_port else where.rpartition(":")[0]
 
 

@@ -147,7 +147,7 @@ def open_recording(data_dir: Path, folder: str, recording_id: str) -> OpenedReco
     KeysLocked, KeysMissing, KeysExposed, a capsule that is gone or not ours. What is kept elsewhere is brought back:
     that may take as long as the network does.
     """
-    found = _folder(data_dir, folder, checked_id(recording_id))
+    found = folder_of(data_dir, folder, checked_id(recording_id))
     bring_back_missing(data_dir, found)
     return OpenedRecording(found, data_keys(data_dir, found))
 
@@ -166,14 +166,15 @@ def data_keys(data_dir: Path, folder: Path) -> dict[int, bytes]:
 
     Raises StoreError, as open_recording does.
     """
-    recording_id, numbers = recording_of(folder), _parts(folder)
+    recording_id, numbers = recording_of(folder), part_numbers(folder)
     if not numbers:
         raise NotPlayable("nothing is in the recording yet", folder, "try again in a moment")
     with open_keys(data_dir) as keys:
         return {n: _data_key(keys, recording_id, n) for n in numbers}
 
 
-def _folder(data_dir: Path, folder: str, recording_id: str) -> Path:
+def folder_of(data_dir: Path, folder: str, recording_id: str) -> Path:
+    """Return where a recording is now. folder: as the catalogue has it. Raises NotPlayable."""
     if not folder:
         raise NotPlayable("nothing was recorded of this call", recording_id, "`vittne show` says why")
     path = data_dir / folder
@@ -184,7 +185,7 @@ def _folder(data_dir: Path, folder: str, recording_id: str) -> Path:
     raise NotPlayable("the recording is not on the disk", path, "`vittne verify` says whether it was removed")
 
 
-def _parts(folder: Path) -> list[int]:
+def part_numbers(folder: Path) -> list[int]:
     """Return the numbers of the parts that are there, in the order of the manifest: a cut one is in its old place."""
     try:
         found = [_PART_NAME.fullmatch(name) for name in os.listdir(folder)]

@@ -14,6 +14,7 @@ from vittne.appliance.key_operations import KEY_OPERATIONS
 from vittne.appliance.life.approving import APPROVE, ASK_CUT, REFUSE
 from vittne.appliance.life.operations import CORRECT, ERASE, PLACE_HOLD, RELEASE_HOLD, RESTRICT, SETTLE_ERASURES
 from vittne.appliance.life.retention import CHANGE_RETENTION, RUN_RETENTION
+from vittne.appliance.listing.operations import LISTING_OPERATIONS
 from vittne.appliance.looks import LOOK
 from vittne.appliance.review.operations import REVIEW_OPERATIONS
 from vittne.appliance.scrub.runner import ENTER_SCRUB
@@ -59,4 +60,5 @@ OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     *VERDICT_OPERATIONS,
     *ANNOUNCEMENT_OPERATIONS,
     FILE_IMPORT,
+    *LISTING_OPERATIONS,
 )

@@ -34,7 +34,7 @@ from vittne.appliance.verdicts.table import Kept, VerdictTable
 NEW_FILE: Final = "catalogue.new.db"
 BEFORE_FILE: Final = "catalogue.before.db"
 _BATCH: Final = 200
-_COMPARED: Final = tuple(name for name in CallRow.__slots__ if name not in ("details", "folder"))
+_COMPARED: Final = tuple(name for name in CallRow.__slots__ if name not in ("details", "folder", "tags"))  # tags change
 
 
 @dataclass(frozen=True, slots=True)

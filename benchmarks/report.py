@@ -37,6 +37,7 @@ SMALL: Final = (
     (("bench_life.py", "--folder", "{folder}"), False),
     (("bench_announcement.py", "--quick"), False),
     (("bench_coverage.py", "--folder", "{folder}"), False),
+    (("bench_search.py", "--folder", "{folder}"), False),
 )
 
 

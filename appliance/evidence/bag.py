@@ -119,7 +119,8 @@ def new_bag(output: str, force: bool) -> Iterator[Bag]:
                 shutil.rmtree(hidden)
 
 
-def _zip(top: Path, name: str, stream: BinaryIO) -> None:
+def zip_folder(top: Path, name: str, stream: BinaryIO) -> None:
+    """Write a folder as a .zip file to a stream; it need not be one that can go back."""
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for path in _files(top):
             info = zipfile.ZipInfo(f"{name}/{path.relative_to(top).as_posix()}", _EPOCH)
@@ -137,7 +138,7 @@ def _tar(top: Path, name: str, stream: BinaryIO) -> None:
                 archive.addfile(info, source)
 
 
-_PACKERS: Final = {".zip": _zip, ".tar": _tar}
+_PACKERS: Final = {".zip": zip_folder, ".tar": _tar}
 
 
 def _files(top: Path) -> list[Path]:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -63,12 +64,16 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """Whose recordings they are. signing None: the private key is not here, so nothing is signed."""
+    """Whose recordings they are. signing None: the private key is not here, so nothing is signed.
+
+    keys: of parts, by recording, where somebody else opened them; else the archive is unlocked in this process.
+    """
 
     data_dir: Path
     key: VerifyKey
     signing: SigningKey | None
     log: Log
+    keys: Mapping[str, dict[int, bytes]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,7 @@ def _opened(
         bag.put(f"{where}/derived.json", _derived(digest_of(bag, where), [], manifest))
         return [], call, None
     folder = archive.data_dir / call.folder
-    keys = data_keys(archive.data_dir, folder)
+    keys = archive.keys.get(call.id) or data_keys(archive.data_dir, folder)
     with OpenedRecording(folder, keys) as opened:
         meta = meta_of(opened)
         if meta and digest(meta) == manifest.meta_sha256:

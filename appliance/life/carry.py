@@ -18,6 +18,7 @@ from vittne.appliance.seal.signing import load_verifier
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import write_atomically
+from vittne.appliance.store.listing import relist
 from vittne.appliance.store.tables import (
     announcements,
     audit,
@@ -30,6 +31,7 @@ from vittne.appliance.store.tables import (
     held,
     holds,
     incidents,
+    notes,
     pauses,
     requests,
     review_cards,
@@ -37,6 +39,7 @@ from vittne.appliance.store.tables import (
     review_plans,
     reviews,
     roles,
+    saved_searches,
     stored,
     subject_acts,
     subjects,
@@ -65,8 +68,10 @@ _TABLES: Final = (
     users,  # who is logged in, and codes that were given, are not taken over
     roles,
     factors,
+    notes,
+    saved_searches,
 )
-_KEPT: Final = ("retention_class", "locked_until_us", "expires_us", "restricted_us")
+_KEPT: Final = ("retention_class", "locked_until_us", "expires_us", "restricted_us", "tags")
 _TELLING: Final = (events.HOLD_PLACED, events.RESTRICTED, events.RETENTION_CHANGED)
 _CHUNK: Final = 1000
 
@@ -90,6 +95,7 @@ def carry_over(old: Path, new: Catalogue) -> bool:
                         for row in found
                     ],
                 )
+                relist(writing, [row[0] for row in found])
     except StoreError:
         return False
     return True

@@ -15,9 +15,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, and_, bindparam, delete, or_, select, update
 
 from vittne.appliance.review.table import forget_reviews
-from vittne.appliance.seal.events import ERASED, SEARCHED
+from vittne.appliance.seal.events import ERASED, SEARCHED, TAGGED
 from vittne.appliance.store.corrections import Correction
 from vittne.appliance.store.holds import forget_in_holds
+from vittne.appliance.store.listing import relist
 from vittne.appliance.store.rows import CallRow
 from vittne.appliance.store.tables import (
     answers,
@@ -26,6 +27,7 @@ from vittne.appliance.store.tables import (
     corrections,
     decisions,
     dialogs,
+    notes,
     pauses,
     requests,
     streams,
@@ -108,6 +110,7 @@ def forget(
     call_ids = [one for row in rows for one in row.call_ids]
     connection.execute(delete(decisions).where(decisions.c.call_id.in_(call_ids)))
     connection.execute(update(streams).where(streams.c.call.in_(ids)).values(source="", destination=""))
+    connection.execute(update(notes).where(notes.c.recording.in_(ids)).values(text="", salt=""))
     forget_reviews(connection, ids)
     forget_verdicts(connection, ids)
     for also in ALSO:
@@ -132,12 +135,13 @@ def forget(
             for one in ids
         ],
     )
+    relist(connection, ids)
 
 
 def _forget_trail(connection: Connection, ids: Sequence[str], speaks: Mapping[str, Speaks]) -> None:
-    query = select(audit.c.id, audit.c.recording, audit.c.details)
+    query = select(audit.c.id, audit.c.recording, audit.c.kind, audit.c.details)
     for row in connection.execute(query.where(audit.c.recording.in_(ids), audit.c.kind != ERASED)).all():
-        if speaks[row.recording](row.details):
+        if row.kind == TAGGED or speaks[row.recording](row.details):
             connection.execute(update(audit).where(audit.c.id == row.id).values(details={}, salt=""))
 
 

@@ -13,6 +13,7 @@ from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.corrections import Correction, corrections_of
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.holds import HoldTable
+from vittne.appliance.store.listing import relist
 from vittne.appliance.store.rows import RECORDING
 from vittne.appliance.store.tables import calls, corrections, erasures, requests
 from vittne.appliance.store.times import rfc3339
@@ -138,6 +139,7 @@ class LifeTable:
         """Write columns of a call; they outlast a power cut."""
         with self._catalogue.writing(lasting=True) as connection:
             connection.execute(update(calls).where(calls.c.id == recording).values(values))
+            relist(connection, [recording])
 
     def correct(self, row: Correction) -> Correction:
         """Write a correction; it gets the next number of its recording."""
@@ -146,6 +148,7 @@ class LifeTable:
             numbered = replace(row, n=int(connection.execute(last).scalar() or 0) + 1)
             values = {name: getattr(numbered, name) for name in Correction.__slots__}
             connection.execute(insert(corrections).values(values))
+            relist(connection, [row.recording])
         return numbered
 
     def corrections(self, recording: str) -> list[Correction]:

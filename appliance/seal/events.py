@@ -50,6 +50,8 @@ ERASE_REFUSED: Final = "erase.refused"
 RESTRICTED: Final = "rec.restrict"
 UNRESTRICTED: Final = "rec.unrestrict"
 CORRECTED: Final = "rec.correct"
+TAGGED: Final = "rec.tag"
+NOTED: Final = "rec.note"
 CUT_ALLOWED: Final = "cut.allow"
 RETENTION_CHANGED: Final = "retention.change"
 RETENTION_KEPT: Final = "retention.keep"
@@ -174,6 +176,9 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     RESTRICTED: frozenset({"rec", "row"}),
     UNRESTRICTED: frozenset({"rec", "row"}),
     CORRECTED: frozenset({"rec", "row"}),
+    # a tag was put on it or taken off; a note was written: the row has a commitment to it
+    TAGGED: frozenset({"rec", "row"}),
+    NOTED: frozenset({"rec", "row"}),
     # why a cut was allowed, right before "rec.cut"
     CUT_ALLOWED: frozenset({"rec", "row"}),
     RETENTION_CHANGED: frozenset({"rec", "row"}),

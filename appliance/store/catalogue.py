@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from vittne.appliance.store.database import BUSY_MS, open_database
 from vittne.appliance.store.errors import StoreError
+from vittne.appliance.store.listing import list_rows
 from vittne.appliance.store.rows import FINISHED, RECORDING, CallRow, RunRow, StreamRow
 from vittne.appliance.store.tables import calls, corrections, dialogs, pauses, runs, streams, unsignalled
 
@@ -85,6 +86,7 @@ class Catalogue:
                     for n, stream in enumerate(row.streams)
                 ],
             )
+            list_rows(connection, rows)
 
     def upsert_call(self, row: CallRow) -> None:
         """Write one call."""

@@ -23,7 +23,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD: Final = "0014"  # the last step in migrations/versions
+HEAD: Final = "0015"  # the last step in migrations/versions
 
 metadata: Final = MetaData(
     naming_convention={
@@ -564,4 +564,60 @@ away: Final = Table(
     metadata,
     Column("recording", Text, primary_key=True),
     Column("since_us", BigInteger, nullable=False),
+)
+
+# What calls are searched by (appliance/listing): narrow, so that all of it is read in a moment; in order of time on the
+# disk. It holds nothing that `calls` and its children do not, and is written with them.
+listing: Final = Table(
+    "listing",
+    metadata,
+    Column("started_us", BigInteger, primary_key=True, autoincrement=False),
+    Column("recording", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("answered", Boolean, nullable=False),
+    Column("numbers", Text, nullable=False),
+    Column("names", Text, nullable=False),
+    Column("agents", Text, nullable=False),
+    Column("call_ids", Text, nullable=False),
+    Column("tags", Text, nullable=False),
+    Column("codecs", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("duration_ms", BigInteger, nullable=False),
+    Column("mos", Integer, nullable=False),
+    Column("pauses", Integer, nullable=False),
+    Column("announced", Text, nullable=False),
+    Column("site", Text, nullable=False),
+    Column("is_quarantined", Boolean, nullable=False),
+    Column("is_restricted", Boolean, nullable=False),
+    Column("is_erased", Boolean, nullable=False),
+    Index(None, "recording"),
+    Index(None, "duration_ms", "started_us", "recording"),
+    Index(None, "mos", "started_us", "recording"),
+    Index(None, "outcome", "started_us", "recording"),
+    sqlite_with_rowid=False,
+)
+
+# What people wrote about a recording: added to, never altered. It goes with the recording.
+notes: Final = Table(
+    "notes",
+    metadata,
+    Column("recording", Text, primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("salt", Text, nullable=False),
+)
+
+# Searches that somebody kept. owner: a user's id; roles: whose holders see it as well. body: as listing/search.Query.
+saved_searches: Final = Table(
+    "saved_searches",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("roles", JSON, nullable=False),
+    Column("made_us", BigInteger, nullable=False),
+    Index(None, "owner"),
 )

@@ -62,8 +62,8 @@ def export_vcon(data_dir: Path, call: CallRow, options: VconOptions, output: str
     if options.as_imported:
         return _as_imported(data_dir, call, output, force)
     sound, notes = _sound(data_dir, call, options)
-    made = build(call, sound, _proof(archive, call), now_us(), archive.key.name)
-    text = _form(made, None if options.unsigned else archive.signing)
+    made = build(call, sound, proof_for(archive, call), now_us(), archive.key.name)
+    text = form_of(made, None if options.unsigned else archive.signing)
     if recipient is not None:
         text = encrypted(text, recipient.certificate, str(made["uuid"]))
     with whole_file(output, force) as (stream, _):
@@ -97,7 +97,8 @@ def _as_imported(data_dir: Path, call: CallRow, output: str, force: bool) -> int
     return 0
 
 
-def _form(made: dict[str, Any], key: SigningKey | None) -> bytes:
+def form_of(made: dict[str, Any], key: SigningKey | None) -> bytes:
+    """Return a vCon as it is given away: signed when there is a key."""
     if key is not None:
         return signed(made, key)
     return json.dumps(made, ensure_ascii=False, indent=1).encode() + b"\n"
@@ -115,7 +116,7 @@ def _sound(data_dir: Path, call: CallRow, options: VconOptions) -> tuple[Sound |
         return replace(sound, data=stream.read()), notes
 
 
-def _proof(archive: Archive, call: CallRow) -> dict[str, Any]:
+def proof_for(archive: Archive, call: CallRow) -> dict[str, Any]:
     """Return what leads to the ledger; nothing for a call of which nothing was recorded."""
     if not call.folder:
         return {}

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from vittne.appliance.compliance.coverage import number_of, trunk_of
 from vittne.appliance.seal.events import QUARANTINE_RELEASED
 from vittne.appliance.store.catalogue import Catalogue
+from vittne.appliance.store.listing import relist
 from vittne.appliance.store.rows import CallRow
 from vittne.appliance.store.tables import announcement_call, announcement_verdict, audit, calls
 from vittne.appliance.store.times import rfc3339
@@ -141,6 +142,7 @@ def forget_verdicts(connection: Connection, recordings: Iterable[str]) -> None:
     gone = {"caller": "", "callee": "", "trunk": ""}
     connection.execute(update(announcement_call).where(announcement_call.c.recording.in_(ids)).values(gone))
     connection.execute(update(calls).where(calls.c.id.in_(ids)).values(quarantined_us=None))
+    relist(connection, ids)
 
 
 def _values(one: Kept) -> dict[str, Any]:

@@ -11,12 +11,20 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel
 
 from vittne.appliance.access.showing import Of
-from vittne.appliance.api import consent, pauses, witness
+from vittne.appliance.api import consent, pauses, recording_cases, recording_notes, recordings, witness
 from vittne.appliance.api.app import ROUTES
 from vittne.appliance.api.openapi import document
 from vittne.appliance.api.routes import PREFIX, PUBLIC, About, Answer, Route, needs
 
-ALL = (*ROUTES, *pauses.ROUTES, *consent.ROUTES, *witness.ROUTES)
+ALL: tuple[Route, ...] = (
+    *ROUTES,
+    *pauses.ROUTES,
+    *consent.ROUTES,
+    *witness.ROUTES,
+    *recordings.ROUTES,
+    *recording_cases.ROUTES,
+    *recording_notes.ROUTES,
+)
 
 
 def test_it_is_a_valid_document() -> None:

@@ -97,7 +97,9 @@ def test_a_login_leads_to_no_other_site(tmp_path: Path, then: str) -> None:
     run_desk(tmp_path, use)
 
 
-@pytest.mark.parametrize("name", ["../site.py", "..%2Fsite.py", "vendor/../../render.py", "nothing.css", "", "%00", "a" * 300])
+@pytest.mark.parametrize(
+    "name", ["../site.py", "..%2Fsite.py", "vendor/../../render.py", "nothing.css", "", "%00", "a" * 300]
+)
 def test_only_files_that_are_meant_to_be_are_given(tmp_path: Path, name: str) -> None:
     async def use(desk: Desk) -> None:
         found = await desk.served.session.get(f"{desk.base}/static/x/{name}", allow_redirects=False)

@@ -134,37 +134,6 @@ async function send(form, button) {
   }
 }
 
-document.addEventListener("submit", (event) => {
-  const form = event.target;
-  if (!form.dataset.action) return;
-  event.preventDefault();
-  if (form.dataset.confirm && !confirm(form.dataset.confirm)) return;
-  void send(form, event.submitter);
-});
-
-document.addEventListener("click", (event) => {
-  const opener = event.target.closest("[data-open]");
-  if (opener) document.getElementById(opener.dataset.open)?.showModal();
-  if (event.target.closest("[data-close]")) event.target.closest("dialog")?.close();
-  const copier = event.target.closest("[data-copy]");
-  if (copier) void navigator.clipboard.writeText(copier.dataset.copy).then(() => toast(document.body.dataset.copied));
-  if (event.target.closest("[data-nav]")) document.querySelector(".side").classList.toggle("open");
-  const theme = event.target.closest("[data-theme-choice]");
-  if (theme) {
-    localStorage.setItem("vittne.theme", theme.dataset.themeChoice);
-    location.reload();
-  }
-  for (const menu of document.querySelectorAll("details.menu[open]")) {
-    if (!menu.contains(event.target)) menu.removeAttribute("open");
-  }
-});
-
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
-  document.querySelector(".side.open")?.classList.remove("open");
-  document.querySelectorAll("details.menu[open]").forEach((menu) => menu.removeAttribute("open"));
-});
-
 /** Show moments in the time zone of whoever looks; the moment in UTC stays in the title. */
 export function localTimes(within = document) {
   const language = document.documentElement.lang;
@@ -180,7 +149,42 @@ export function localTimes(within = document) {
   }
 }
 
-localTimes();
-document.addEventListener("htmx:afterSwap", (event) => localTimes(event.target));
-document.addEventListener("htmx:configRequest", (event) => { event.detail.headers["X-CSRF-Token"] = csrf; });
-document.addEventListener("htmx:responseError", () => toast(document.body.dataset.away, "bad"));
+// A page's own script may import this file: under another address it is another module, and must not listen again.
+if (!window.vittne) {
+  window.vittne = { api, toast, words, localTimes };
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.dataset.action) return;
+    event.preventDefault();
+    if (form.dataset.confirm && !confirm(form.dataset.confirm)) return;
+    void send(form, event.submitter);
+  });
+
+  document.addEventListener("click", (event) => {
+    const opener = event.target.closest("[data-open]");
+    if (opener) document.getElementById(opener.dataset.open)?.showModal();
+    if (event.target.closest("[data-close]")) event.target.closest("dialog")?.close();
+    const copier = event.target.closest("[data-copy]");
+    if (copier) void navigator.clipboard.writeText(copier.dataset.copy).then(() => toast(document.body.dataset.copied));
+    if (event.target.closest("[data-nav]")) document.querySelector(".side").classList.toggle("open");
+    const theme = event.target.closest("[data-theme-choice]");
+    if (theme) {
+      localStorage.setItem("vittne.theme", theme.dataset.themeChoice);
+      location.reload();
+    }
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      if (!menu.contains(event.target)) menu.removeAttribute("open");
+    }
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    document.querySelector(".side.open")?.classList.remove("open");
+    document.querySelectorAll("details.menu[open]").forEach((menu) => menu.removeAttribute("open"));
+  });
+
+  localTimes();
+  document.addEventListener("htmx:afterSwap", (event) => localTimes(event.target));
+  document.addEventListener("htmx:configRequest", (event) => { event.detail.headers["X-CSRF-Token"] = csrf; });
+  document.addEventListener("htmx:responseError", () => toast(document.body.dataset.away, "bad"));
+}
