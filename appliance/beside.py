@@ -14,8 +14,10 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from vittne.appliance.api.audio import ROUTES as AUDIO_ROUTES
 from vittne.appliance.api.auth import HEARD
 from vittne.appliance.api.consent import ROUTES as CONSENT_ROUTES
+from vittne.appliance.api.listening import ROUTES as LISTENING_ROUTES
 from vittne.appliance.api.logins import OPERATOR
 from vittne.appliance.api.logins import ROUTES as LOGIN_ROUTES
 from vittne.appliance.api.pauses import DESK
@@ -28,6 +30,8 @@ from vittne.appliance.api.seen import CASES, KEYS
 from vittne.appliance.api.server import start_api
 from vittne.appliance.api.witness import ROUTES as WITNESS_ROUTES
 from vittne.appliance.api.witness import WITNESS
+from vittne.appliance.audio.desk import AudioDesk, add_audio
+from vittne.appliance.audio.sounds import no_keys
 from vittne.appliance.backup.runner import BackupTimer
 from vittne.appliance.casework.process import CaseDesk
 from vittne.appliance.channelwatch import ChannelWatch, is_up
@@ -78,6 +82,7 @@ def beside(
             nonlocal heard
             app[DESK], app[OPERATOR], heard = desk, operator, app[HEARD]
             app[CASES] = CaseDesk()
+            add_audio(app, AudioDesk(config.data, operator, keys.keys.data_key if keys is not None else no_keys))
             if keys is not None:
                 app[KEYS] = keys.keys
             if config.ledger.witness_of:
@@ -135,6 +140,8 @@ def _routes(config: Config) -> list[Route]:
         *PAUSE_ROUTES,
         *CONSENT_ROUTES,
         *recording,
+        *LISTENING_ROUTES,
+        *AUDIO_ROUTES,
         *(WITNESS_ROUTES if config.ledger.witness_of else ()),
     ]
 

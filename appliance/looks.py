@@ -17,7 +17,7 @@ from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.rows import CallRow
 from vittne.appliance.store.times import rfc3339
 
-Kind = Literal["play", "export"]
+Kind = Literal["play", "export", "view"]
 # GDPR Art. 18(2): what restricted data may be used for; "" is no purpose
 Purpose = Literal["", "consent", "legal-claims", "rights-of-others", "public-interest"]
 PURPOSES: Final = tuple(one for one in get_args(Purpose) if one)
@@ -26,7 +26,7 @@ PURPOSES: Final = tuple(one for one in get_args(Purpose) if one)
 class Look(Order):
     """What is about to be heard or copied. from_ms, to_ms: of the call's time line; to_ms None: to its end.
 
-    review: why somebody looks at what lies in quarantine; "": he does not.
+    review: why somebody looks at what lies in quarantine; "": he does not. view: who spoke when, as a picture.
     """
 
     kind: Kind
@@ -44,7 +44,7 @@ class MayNotLook(StoreError):
     """A recording that is erased, restricted and asked for without a purpose that the law names, or in quarantine."""
 
 
-_EVENTS: Final = {"play": events.PLAYED, "export": events.EXPORTED}
+_EVENTS: Final = {"play": events.PLAYED, "export": events.EXPORTED, "view": events.VIEWED}
 
 
 def _look(registrar: Registrar, order: Look, caller: Caller) -> Steps:
@@ -92,6 +92,26 @@ def _next(call: CallRow) -> str:
 
 
 LOOK: Final = Operation("look", "entering who looks at a recording", Look, _look)
+
+
+class Heard(Order):
+    """What was heard or copied since a look (its row's id), in seconds of the call's time line, [from, to] each."""
+
+    recording: str
+    look: str = Field(pattern="^[0-9a-f]{32}$")
+    party: str = "both"
+    seconds: int = Field(ge=0)
+    spans: tuple[tuple[int, int], ...] = Field(strict=False, max_length=256)
+
+
+def _heard(registrar: Registrar, order: Heard, caller: Caller) -> Steps:
+    yield Progress(0, 1)
+    details = order.model_dump(mode="json", exclude={"recording"})
+    row = registrar.audit.note(events.HEARD, caller, order.recording, **details)
+    return {"audit": row.id}
+
+
+HEARD: Final = Operation("heard", "entering what of a recording was heard", Heard, _heard)
 
 
 def enter_look(data_dir: Path, order: Look) -> None:

@@ -161,14 +161,23 @@ def bring_back_missing(data_dir: Path, folder: Path) -> None:
     bring_back(data_dir, folder)
 
 
+def parts_of(folder: Path) -> list[int]:
+    """Return the numbers of the parts in a recording's folder, in the order in which they are read.
+
+    Raises StoreError: there are none.
+    """
+    numbers = part_numbers(folder)
+    if not numbers:
+        raise NotPlayable("nothing is in the recording yet", folder, "try again in a moment")
+    return numbers
+
+
 def data_keys(data_dir: Path, folder: Path) -> dict[int, bytes]:
     """Return the data key of each part in a recording's folder, in the order in which parts are read.
 
     Raises StoreError, as open_recording does.
     """
-    recording_id, numbers = recording_of(folder), part_numbers(folder)
-    if not numbers:
-        raise NotPlayable("nothing is in the recording yet", folder, "try again in a moment")
+    recording_id, numbers = recording_of(folder), parts_of(folder)
     with open_keys(data_dir) as keys:
         return {n: _data_key(keys, recording_id, n) for n in numbers}
 

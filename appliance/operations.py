@@ -15,7 +15,7 @@ from vittne.appliance.life.approving import APPROVE, ASK_CUT, REFUSE
 from vittne.appliance.life.operations import CORRECT, ERASE, PLACE_HOLD, RELEASE_HOLD, RESTRICT, SETTLE_ERASURES
 from vittne.appliance.life.retention import CHANGE_RETENTION, RUN_RETENTION
 from vittne.appliance.listing.operations import LISTING_OPERATIONS
-from vittne.appliance.looks import LOOK
+from vittne.appliance.looks import HEARD, LOOK
 from vittne.appliance.review.operations import REVIEW_OPERATIONS
 from vittne.appliance.scrub.runner import ENTER_SCRUB
 from vittne.appliance.searches import SEARCHED
@@ -28,6 +28,7 @@ from vittne.appliance.verdicts.operations import VERDICT_OPERATIONS
 OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     LOOK,
     SEARCHED,
+    HEARD,
     ENTER_STAMPS,
     ENTER_SCRUB,
     POINT,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vittne.appliance.vcon.playing import ImportedSound
 
 _FORMATS_LIMIT: Final = 256
+_EVENTS_LIMIT: Final = 10_000
 
 I64 = npt.NDArray[np.int64]
 
@@ -90,6 +91,7 @@ class Playback:
         self.opened = opened
         self.streams: dict[int, Stream] = {}
         self.gaps: list[Gap] = []
+        self.events: list[tuple[int, dict[str, Any]]] = []  # ns UTC, and what an EVENT record says
         self.notes: list[Note] = []
         self._unreadable: Counter[int] = Counter()
         self._imported: ImportedSound | None = None  # of a recording that came from elsewhere
@@ -106,6 +108,8 @@ class Playback:
         for _, _, said in told(plain, rows, records.GAP):
             if isinstance(said.get("from_ns"), int) and isinstance(said.get("to_ns"), int):
                 self.gaps.append(Gap(said["from_ns"], said["to_ns"], str(said.get("reason", ""))))
+        if len(self.events) < _EVENTS_LIMIT:
+            self.events += [(at_ns, said) for _, at_ns, said in told(plain, rows, records.EVENT)]
         self._take_imported(number, plain, rows)
         for n, found, unreadable in read_rtp(number, plain, rows.where(rows.type == records.RTP)):
             stream = self.streams.setdefault(n, Stream(n))

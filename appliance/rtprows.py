@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vittne.appliance.seal.records import Columns
-from vittne.codecs.tracks import PackedPayloads
+from vittne.codecs.tracks import PackedPayloads, first_bytes
 
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
@@ -128,3 +128,16 @@ class SealedPayloads(PackedPayloads):
             return SealedPayloads(self._plaintext, group, offset, self._length[row].astype(np.int32))
         start = int(self._offset[row])
         return self._plaintext(int(self._group[row]))[start : start + int(self._length[row])]
+
+    def heads(self, rows: I64, count: int) -> U8:
+        """Return (len(rows), count) uint8, the first bytes of the rows' payloads; 0 where one is shorter."""
+        head = np.zeros((len(rows), count), np.uint8)
+        group = self._group[rows]
+        order = np.argsort(group, kind="stable")
+        starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+        for begin, end in zip(starts.tolist(), [*starts.tolist(), len(order)][1:], strict=True):
+            some = order[begin:end]
+            data = np.frombuffer(self._plaintext(int(group[some[0]])), np.uint8)
+            mine = rows[some]
+            head[some] = first_bytes(data, self._offset[mine], self._length[mine].astype(np.int64), count)
+        return head

@@ -38,6 +38,7 @@ SMALL: Final = (
     (("bench_announcement.py", "--quick"), False),
     (("bench_coverage.py", "--folder", "{folder}"), False),
     (("bench_search.py", "--folder", "{folder}"), False),
+    (("bench_audio.py", "--folder", "{folder}"), False),
 )
 
 

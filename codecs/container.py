@@ -71,6 +71,17 @@ def write(
 
     kind_name: one of `available_kinds`; NotDecodable when this FFmpeg cannot write it.
     """
+    return max(writing(target, kind_name, chunks, sample_rate, parties))
+
+
+def writing(
+    target: str | Path | BinaryIO,
+    kind_name: str,
+    chunks: Iterable[I16],
+    sample_rate: int,
+    parties: Parties = Parties.BOTH,
+) -> Iterator[int]:
+    """Do what write() does, a piece at a time; yield the samples taken in so far after each."""
     kind = KINDS[kind_name]
     encoder = _encoder(kind)
     if encoder is None:
@@ -83,10 +94,11 @@ def write(
         for frame in frames(chunks, sample_rate, parties):
             samples += frame.samples
             container.mux(stream.encode(frame))
+            yield samples
         if not samples:
             container.start_encoding()
         container.mux(stream.encode(None))
-    return samples
+    yield samples
 
 
 def open_output(target: str | Path | BinaryIO, muxer: str) -> OutputContainer:

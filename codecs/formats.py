@@ -145,6 +145,10 @@ def _own_ticks_by_length(format_: Format, length: int) -> int | None:
     return None
 
 
+# Of these the first bytes alone say how many ticks a payload takes.
+HEAD_BYTES: Final = {"OPUS": 2}
+
+
 def ticks(format_: Format, payload: bytes) -> int | None:
     """Return the RTP ticks that a payload takes; None when the format is not known here.
 

@@ -38,23 +38,23 @@ class Rendering:
         self.to_ns = to_ns
         self.samples = ((to_ns - from_ns) * rate + NS // 2) // NS
         self.notes: list[Note] = [note for one in plans for note in one.notes]
-        self._plans = plans
-        self._gaps = gaps
+        self.plans = plans
+        self.gaps = gaps
 
     def chunks(self, seconds: float = 5.0) -> Iterator[I16]:
         """Yield (k, 2) int16 until `samples` have come; every piece but the last has `seconds`.
 
         Runs from the start each time it is called, with the same result.
         """
-        voices = [Voice(one, self._gaps, self.from_ns, self.sample_rate) for one in self._plans]
-        lanes = [_Lane(voice) for voice in voices]
+        voices = [Voice(one, self.gaps, self.from_ns, self.sample_rate) for one in self.plans]
+        lanes = [Lane(voice) for voice in voices]
         size = max(round(seconds * self.sample_rate), 1)
         for start in range(0, self.samples, size):
             mixed = np.zeros((min(size, self.samples - start), 2), np.int32)
             for lane in lanes:
                 lane.mix_into(mixed, start)
             yield np.clip(mixed, -32768, 32767).astype(np.int16)
-        self.notes = [note for one in self._plans for note in one.notes]
+        self.notes = [note for one in self.plans for note in one.notes]
         self.notes += [note for voice in voices for note in voice.damage()]
 
     def whole(self) -> I16:
@@ -87,7 +87,7 @@ def lay_out(
     return Rendering(plans, gaps, start, end, min(max(rate, LOWEST_RATE), HIGHEST_RATE))
 
 
-class _Lane:
+class Lane:
     """Pieces of one voice, in order, as the mixer needs them."""
 
     def __init__(self, voice: Voice) -> None:

@@ -49,6 +49,19 @@ class PackedPayloads(Sequence[bytes]):
         """Return (n,) int64, the bytes in each payload."""
         return self._length
 
+    def heads(self, rows: I64, count: int) -> U8:
+        """Return (len(rows), count) uint8, the first bytes of the rows' payloads; 0 where one is shorter."""
+        return first_bytes(np.frombuffer(self._data, np.uint8), self._offset[rows], self._length[rows], count)
+
+
+def first_bytes(data: U8, offset: I64, length: I64, count: int) -> U8:
+    """Return (n, count) uint8, the first bytes of n pieces of data; 0 where one is shorter."""
+    head = np.zeros((len(offset), count), np.uint8)
+    for place in range(count):
+        has = length > place
+        head[has, place] = data[offset[has] + place]
+    return head
+
 
 @dataclass(frozen=True, slots=True)
 class FormatFrom:

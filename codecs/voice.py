@@ -33,8 +33,10 @@ class _Source(Protocol):
 class Voice:
     """The samples of one track at the output's rate."""
 
-    def __init__(self, plan: Plan, gaps: Sequence[Gap], from_ns: int, rate: int) -> None:
+    def __init__(self, plan: Plan, gaps: Sequence[Gap], from_ns: int, rate: int, since: int = -(1 << 62)) -> None:
+        """since: the sample before which nothing needs to be filled; nobody hears it."""
         self.plan = plan
+        self._since = since
         self._rate = rate
         self._starts = plan.starts(from_ns, rate)
         self._noise = plan.is_noise()
@@ -73,16 +75,18 @@ class Voice:
         same_line = first > 0 and self.plan.line[first] == self.plan.line[first - 1]
         if source is None or not same_line or self._is_explained(self._end, start):
             return
-        left = (start - self._end) * source.sample_rate // self._rate
+        at = max(self._end, self._since)
+        left = (start - at) * source.sample_rate // self._rate
         make = source.silence
-        if isinstance(source, Decoder) and (self.plan.lost[first] or self._is_slip(first)):
+        if at == self._end and isinstance(source, Decoder) and (self.plan.lost[first] or self._is_slip(first)):
             make = source.conceal
         while left > 0:
             step = min(left, _FILL_S * source.sample_rate)
             samples = make(step)
             if not samples.any():
                 return
-            yield from self._say(samples, source.sample_rate, self._end)
+            yield from self._say(samples, source.sample_rate, at)
+            at = self._end
             left -= step
             make = source.silence
 

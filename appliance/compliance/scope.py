@@ -83,7 +83,7 @@ def find_scope(
     of = {kind: [row for row in rows if row.kind == kind] for kind in (events.PLAYED, events.EXPORTED)}
     encrypted = [row for row in of[events.EXPORTED] if is_encrypted(row)]
     clear = [row for row in of[events.EXPORTED] if not is_encrypted(row)]
-    seen = {events.PLAYED, events.EXPORTED, events.LOOK_REFUSED, events.SEARCHED}
+    seen = {events.PLAYED, events.HEARD, events.EXPORTED, events.LOOK_REFUSED, events.SEARCHED}
     looked = _ids([*of[events.PLAYED], *clear])
     persons, own, gone = _persons(catalogue.get_all(looked), own_numbers)
     ledger = read_ledger(data, since_us, until_us)

@@ -37,6 +37,8 @@ STAMP: Final = "stamp"
 GATE: Final = "gate"
 CONFIGURED: Final = "config"
 PLAYED: Final = "play"
+HEARD: Final = "play.heard"
+VIEWED: Final = "view"
 DAMAGED: Final = "damage"
 SCRUBBED: Final = "scrub"
 BACKED_UP: Final = "backup"
@@ -168,6 +170,9 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     EXPORTED: frozenset({"rec", "row"}),
     # somebody searched; found: how many calls there were. What for is in the row only
     SEARCHED: frozenset({"row", "found"}),
+    # what of it was fetched in the end, from second to second; and that somebody saw who spoke when
+    HEARD: frozenset({"rec", "row"}),
+    VIEWED: frozenset({"rec", "row"}),
     # the life of a recording (appliance/life): who, why and what is in the row
     LOOK_REFUSED: frozenset({"rec", "row"}),
     HOLD_PLACED: frozenset({"row"}),

@@ -11,7 +11,16 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel
 
 from vittne.appliance.access.showing import Of
-from vittne.appliance.api import consent, pauses, recording_cases, recording_notes, recordings, witness
+from vittne.appliance.api import (
+    audio,
+    consent,
+    listening,
+    pauses,
+    recording_cases,
+    recording_notes,
+    recordings,
+    witness,
+)
 from vittne.appliance.api.app import ROUTES
 from vittne.appliance.api.openapi import document
 from vittne.appliance.api.routes import PREFIX, PUBLIC, About, Answer, Route, needs
@@ -24,6 +33,8 @@ ALL: tuple[Route, ...] = (
     *recordings.ROUTES,
     *recording_cases.ROUTES,
     *recording_notes.ROUTES,
+    *listening.ROUTES,
+    *audio.ROUTES,
 )
 
 
