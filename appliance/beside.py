@@ -14,20 +14,27 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from vittne.appliance.api.app import Add
 from vittne.appliance.api.audio import ROUTES as AUDIO_ROUTES
 from vittne.appliance.api.auth import HEARD
 from vittne.appliance.api.consent import ROUTES as CONSENT_ROUTES
 from vittne.appliance.api.listening import ROUTES as LISTENING_ROUTES
+from vittne.appliance.api.live import ROUTES as LIVE_ROUTES
+from vittne.appliance.api.live import add_now
 from vittne.appliance.api.logins import OPERATOR
 from vittne.appliance.api.logins import ROUTES as LOGIN_ROUTES
+from vittne.appliance.api.metrics import add_metrics
 from vittne.appliance.api.pauses import DESK
 from vittne.appliance.api.pauses import ROUTES as PAUSE_ROUTES
+from vittne.appliance.api.reader import READER
 from vittne.appliance.api.recording_cases import ROUTES as CASE_ROUTES
 from vittne.appliance.api.recording_notes import ROUTES as NOTE_ROUTES
 from vittne.appliance.api.recordings import ROUTES as RECORDING_ROUTES
 from vittne.appliance.api.routes import Access, Route
 from vittne.appliance.api.seen import CASES, KEYS
 from vittne.appliance.api.server import start_api
+from vittne.appliance.api.webhooks import ROUTES as WEBHOOK_ROUTES
+from vittne.appliance.api.webhooks import WEBHOOKS, token_owner
 from vittne.appliance.api.witness import ROUTES as WITNESS_ROUTES
 from vittne.appliance.api.witness import WITNESS
 from vittne.appliance.audio.desk import AudioDesk, add_audio
@@ -37,9 +44,13 @@ from vittne.appliance.casework.process import CaseDesk
 from vittne.appliance.channelwatch import ChannelWatch, is_up
 from vittne.appliance.clock.watch import ClockWatch
 from vittne.appliance.config import Config
+from vittne.appliance.console.now import PAGES as NOW_PAGES
 from vittne.appliance.console.recordings import PAGES as RECORDING_PAGES
 from vittne.appliance.console.site import add_console
+from vittne.appliance.console.webhooks import PAGES as WEBHOOK_PAGES
 from vittne.appliance.control.server import ControlServer, Operator
+from vittne.appliance.events.hub import Hub
+from vittne.appliance.events.state import Sources, StateReader
 from vittne.appliance.keyring.desk import KeyDesk
 from vittne.appliance.keyring.ring import ring_path
 from vittne.appliance.life.timer import RetentionTimer
@@ -54,6 +65,8 @@ from vittne.appliance.stamps.stamper import Stamper
 from vittne.appliance.storage.runner import StorageRunner
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.testcall import place_and_explain
+from vittne.appliance.version import VERSION
+from vittne.appliance.webhooks.deliver import Deliverer
 from vittne.appliance.witness.publisher import CheckpointPublisher
 from vittne.appliance.witness.witness import Witness
 
@@ -64,9 +77,16 @@ Run = Callable[[], Awaitable[None]]
 
 
 def beside(
-    config: Config, registrar: Registrar, desk: PauseDesk, test_call: bool, file: Path | None = None
+    config: Config,
+    registrar: Registrar,
+    desk: PauseDesk,
+    test_call: bool,
+    file: Path | None = None,
+    hub: Hub | None = None,
 ) -> Callable[[], Awaitable[None]]:
     """Return what the supervisor runs once a worker is up, until it is cancelled. file: the configuration's."""
+
+    now = hub or Hub(config.interfaces)
 
     async def run() -> None:
         operator = Operator(registrar, OPERATIONS, desk.books.do)
@@ -85,9 +105,15 @@ def beside(
             add_audio(app, AudioDesk(config.data, operator, keys.keys.data_key if keys is not None else no_keys))
             if keys is not None:
                 app[KEYS] = keys.keys
+            app[WEBHOOKS] = config.webhooks
+            add_now(app, now, StateReader(sources, app[READER]))
             if config.ledger.witness_of:
                 app[WITNESS] = Witness(config.data, config.ledger.witnessed())
 
+        stamper = Stamper(registrar, config.stamps, clocks_apart_us=apart_us, do=desk.books.do)
+        sources = Sources(now, config.data, VERSION, config.hold_back_s)
+        sources.clock, sources.clock_bound_us = (lambda: watch.state), config.clock.max_error_ms * 1000
+        sources.stamps = stamper.status
         everything: dict[str, Run] = {
             "scrub": Scrubber(operator, config.data, config.scrub).run,
             "backup": BackupTimer(operator, config.data, config.backup, file).run,
@@ -98,10 +124,15 @@ def beside(
             "retention": RetentionTimer(operator, registrar, config.expiry).run,
             "checkpoints": CheckpointPublisher(registrar.ledger, config.ledger).run,
             "clock": watch.run,
-            "stamps": Stamper(registrar, config.stamps, clocks_apart_us=apart_us, do=desk.books.do).run,
+            "stamps": stamper.run,
         }
         if keys is not None:
-            everything["keys"] = keys.run
+            everything["keys"], sources.keys = keys.run, keys.keys.status
+        if config.webhooks.enabled:
+            deliverer = Deliverer(registrar, config.webhooks, token_owner(config.data), desk.books.do)
+            now.bus.also(deliverer.hear)
+            sources.queues.append(deliverer.queues)
+            everything["webhooks"] = deliverer.run
         tasks = [keep_up(name, one) for name, one in everything.items()]
         tasks += [_place(config.data)] if test_call else []
         control = ControlServer(config.data, operator)
@@ -109,7 +140,7 @@ def beside(
             await control.start()
         except StoreError as error:  # commands then say who has the directory; all else goes on
             log.error("alarm: commands cannot reach the recorder", reason=str(error))
-        server = await start_api(config.data, config.api, _routes(config), fill, config.access, _console)
+        server = await start_api(config.data, config.api, _routes(config), fill, config.access, _console(config))
         try:
             async with asyncio.TaskGroup() as group:
                 for task in tasks:
@@ -142,12 +173,18 @@ def _routes(config: Config) -> list[Route]:
         *recording,
         *LISTENING_ROUTES,
         *AUDIO_ROUTES,
+        *LIVE_ROUTES,
+        *WEBHOOK_ROUTES,
         *(WITNESS_ROUTES if config.ledger.witness_of else ()),
     ]
 
 
-def _console(app: web.Application, access_of: dict[web.AbstractRoute, Access]) -> None:
-    add_console(app, access_of, RECORDING_PAGES)
+def _console(config: Config) -> Add:
+    def add(app: web.Application, access_of: dict[web.AbstractRoute, Access]) -> None:
+        add_console(app, access_of, (*NOW_PAGES, *RECORDING_PAGES, *WEBHOOK_PAGES))
+        add_metrics(app, access_of, config.api.metrics_from)
+
+    return add
 
 
 async def _place(data: Path) -> None:

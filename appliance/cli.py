@@ -29,6 +29,7 @@ from vittne.appliance.token_cli import add_token
 from vittne.appliance.user_cli import add_users
 from vittne.appliance.vcon.cli import add_vcon
 from vittne.appliance.version import VERSION
+from vittne.appliance.webhooks.cli import add_webhook
 
 
 def dispatch(arguments: list[str]) -> int:
@@ -83,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     add_announcement(commands, where, add_search, a_time)
     add_life(commands, where, add_search, a_time)
     add_users(commands, where)
+    add_webhook(commands, where)
     add_compliance(commands, where, a_time)
     add_storage(commands, where)
     commands.add_parser("version", help="print the version").set_defaults(command=_version)

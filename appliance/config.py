@@ -36,6 +36,7 @@ from vittne.appliance.stamps.settings import StampsConfig
 from vittne.appliance.storage.settings import StorageTarget, days_kept, names_differ
 from vittne.appliance.subjects.settings import SubjectsConfig
 from vittne.appliance.triggers.settings import TriggersConfig
+from vittne.appliance.webhooks.settings import WebhooksConfig
 from vittne.appliance.witness.settings import LedgerConfig
 from vittne.capture.columns import SECOND
 
@@ -95,6 +96,7 @@ class Config(KeepingConfig):
     backup: BackupSettings = BackupSettings()
     subjects: SubjectsConfig = SubjectsConfig()
     ledger: LedgerConfig = LedgerConfig()
+    webhooks: WebhooksConfig = WebhooksConfig()
     inventory: InventoryConfig = InventoryConfig()
     rules: tuple[RuleConfig, ...] = Field(default=(), strict=False, max_length=256)
     review: tuple[PlanConfig, ...] = Field(default=(), strict=False, max_length=256)

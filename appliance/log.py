@@ -7,6 +7,7 @@ import sys
 import traceback
 
 import structlog
+from structlog.typing import Processor
 
 
 def fault(error: Exception) -> str:
@@ -14,12 +15,13 @@ def fault(error: Exception) -> str:
     return type(error).__name__ + " at " + "".join(traceback.format_tb(error.__traceback__, -4))
 
 
-def set_up() -> None:
-    """Send the log to standard error."""
+def set_up(*see: Processor) -> None:
+    """Send the log to standard error. see: who takes notice of each line first."""
     shown = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            *see,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             shown,
         ],

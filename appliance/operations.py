@@ -24,6 +24,7 @@ from vittne.appliance.storage.operation import ADOPT, ENTER_STORED, LEAVE
 from vittne.appliance.subjects.operations import SUBJECT_OPERATIONS
 from vittne.appliance.vcon.filing import FILE_IMPORT
 from vittne.appliance.verdicts.operations import VERDICT_OPERATIONS
+from vittne.appliance.webhooks.operations import WEBHOOK_OPERATIONS
 
 OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     LOOK,
@@ -60,6 +61,7 @@ OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     *ACCESS_OPERATIONS,
     *VERDICT_OPERATIONS,
     *ANNOUNCEMENT_OPERATIONS,
+    *WEBHOOK_OPERATIONS,
     FILE_IMPORT,
     *LISTING_OPERATIONS,
 )

@@ -73,6 +73,7 @@ class PauseDesk:
         self.config = config
         self.books = PauseBooks(registrar)
         self.channels: Callable[[str], tuple[str, ...]] = lambda _: ()  # a PBX's channel -> SIP Call-IDs
+        self.changed: Callable[[Pause | None, Pause], None] = lambda before, pause: None  # who wants to know
         self._registrar = registrar
         self._known: dict[str, Pause] = {}
         self._held: defaultdict[str, set[str]] = defaultdict(set)  # by who asked, the pauses that live
@@ -145,6 +146,7 @@ class PauseDesk:
             held.add(pause.id) if pause.is_live else held.discard(pause.id)
             if is_news:
                 tell(before, pause)
+                self.changed(before, pause)
         if len(self._known) > self._crowded:
             self._forget_ended()
 
@@ -262,6 +264,10 @@ class PauseDesk:
     def live_by(self, trigger: str) -> list[Pause]:
         """Return the pauses that live and came of one kind of trigger."""
         return [pause for pause in self._known.values() if pause.is_live and pause.trigger == trigger]
+
+    def all_live(self) -> list[Pause]:
+        """Return the pauses that live."""
+        return [pause for pause in self._known.values() if pause.is_live]
 
     def listed(self, live: bool, limit: int) -> list[Pause]:
         """Return pauses from the books, the newest so many, oldest first."""

@@ -155,6 +155,7 @@ def _live(options: RecordOptions, registrar: Any) -> int:
 
     from vittne.appliance import log as logging  # noqa: PLC0415
     from vittne.appliance.beside import beside  # noqa: PLC0415
+    from vittne.appliance.events.hub import Hub  # noqa: PLC0415
     from vittne.appliance.hearing.detector import VERSION as VERSION_OF_DETECTOR  # noqa: PLC0415
     from vittne.appliance.lostpauses import note_lost_pauses  # noqa: PLC0415
     from vittne.appliance.pausedesk import PauseDesk  # noqa: PLC0415
@@ -166,7 +167,8 @@ def _live(options: RecordOptions, registrar: Any) -> int:
     from vittne.capture.ringopen import RingError, open_ring  # noqa: PLC0415
 
     config = options.config
-    logging.set_up()
+    hub = Hub(options.interfaces)
+    logging.set_up(hub.alarms.see)
     log = structlog.get_logger()
     rings = []
     try:
@@ -203,7 +205,7 @@ def _live(options: RecordOptions, registrar: Any) -> int:
         VERSION_OF_DETECTOR,
     )
     desk = PauseDesk(registrar, config.pause)
-    supervisor = Supervisor(registrar, rings, settings, desk)
+    supervisor = Supervisor(registrar, rings, settings, desk, hub)
     log.info(
         "recording",
         interfaces=list(options.interfaces),
@@ -211,7 +213,7 @@ def _live(options: RecordOptions, registrar: Any) -> int:
         hold_back_s=config.hold_back_s,
     )
     try:
-        asyncio.run(supervisor.run(beside(config, registrar, desk, options.test_call, options.file)))
+        asyncio.run(supervisor.run(beside(config, registrar, desk, options.test_call, options.file, hub)))
     finally:
         supervisor.close()
     status = supervisor.status

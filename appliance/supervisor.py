@@ -21,6 +21,7 @@ import structlog
 
 from vittne.appliance.announcements.active import AnnouncementWatch, active
 from vittne.appliance.announcements.handle import ReferenceHandle
+from vittne.appliance.events.hub import Hub
 from vittne.appliance.log import fault
 from vittne.appliance.loopdelay import LoopDelay
 from vittne.appliance.pausedesk import PauseDesk
@@ -81,8 +82,14 @@ class Supervisor:
     """Runs workers on open rings until told to stop."""
 
     def __init__(
-        self, registrar: Registrar, rings: Sequence[RingHandle], settings: LiveSettings, desk: PauseDesk
+        self,
+        registrar: Registrar,
+        rings: Sequence[RingHandle],
+        settings: LiveSettings,
+        desk: PauseDesk,
+        hub: Hub | None = None,
     ) -> None:
+        self._hub = hub or Hub()
         self._registrar = registrar
         self._desk = desk
         self._rings = list(rings)
@@ -104,6 +111,11 @@ class Supervisor:
     async def run(self, beside: Callable[[], Awaitable[None]] | None = None) -> None:
         """Record until stop() or a signal. beside: something to do meanwhile, started when a worker runs."""
         loop = asyncio.get_running_loop()
+        self._hub.open()
+        self._hub.loop_delay_p99_ms = lambda: self.loop_delay.quantile_ms(0.99)
+        for living in self._desk.all_live():
+            self._hub.note_pause(None, living)
+        self._desk.changed = self._hub.note_pause
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.stop)
         async with asyncio.TaskGroup() as tasks:
@@ -156,6 +168,7 @@ class Supervisor:
     async def _died(self, code: int) -> None:
         self._deaths += 1
         log.error("the worker died; the next one goes on", code=code, times=self._deaths)
+        log.error("alarm: the capture worker died and was started anew", times=self._deaths)
         if self._deaths == _FORGET_AFTER:
             Snapshots(self._memory).clear()
             store = self._registrar.store
@@ -187,6 +200,7 @@ class Supervisor:
         finally:
             theirs.close()
         self.workers += 1
+        self._hub.workers = self.workers
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
         start = Start(
             data_dir=str(self._registrar.data_dir),
@@ -243,6 +257,7 @@ class Supervisor:
                 await self._desk.note(request.pauses)
             else:
                 await self._desk.books.do(self._do, request)
+                self._hub.note(request)
         except KeyTaken as error:
             answer = {"error": str(error), "taken": True}
         except StoreError as error:

@@ -22,6 +22,7 @@ ARPHRD_LOOPBACK: Final = 772
 ARPHRD_NONE: Final = 0xFFFE  # tun, WireGuard: IP packets without a header
 
 _IFF_UP: Final = 0x1
+_IFF_LOWER_UP: Final = 0x10000
 _NETLINK_ROUTE: Final = 0
 _RTM_GETLINK: Final = 18
 _NLMSG_ERROR: Final = 2
@@ -61,6 +62,8 @@ class Interface:
     kind: str  # "veth", "tun", "vxlan" ...; "" for hardware and for loopback
     promiscuous: int  # how many want it so, sockets and people
     drops: Drops
+    packets: int = 0  # that came in, since the interface exists
+    has_link: bool = True  # whether something is plugged in, as far as the driver says
 
     @property
     def is_loopback(self) -> bool:
@@ -111,6 +114,8 @@ def _read_link(body: bytes) -> Interface:
         kind=_text(information.get(_IFLA_INFO_KIND, b"")),
         promiscuous=_number(found.get(_IFLA_PROMISCUITY, b"")),
         drops=_drops(found.get(_IFLA_STATS64, b"")),
+        packets=int.from_bytes(found.get(_IFLA_STATS64, b"")[:8], "little"),
+        has_link=bool(flags & _IFF_LOWER_UP),
     )
 
 

@@ -87,6 +87,30 @@ def guard(gate: Gate, access_of: Mapping[web.AbstractRoute, Access]) -> Middlewa
     return check
 
 
+def admit(request: web.Request, access: Access) -> None:
+    """Let a request in that comes to a public address, of which only a part is public. Raises Problem."""
+    _admit(request.app[GATE], request, access)
+
+
+def still(request: web.Request, scope: str) -> Principal | None:
+    """Return who asked as they are now, some time after they did; None when they may no longer do it.
+
+    For answers that last: a role may be taken away meanwhile, a session end, a token be revoked.
+    """
+    gate, now_us = request.app[GATE], request.app[GATE].now_us()
+    who: Principal | None = None
+    if SESSION in request:
+        user = gate.users.get(request[SESSION].user)
+        held = {one.id for one in gate.sessions.of(user.id, now_us)} if user is not None else set()
+        if user is not None and user.disabled_us is None and request[SESSION].id in held:
+            who = principal(user, gate.users.roles())
+    elif TOKEN in request:
+        token = next((one for one in gate.tokens.all() if one.id == request[TOKEN].id), None)
+        if token is not None and token.state(now_us) == "active":
+            who = _of_token(token)
+    return who if who is not None and who.may(scope) else None
+
+
 def principal_of(request: web.Request) -> Principal:
     """Return who asks. Not for public routes."""
     return request[PRINCIPAL]

@@ -113,7 +113,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         # fault() leaves the error's own words out: they may hold a number or a secret.
         log.error("a request failed: a fault of the program", error_id=request_id, reason=fault(error))
         found = _fault(request_id)
-    if PROBLEM_PAGE in request.app and not request.path.startswith("/api/"):
+    if PROBLEM_PAGE in request.app and not request.path.startswith(("/api/", "/metrics")):
         return await request.app[PROBLEM_PAGE].show(request, found, request_id)
     return found.answer(request_id)
 

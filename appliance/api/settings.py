@@ -16,7 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 
 class ApiSettings(BaseModel):
-    """Where the API listens, and as whom. Without certificate and key it makes its own."""
+    """Where the API listens, and as whom. Without certificate and key it makes its own.
+
+    metrics_from: networks that may read /metrics without a token.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -26,6 +29,7 @@ class ApiSettings(BaseModel):
     certificate: Path | None = Field(default=None, strict=False)
     key: Path | None = Field(default=None, strict=False)
     body_limit_bytes: int = Field(default=65_536, ge=1024, le=16_777_216)
+    metrics_from: tuple[str, ...] = Field(default=(), strict=False, max_length=64)
 
     @field_validator("listen")
     @classmethod
@@ -38,6 +42,16 @@ class ApiSettings(BaseModel):
         if len(set(addresses)) < len(addresses):
             raise ValueError("an address is named twice")
         return addresses
+
+    @field_validator("metrics_from")
+    @classmethod
+    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise ValueError(f"{network[:60]!r} is no network, such as 10.0.0.0/24") from None
+        return networks
 
     @model_validator(mode="after")
     def _both_or_none(self) -> Self:

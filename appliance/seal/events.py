@@ -78,6 +78,7 @@ SUBJECT_CLOSED: Final = "subject.close"
 SUBJECT_FORGOTTEN: Final = "subject.forget"
 USER_CHANGED: Final = "user"
 ROLE_CHANGED: Final = "role"
+WEBHOOK_CHANGED: Final = "webhook"
 LOGIN: Final = "login"
 ANALYSED: Final = "analyse"
 VERDICT: Final = "verdict"
@@ -214,6 +215,8 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     # users (appliance/access): who, what and from where is in the row
     USER_CHANGED: frozenset({"row"}),
     ROLE_CHANGED: frozenset({"row"}),
+    # somebody added, changed or removed a webhook
+    WEBHOOK_CHANGED: frozenset({"row"}),
     LOGIN: frozenset({"row"}),
     # a stored recording is about to be listened to by the program; nobody hears it
     ANALYSED: frozenset({"rec", "row"}),

@@ -23,7 +23,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD: Final = "0015"  # the last step in migrations/versions
+HEAD: Final = "0017"  # the last step in migrations/versions
 
 metadata: Final = MetaData(
     naming_convention={
@@ -620,4 +620,37 @@ saved_searches: Final = Table(
     Column("roles", JSON, nullable=False),
     Column("made_us", BigInteger, nullable=False),
     Index(None, "owner"),
+)
+
+webhooks: Final = Table(
+    "webhooks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("events", JSON, nullable=False),
+    Column("secret", Text, nullable=False),  # sealed
+    Column("owner_kind", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("disabled_us", BigInteger),
+)
+
+# What webhooks are to be told: ids and words of ours, nothing of a person.
+webhook_deliveries: Final = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("webhook", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_us", BigInteger),
+    Column("last_status", Integer),
+    Column("last_error", Text, nullable=False),
+    Column("done_us", BigInteger),
+    Index("ix_webhook_deliveries_due", "state", "next_us"),
+    Index("ix_webhook_deliveries_webhook", "webhook", "created_us"),
 )

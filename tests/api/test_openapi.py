@@ -15,10 +15,12 @@ from vittne.appliance.api import (
     audio,
     consent,
     listening,
+    live,
     pauses,
     recording_cases,
     recording_notes,
     recordings,
+    webhooks,
     witness,
 )
 from vittne.appliance.api.app import ROUTES
@@ -35,6 +37,8 @@ ALL: tuple[Route, ...] = (
     *recording_notes.ROUTES,
     *listening.ROUTES,
     *audio.ROUTES,
+    *live.ROUTES,
+    *webhooks.ROUTES,
 )
 
 

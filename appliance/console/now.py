@@ -1,0 +1,112 @@
+"""The page Now: calls that are up, whether anything is missed, what wants looking at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aiohttp import web
+
+from vittne.appliance.access.scopes import AUDIT, LIVE, PAUSE, PAUSE_ANY, READ, SETTINGS
+from vittne.appliance.api.auth import GATE, principal_of
+from vittne.appliance.api.live import HUB, STATE
+from vittne.appliance.console.pages import Item, Page
+from vittne.appliance.console.render import render
+from vittne.appliance.events.shown import alarm_for, calls_for
+from vittne.appliance.events.state import RecorderState
+from vittne.appliance.store.times import from_rfc3339
+
+_SHOWN: Final = 100  # calls on the page; the API has all
+_OVER: Final = 20  # alarms that are over
+GOOD_MOS: Final = 4.0
+FAIR_MOS: Final = 3.5
+
+
+async def now(request: web.Request) -> web.StreamResponse:
+    """Show the page; its parts come anew as news do."""
+    values = {**_calls(request), **_alarms(request), **await _health(request)}
+    return render(request, "now.html", **values)
+
+
+async def calls(request: web.Request) -> web.StreamResponse:
+    """Show the calls only."""
+    return render(request, "now_calls.html", **_calls(request))
+
+
+async def health(request: web.Request) -> web.StreamResponse:
+    """Show how capturing goes."""
+    return render(request, "now_health.html", **await _health(request))
+
+
+async def alarms(request: web.Request) -> web.StreamResponse:
+    """Show the alarms only."""
+    return render(request, "now_alarms.html", **_alarms(request))
+
+
+def _calls(request: web.Request) -> dict[str, Any]:
+    hub, who, at_us = request.app[HUB], principal_of(request), request.app[GATE].now_us()
+    found = calls_for(who, hub, at_us)
+    for call in found:
+        call["seconds"] = max(0, (at_us - from_rfc3339(call["answered_at"] or call["started_at"])) // 1_000_000)
+        call["mos"] = min((side["mos"] for side in call["sides"] if side["mos"] is not None), default=None)
+        call["may_pause"] = who.may_of(PAUSE, hub.calls.get(call["recording"]).facts, at_us)  # type: ignore[union-attr]
+    return {
+        "calls": found[:_SHOWN],
+        "total": len(found),
+        "is_starting": hub.capture.status is None,
+        "may_listen": who.may(LIVE),
+        "may_end_any": who.may(PAUSE_ANY),
+        "my_id": who.id,
+        "good_mos": GOOD_MOS,
+        "fair_mos": FAIR_MOS,
+    }
+
+
+def _alarms(request: web.Request) -> dict[str, Any]:
+    hub, who, at_us = request.app[HUB], principal_of(request), request.app[GATE].now_us()
+    every = [alarm_for(who, alarm, at_us) for alarm in hub.alarms.all()]
+    return {
+        "standing": [alarm for alarm in every if alarm["stands"]],
+        "over": [alarm for alarm in every if not alarm["stands"]][:_OVER],
+    }
+
+
+async def _health(request: web.Request) -> dict[str, Any]:
+    state = await request.app[STATE].read()
+    who = principal_of(request)
+    return {"state": state, "disk": _disk(state), "may_see_more": who.may(SETTINGS) or who.may(AUDIT)}
+
+
+def _disk(state: RecorderState) -> Mapping[str, Any]:
+    disk = state.disk
+    used = 1 - disk.free_bytes / max(1, disk.total_bytes)
+    is_low = used > 0.95 or (disk.days_left is not None and disk.days_left < 7)
+    is_filling = used > 0.85 or (disk.days_left is not None and disk.days_left < 30)
+    return {
+        "used_percent": round(100 * used),
+        "free": size(disk.free_bytes),
+        "recordings": size(disk.recordings_bytes),
+        "per_day": None if disk.bytes_per_day is None else size(disk.bytes_per_day),
+        "kind": "bad" if is_low else "warn" if is_filling else "good",
+    }
+
+
+def size(count: float) -> str:
+    """Return a number of bytes as people read it.
+
+    >>> size(0), size(1_536), size(3_221_225_472)
+    ('0 B', '1.5 KiB', '3.0 GiB')
+    """
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if count < 1024 or unit == "TiB":
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    raise AssertionError
+
+
+PAGES: Final = (
+    Page("/now", now, scope=READ, item=Item("Now", "activity")),
+    Page("/now/calls", calls, scope=READ),
+    Page("/now/health", health, scope=READ),
+    Page("/now/alarms", alarms, scope=READ),
+)

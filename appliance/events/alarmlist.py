@@ -1,0 +1,89 @@
+"""The alarms there are: their words in the log, what each is called, how grave it is, and when it is over.
+
+docs/alarms.md says of each what to do; a test compares the two, and both with the source.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+_HOUR_US: Final = 3600 * 1_000_000
+_DAY_US: Final = 24 * _HOUR_US
+Weight = Literal["bad", "warn"]  # something is lost or stays wrong; something wants looking at
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmKind:
+    """name: what programs go by, it never changes. for_us: how long it stands when it only happens; 0: until cleared.
+
+    by: the member of its line that tells one from another.
+    """
+
+    name: str
+    weight: Weight = "bad"
+    for_us: int = _DAY_US
+    by: str = ""
+
+
+_CHANNEL: Final = AlarmKind("channel-down", for_us=0, by="channel")
+_CLOCK: Final = AlarmKind("clock-wrong", for_us=0)
+_UNANNOUNCED: Final = AlarmKind("many-unannounced", for_us=0)
+PACKETS_LOST: Final = AlarmKind("packets-lost", for_us=0)
+RING_FULL: Final = AlarmKind("ring-full", "warn", for_us=0)
+DISK_FULL: Final = AlarmKind("disk-full", for_us=0)
+WORKER_DIED: Final = AlarmKind("worker-died", "warn", for_us=_HOUR_US)
+WEBHOOK_DEAD: Final = AlarmKind("webhook-dead", "warn", by="name")
+UNLISTED: Final = AlarmKind("other")
+_STAMPS: Final = AlarmKind("stamps-late", for_us=0, by="authority")
+
+# The words of each line after "alarm: ".
+ALARMS: Final[dict[str, AlarmKind]] = {
+    "packets were lost before they could be read": PACKETS_LOST,
+    "the capture ring is nearly full": RING_FULL,
+    "the disk is nearly full": DISK_FULL,
+    "the capture worker died and was started anew": WORKER_DIED,
+    "a webhook's deliveries were given up": WEBHOOK_DEAD,
+    "a pause came too late; what was written before it is still there": AlarmKind("pause-late", by="pause"),
+    "a number is being keyed in a call that nobody paused; it is paused now": AlarmKind("number-keyed", by="pause"),
+    "a pause outlived its lease; the call stays paused": AlarmKind("pause-overdue", "warn", by="pause"),
+    "a pause ended with its lease; nobody resumed the call": AlarmKind("lease-ended", "warn", by="pause"),
+    "a pause waited for a call that did not appear; nothing was paused": AlarmKind("pause-no-call", by="pause"),
+    "too many pauses live; one was refused, and its call is not paused": AlarmKind("pauses-many", by="pause"),
+    "the worker did not confirm what was asked": AlarmKind("not-confirmed"),
+    "the worker could not do what was asked": AlarmKind("not-done"),
+    "a pause was not confirmed; what it is about is not recorded": AlarmKind("pause-forced", by="pause"),
+    "a pause that was not confirmed in time holds now": AlarmKind("pause-holds", "warn", by="pause"),
+    "a pause that was not confirmed could not be written down": AlarmKind("pause-not-kept"),
+    "a pause was lost with the catalogue; its calls are recorded again": AlarmKind("pause-lost", by="pause"),
+    "a control channel that calls depend on is down": _CHANNEL,
+    "a PBX asked for a pause and nothing was paused": AlarmKind("pbx-paused-nothing", by="pbx"),
+    "a PBX's trigger was not confirmed": AlarmKind("pbx-not-confirmed", by="pbx"),
+    "pauses of an agent are over what is configured": AlarmKind("agent-pauses", "warn", by="agent"),
+    "a call was not announced as its rule wants": AlarmKind("call-unannounced", "warn", by="recording"),
+    "too many of the last calls were not announced": _UNANNOUNCED,
+    "the sound of an announcement is gone": AlarmKind("announcement-gone", by="name"),
+    "a recording is damaged; have it restored from a backup": AlarmKind("recording-damaged", for_us=0, by="recording"),
+    "the ledger is damaged": AlarmKind("ledger-damaged", for_us=0),
+    "the backup failed": AlarmKind("backup-failed"),
+    "a recording is not in the backup": AlarmKind("not-in-backup"),
+    "names of erased recordings are still in the catalogue's log, which somebody reads": AlarmKind("log-held", "warn"),
+    "recordings wait long for a storage target": AlarmKind("storage-late", "warn", by="target"),
+    "a storage target does not lock as it promises; nothing is copied there": AlarmKind("storage-lock", by="target"),
+    "a storage target cannot be worked with": AlarmKind("storage-failed", by="target"),
+    "a copy at a storage target is damaged": AlarmKind("copy-damaged", by="recording"),
+    "a recording could not be copied": AlarmKind("copy-failed", by="recording"),
+    "commands cannot reach the recorder": AlarmKind("no-commands", for_us=0),
+    "something beside recording failed, and is begun anew": AlarmKind("beside-failed", for_us=_HOUR_US, by="what"),
+    "no time stamp for long": _STAMPS,
+    "a certificate of an authority was revoked": AlarmKind("certificate-revoked"),
+    "an authority's clock and this machine's differ": AlarmKind("clocks-differ"),
+    "the clock may be further from UTC than allowed": _CLOCK,
+}
+# Whole lines that end an alarm.
+CLEARED_BY: Final[dict[str, AlarmKind]] = {
+    "alarm over: a control channel that calls depend on is back": _CHANNEL,
+    "the clock is right again": _CLOCK,
+    "calls are announced again": _UNANNOUNCED,
+    "the time stamping authority answers again": _STAMPS,
+}
