@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from vittne.capture.calls import Call, Stream
 from vittne.capture.columns import SECOND
-from vittne.capture.heard import Played, VoiceHeard
+from vittne.capture.heard import MOST_SPEECH, Played, VoiceHeard
 from vittne.capture.pausebook import PauseBook
 from vittne.capture.sip.session import SIDE_NAMES
 from vittne.capture.times import rfc3339
+
+# What a call says goes into one record of its recording, which has room for a megabyte with all else that is told.
+_MOST_PLAYED: Final = 256  # what decides first
+_MOST_STATES: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ def heard_report(call: Call, streams: dict[int, Stream], detector: str, window_s
     told = [_told(call, voice, streams.get(key)) for key, voice in call.heard.voices.items()]
     told.sort(key=lambda one: (one.stream or 1 << 16, one.voice.first_mono))
     played = [(one, found) for one in told for found in one.voice.played]
-    played.sort(key=lambda pair: pair[1].begin_mono)
+    played.sort(key=lambda pair: not pair[1].decides)
+    played = sorted(played[:_MOST_PLAYED], key=lambda pair: pair[1].begin_mono)
     return {
         "detector": detector,
         "window_s": window_s,
@@ -131,6 +136,10 @@ def _speech(call: Call, told: Sequence[Told]) -> list[list[int]]:
             found[-1][1] = max(found[-1][1], to_ms)
         else:
             found.append([from_ms, to_ms])
+    if len(found) > MOST_SPEECH:
+        gaps = sorted(range(1, len(found)), key=lambda at: found[at][0] - found[at - 1][1])
+        for at in sorted(gaps[: len(found) - MOST_SPEECH], reverse=True):
+            found[at - 1][1] = found.pop(at)[1]
     return found
 
 
@@ -147,5 +156,5 @@ def _states(told: Sequence[Told]) -> list[dict[str, Any]]:
             "count": state.count,
             "frequency_hz": round(state.frequency_hz, 1),
         }
-        for _, state, one in every
+        for _, state, one in every[:_MOST_STATES]
     ]

@@ -17,9 +17,7 @@ from vittne.appliance.hearing.voicestates import VoiceStates
 
 NAMES: Final[tuple[State, ...]] = get_args(State)
 STATES: Final[dict[State, int]] = {name: number for number, name in enumerate(NAMES, 1)}  # Finding.what
-LIVE_S: Final = (
-    8  # seconds worked on together while a call lasts: nobody waits for them, and at 2 they cost two thirds more
-)
+LIVE_S: Final = 8  # seconds worked on together while a call lasts; at 2 they cost two thirds more
 
 
 class StateListener:

@@ -120,7 +120,7 @@ def _admit(gate: Gate, request: web.Request, access: Access) -> None:
     """Say who asks: in request[PRINCIPAL], with the token or the session that they came with. Raises Problem."""
     secret = secret_of(request)
     if secret and "Authorization" not in request.headers and not (access.in_url and "token" in request.query):
-        session, principal = _logged_in(gate, request, secret)
+        session, principal = _logged_in(gate, request, secret, access)
         request[SESSION] = session
     else:
         request[TOKEN] = token = _admitted(gate, request, access)
@@ -133,13 +133,14 @@ def _admit(gate: Gate, request: web.Request, access: Access) -> None:
         raise _missing_scope(principal, access.scope)
 
 
-def _logged_in(gate: Gate, request: web.Request, secret: str) -> tuple[Session, Principal]:
+def _logged_in(gate: Gate, request: web.Request, secret: str, access: Access) -> tuple[Session, Principal]:
     """Return the session of a cookie, and whose it is. Raises Problem."""
     session = gate.sessions.find(secret, gate.now_us())
     user = gate.users.get(session.user) if session is not None else None
     if session is None or user is None or user.disabled_us is not None:
         raise Problem(401, "/problems/not-logged-in", "You are not logged in", "log in again")
-    if request.method not in _SAFE and not _is_ours(request, secret):
+    # What takes a token in the URL changes something by GET: a page of a neighbouring host has a browser send that.
+    if (request.method not in _SAFE or access.in_url) and not _is_ours(request, secret):
         detail = f"send what GET {PREFIX}/session gives as csrf in the header {CSRF_HEADER}"
         raise Problem(403, "/problems/no-csrf-token", "This did not come from a page of ours", detail)
     return session, principal(user, gate.users.roles())

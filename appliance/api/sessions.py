@@ -15,12 +15,16 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, Final
 
+import structlog
 from aiohttp import web
 from sqlalchemy import Row, delete, insert, select, update
 
 from vittne.appliance.api.database import ApiDatabase
+from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.tables import sessions
 from vittne.appliance.store.times import rfc3339
+
+log = structlog.get_logger()
 
 COOKIE: Final = "__Host-vittne"
 CSRF_HEADER: Final = "X-CSRF-Token"
@@ -62,6 +66,7 @@ class Sessions:
         self._database = database
         self._idle_us = idle_us
         self._longest_us = longest_us
+        self._noted: dict[str, int] = {}  # id to when that was tried last
 
     def begin(self, user: str, factors: tuple[str, ...], source: str, agent: str, now_us: int) -> tuple[Session, str]:
         """Log a user in; return the session and what the cookie holds, which nobody can say again."""
@@ -92,10 +97,19 @@ class Sessions:
         if row is None:
             return None
         session = _session(row)
-        if now_us - session.seen_us >= _SEEN_EVERY_US:
-            with self._database.writing() as connection:
-                connection.execute(update(sessions).where(sessions.c.secret_sha256 == kept).values(seen_us=now_us))
+        if now_us - max(session.seen_us, self._noted.get(session.id, 0)) >= _SEEN_EVERY_US:
+            self._note(session.id, now_us)
         return session
+
+    def _note(self, session_id: str, now_us: int) -> None:
+        """Write that a session was used; tried once a minute, whether it succeeds or not."""
+        self._noted = {one: at for one, at in self._noted.items() if now_us - at < _SEEN_EVERY_US}
+        self._noted[session_id] = now_us
+        try:
+            with self._database.writing() as connection:
+                connection.execute(update(sessions).where(sessions.c.id == session_id).values(seen_us=now_us))
+        except StoreError as error:  # no reason to refuse whoever is logged in
+            log.warning("the use of a session could not be noted", reason=str(error))
 
     def of(self, user: str, now_us: int) -> list[Session]:
         """Return a user's sessions, the newest first."""

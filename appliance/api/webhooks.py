@@ -120,7 +120,8 @@ def listed(catalogue: Catalogue) -> list[dict[str, Any]]:
     """Return all webhooks with how many deliveries each has."""
     table = WebhookTable(catalogue)
     counts = table.counts()
-    return [{**one.as_json(), **counts.get(one.id, {})} for one in table.all()]
+    none = {"waiting": 0, "delivered": 0, "dead": 0}
+    return [{**one.as_json(), **none, **counts.get(one.id, {})} for one in table.all()]
 
 
 async def webhooks(request: web.Request) -> web.Response:

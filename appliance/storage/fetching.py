@@ -127,6 +127,11 @@ def is_away(data_dir: Path, recording: str) -> bool:
     return False
 
 
+def _is_erased(data_dir: Path, recording: str) -> bool:
+    with Catalogue(data_dir / CATALOGUE_FILE, read_only=True) as catalogue:
+        return any(row.erased_us is not None for row in catalogue.get_all([recording]))
+
+
 def come_back(data_dir: Path, before_us: int) -> list[str]:
     """Return recordings that were brought back before then."""
     with suppress(OSError):
@@ -152,6 +157,8 @@ def _fetch(at: Place, place: str, folder: Path, missing: list[SealedPart], spent
         work.mkdir(mode=0o700, parents=True, exist_ok=True)
         for part in missing:
             _fetch_part(at, place, work, part, spent)
+        if _is_erased(at.data_dir, recording_of(folder)):
+            raise CopyFailed("the recording is erased", folder.name, "nothing of it is brought back")
         # Of a recording that was cut, or brought back by somebody else, meanwhile: what is there counts.
         wanted = missing_parts(at.data_dir, folder)
         for part in missing:

@@ -27,11 +27,12 @@ class Person:
         with Catalogue(served.data / CATALOGUE_FILE) as catalogue:
             UserTable(catalogue).put(user)
         _, secret = gate.sessions.begin(name, ("password",), "", "", gate.now_us())
-        self._headers = {"Cookie": f"{COOKIE}={secret}", CSRF_HEADER: csrf_of(secret)}
+        self._cookie, self._csrf = {"Cookie": f"{COOKIE}={secret}"}, {CSRF_HEADER: csrf_of(secret)}
         self._served = served
 
-    async def ask(self, method: str, path: str, **options: Any) -> Answer:
-        return await self._served.ask(method, path, headers=self._headers, **options)
+    async def ask(self, method: str, path: str, csrf: bool = True, **options: Any) -> Answer:
+        headers = {**self._cookie, **(self._csrf if csrf else {})}
+        return await self._served.ask(method, path, headers=headers, **options)
 
 
 def parties(pipeline: Pipeline) -> tuple[str, str]:
@@ -102,3 +103,17 @@ def test_a_role_for_other_sites_says_nothing_of_calls_that_are_up(
         assert (await away.ask("POST", "pauses", json=body)).problem["type"] == "/problems/no-such-call"
 
     run(tmp_path, calls[0], use)
+
+
+@pytest.mark.parametrize("path", ["trigger/pause", "trigger/resume"])
+def test_a_picture_on_another_page_pauses_nothing_for_who_is_logged_in(
+    tmp_path: Path, calls: tuple[Pipeline, list[str]], path: str
+) -> None:
+    async def use(served: Served) -> None:
+        boss = Person(served, "boss", "supervisor")
+        refused = await boss.ask("GET", path, csrf=False, params={"sip_call_id": calls[1][0]})
+        assert (refused.status, refused.problem["type"]) == (403, "/problems/no-csrf-token")
+
+    run(tmp_path, calls[0], use)
+
+    assert not calls[0].pauses.live()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ from vittne.appliance.control.server import Operator
 from vittne.appliance.operations import OPERATIONS
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.store.audit import AuditSearch
+from vittne.appliance.store.catalogue import CATALOGUE_FILE
 from vittne.appliance.store.times import now_us
 
 PASSWORD = "a horse, a battery, two staples"
@@ -231,6 +233,21 @@ def test_a_session_ends_when_it_is_not_used_and_after_a_day_at_work(tmp_path: Pa
             console.served.clock.at_s += 29 * 60
             last = await console.ask("GET", "whoami")
         assert last.status == 401
+
+    run(tmp_path, use)
+
+
+def test_who_is_logged_in_stays_so_while_somebody_else_writes(tmp_path: Path) -> None:
+    async def use(console: Console) -> None:
+        await console.log_in()
+        console.served.clock.at_s += 120
+        writer = sqlite3.connect(tmp_path / CATALOGUE_FILE, isolation_level=None)
+        writer.execute("BEGIN IMMEDIATE")
+        try:
+            assert (await console.ask("GET", "whoami")).status == 200
+        finally:
+            writer.execute("ROLLBACK")
+            writer.close()
 
     run(tmp_path, use)
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vittne.appliance.seal.groups import MAX_RECORDS
+from vittne.capture.calls import Call
 from vittne.capture.heard import MOST_PLAYED, MOST_SPEECH, MOST_VOICES, Heard, LineState, Played, Prompt, VoiceHeard
+from vittne.capture.heardreport import heard_report
+from vittne.capture.sip.headers import NameAddr
+from vittne.capture.sip.session import Session
 
 MS = 1_000_000
 WELCOME = Prompt("a" * 64, "welcome")
@@ -92,6 +98,29 @@ def test_a_notice_is_heard_behind_ever_so_many_others() -> None:
 
     assert len(one.played) == MOST_PLAYED
     assert [found.begin_mono for found in one.played if found.prompt is WELCOME] == [0, last.begin_mono]
+
+
+def test_what_a_call_says_has_room_in_one_record_however_much_was_heard() -> None:
+    """Hours of a call whose voices change again and again, with something in each."""
+    nobody = NameAddr("", "sip:a@example.org")
+    call = Call("0" * 32, [Session("call", nobody, nobody, "", 1, 1, (0, 0, 0, 0), "udp")], {"call": (0, 1)})
+    queue = Prompt("b" * 64, "q" * 64, "other")
+    for key in range(MOST_VOICES):
+        one = call.heard.voices[key] = voice(key)
+        since = key * 10_000_000
+        for place in range(MOST_SPEECH):
+            one.add_speech((since + 400 * place) * MS, (since + 400 * place + 100) * MS)
+        for place in range(MOST_PLAYED):
+            begin = (since + 1000 * place) * MS
+            one.add_played(Played(queue, begin, begin + 900 * MS, True, 1.0, 1.0, 0.9))
+            one.add_state(LineState("recording-beep", begin, begin + 100 * MS, 15.0, 0.98, 4, 1400.0))
+    call.heard.voices[MOST_VOICES - 1].add_played(played(900_000_000, 900_004_000))
+
+    told = heard_report(call, {}, "1", 604_800.0)
+
+    assert len(json.dumps(told)) < MAX_RECORDS // 2
+    assert [one["name"] for one in told["announcements"]].count("welcome") == 1
+    assert len(told["speech"]["callee"]) == MOST_SPEECH
 
 
 def test_two_calls_that_are_one_have_heard_what_both_did() -> None:

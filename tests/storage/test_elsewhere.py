@@ -29,7 +29,7 @@ from vittne.appliance.seal.scan import read_entry, scan_ledger
 from vittne.appliance.seal.signing import load_key
 from vittne.appliance.seal.verdict import FAILS, UNCHECKED
 from vittne.appliance.seal.verify import verify, verify_all
-from vittne.appliance.storage.fetching import at_hand, is_away
+from vittne.appliance.storage.fetching import Elsewhere, at_hand, bring_back, is_away
 from vittne.appliance.storage.operation import ENTER_STORED, entering
 from vittne.appliance.storage.table import StoredTable
 from vittne.appliance.store.catalogue import Catalogue
@@ -225,6 +225,19 @@ def test_a_cut_while_it_is_verified_keeps_the_parts_that_nobody_else_has(
 
     assert parts(data) == kept != []
     assert failed(data) == []
+
+
+def test_what_is_erased_while_it_is_brought_back_stays_away(vittne: Vittne, away: Path, data: Path) -> None:
+    def erase(_: int) -> None:
+        assert vittne("erase", REC, "--reason", "asked", "--data", data)[0] == 0
+        erased.append(True)
+
+    erased: list[bool] = []
+    with pytest.raises(Elsewhere, match="is erased"):
+        bring_back(data, folder(data), lambda count: None if erased else erase(count))
+
+    assert erased
+    assert parts(data) == []
 
 
 def test_what_is_brought_back_leaves_a_recorder_its_room(
