@@ -43,6 +43,16 @@ def show(data: Path, search: AuditSearch, as_json: bool) -> int:
 
 def check(data: Path) -> int:
     """Hold rows against their entries in the ledger; 0 when each is as it was written then, and none is missing."""
+    rows, entries, wrong = held_against(data)
+    for words in wrong:
+        print(painted(words, RED))
+    found = f"{rows} rows and {entries} entries"
+    print(painted(f"{found}: {len(wrong)} do not agree" if wrong else f"{found} agree", RED if wrong else GREEN))
+    return 1 if wrong else 0
+
+
+def held_against(data: Path) -> tuple[int, int, list[str]]:
+    """Return how many rows and entries there are, and where they do not agree. Raises StoreError."""
     entries: dict[int, dict[str, Json]] = {}
 
     def visit(index: int, entry: bytes) -> None:
@@ -53,12 +63,7 @@ def check(data: Path) -> int:
     scan_ledger(data / "ledger", load_verifier(data / "keys"), visit)
     with Catalogue(data / CATALOGUE_FILE, read_only=True) as catalogue:
         rows = list(AuditTable(catalogue).search())
-    wrong = list(disagreements(rows, entries))
-    for words in wrong:
-        print(painted(words, RED))
-    found = f"{len(rows)} rows and {len(entries)} entries"
-    print(painted(f"{found}: {len(wrong)} do not agree" if wrong else f"{found} agree", RED if wrong else GREEN))
-    return 1 if wrong else 0
+    return len(rows), len(entries), list(disagreements(rows, entries))
 
 
 def disagreements(rows: list[AuditRow], entries: dict[int, dict[str, Json]]) -> Iterator[str]:

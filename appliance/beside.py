@@ -17,6 +17,7 @@ from aiohttp import web
 from vittne.appliance.api.app import Add
 from vittne.appliance.api.audio import ROUTES as AUDIO_ROUTES
 from vittne.appliance.api.auth import HEARD
+from vittne.appliance.api.compliance import ROUTES as COMPLIANCE_ROUTES
 from vittne.appliance.api.consent import ROUTES as CONSENT_ROUTES
 from vittne.appliance.api.listening import ROUTES as LISTENING_ROUTES
 from vittne.appliance.api.live import ROUTES as LIVE_ROUTES
@@ -33,6 +34,7 @@ from vittne.appliance.api.recordings import ROUTES as RECORDING_ROUTES
 from vittne.appliance.api.routes import Access, Route
 from vittne.appliance.api.seen import CASES, KEYS
 from vittne.appliance.api.server import start_api
+from vittne.appliance.api.settled import CONFIG
 from vittne.appliance.api.webhooks import ROUTES as WEBHOOK_ROUTES
 from vittne.appliance.api.webhooks import WEBHOOKS, token_owner
 from vittne.appliance.api.witness import ROUTES as WITNESS_ROUTES
@@ -44,6 +46,7 @@ from vittne.appliance.casework.process import CaseDesk
 from vittne.appliance.channelwatch import ChannelWatch, is_up
 from vittne.appliance.clock.watch import ClockWatch
 from vittne.appliance.config import Config
+from vittne.appliance.console.compliance import PAGES as COMPLIANCE_PAGES
 from vittne.appliance.console.now import PAGES as NOW_PAGES
 from vittne.appliance.console.recordings import PAGES as RECORDING_PAGES
 from vittne.appliance.console.site import add_console
@@ -107,6 +110,7 @@ def beside(
                 app[KEYS] = keys.keys
             app[WEBHOOKS] = config.webhooks
             add_now(app, now, StateReader(sources, app[READER]))
+            app[CONFIG] = config
             if config.ledger.witness_of:
                 app[WITNESS] = Witness(config.data, config.ledger.witnessed())
 
@@ -140,7 +144,7 @@ def beside(
             await control.start()
         except StoreError as error:  # commands then say who has the directory; all else goes on
             log.error("alarm: commands cannot reach the recorder", reason=str(error))
-        server = await start_api(config.data, config.api, _routes(config), fill, config.access, _console(config))
+        server = await start_api(config.data, config.api, api_routes(config), fill, config.access, _console(config))
         try:
             async with asyncio.TaskGroup() as group:
                 for task in tasks:
@@ -164,7 +168,8 @@ async def keep_up(name: str, run: Run, again_s: float = _AGAIN_S) -> None:
         await asyncio.sleep(again_s)
 
 
-def _routes(config: Config) -> list[Route]:
+def api_routes(config: Config) -> list[Route]:
+    """Return all routes that a recorder with this configuration answers, but for those of every API."""
     recording = (*RECORDING_ROUTES, *CASE_ROUTES, *NOTE_ROUTES)
     return [
         *LOGIN_ROUTES,
@@ -175,13 +180,14 @@ def _routes(config: Config) -> list[Route]:
         *AUDIO_ROUTES,
         *LIVE_ROUTES,
         *WEBHOOK_ROUTES,
+        *COMPLIANCE_ROUTES,
         *(WITNESS_ROUTES if config.ledger.witness_of else ()),
     ]
 
 
 def _console(config: Config) -> Add:
     def add(app: web.Application, access_of: dict[web.AbstractRoute, Access]) -> None:
-        add_console(app, access_of, (*NOW_PAGES, *RECORDING_PAGES, *WEBHOOK_PAGES))
+        add_console(app, access_of, (*NOW_PAGES, *RECORDING_PAGES, *COMPLIANCE_PAGES, *WEBHOOK_PAGES))
         add_metrics(app, access_of, config.api.metrics_from)
 
     return add

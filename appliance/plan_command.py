@@ -38,20 +38,20 @@ def print_plan(life: LifeTable, at: int, classes: Mapping[str, RetentionClass], 
 
 def print_what_if(life: LifeTable, catalogue: Catalogue, rules: PolicyRules, at: int, as_json: bool) -> None:
     """Show what would be otherwise, had other rules been there when recordings were sealed."""
-    changes = list(_changes(life, catalogue, rules, at))
+    found = list(changes(life, catalogue, rules, at))
     if as_json:
-        said = [{"id": now.row.id, "now": now.as_json(), "then": then.as_json()} for now, then in changes]
+        said = [{"id": now.row.id, "now": now.as_json(), "then": then.as_json()} for now, then in found]
         sys.stdout.write(json.dumps({"at": rfc3339(at), "changes": said}) + "\n")
         return
-    more = [then for now, then in changes if then.decision.allowed and not now.decision.allowed]
-    less = [then for now, then in changes if now.decision.allowed and not then.decision.allowed]
-    lines = [f"at {rfc3339(at)}, {len(changes)} recordings would have another class, lock or end:"]
+    more = [then for now, then in found if then.decision.allowed and not now.decision.allowed]
+    less = [then for now, then in found if now.decision.allowed and not then.decision.allowed]
+    lines = [f"at {rfc3339(at)}, {len(found)} recordings would have another class, lock or end:"]
     lines += [f"{len(more)} would go that now stay", *(f"  {one.row.id}" for one in more[:_SHOWN])]
     lines += [f"{len(less)} would stay that now go", *(f"  {one.row.id}" for one in less[:_SHOWN])]
     _print([*lines, "nothing was changed: rules count for what is sealed after them"])
 
 
-def _changes(life: LifeTable, catalogue: Catalogue, rules: PolicyRules, at: int) -> Iterator[tuple[Planned, Planned]]:
+def changes(life: LifeTable, catalogue: Catalogue, rules: PolicyRules, at: int) -> Iterator[tuple[Planned, Planned]]:
     """Yield what would be otherwise under other rules: as it is, and as it would be."""
     calls = (call for call in catalogue.list_calls() if call.folder and call.state == FINISHED)
     for some in batched(calls, _TOGETHER):

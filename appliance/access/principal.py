@@ -32,7 +32,7 @@ class Principal:
     @property
     def caller(self) -> Caller:
         """As operations and the trail name them."""
-        return Caller(self.name, API)
+        return Caller(self.name, API, self.id if self.kind == "user" else "")
 
     @property
     def scopes(self) -> frozenset[str]:

@@ -22,6 +22,7 @@ ERASE: Final = "erase"
 RETENTION: Final = "retention"
 SUBJECTS: Final = "subjects"
 REVIEW: Final = "review"
+INCIDENTS: Final = "incidents"
 ANNOUNCEMENTS: Final = "announcements"
 RULES: Final = "rules"
 AUDIT: Final = "audit"
@@ -41,10 +42,11 @@ SCOPES: Final = {
     EXPORT: "take recordings away: audio, packets, evidence bundles",
     EDIT: "tags, notes and corrections",
     HOLD: "place and release legal holds",
-    ERASE: "erase, cut and restrict recordings",
-    RETENTION: "see what will be erased, and change how long recordings stay",
+    ERASE: "erase, cut and restrict recordings, change how long they stay",
+    RETENTION: "see what will be erased and what is held, try other rules",
     SUBJECTS: "requests of persons about their data",
     REVIEW: "review calls, and see reviews",
+    INCIDENTS: "write down incidents, and that the authority was told",
     ANNOUNCEMENTS: "announcements: upload, test, retire, see who was not told",
     RULES: "see rules and try them",
     AUDIT: "see who looked at and changed what, reports, the ledger",

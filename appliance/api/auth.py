@@ -129,7 +129,7 @@ def _admit(gate: Gate, request: web.Request, access: Access) -> None:
     wait = gate.rate.take(principal.id, gate.mono_s())
     if wait:
         raise too_many(wait, "you ask too often")
-    if access.scope and not principal.may(access.scope):
+    if access.scopes and not any(principal.may(scope) for scope in access.scopes):
         raise _missing_scope(principal, access.scope)
 
 

@@ -116,8 +116,8 @@ def _operation(route: Route, refs: Refs) -> dict[str, Any]:
         "security": _security(route.access),
     }
     words = [about.words] if about.words else []
-    if route.access.scope:
-        words.append(f"Needs `{route.access.scope}`: {SCOPES[route.access.scope]}.")
+    if route.access.scopes:
+        words.append(f"Needs {' or '.join(f'`{one}` ({SCOPES[one]})' for one in route.access.scopes)}.")
     if words:
         operation["description"] = " ".join(words)
     parameters = [_in_path(name) for name in _IN_PATH.findall(route.path)]

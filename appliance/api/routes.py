@@ -22,24 +22,31 @@ JSON: Final = "application/json"
 class Access:
     """Who may use a route.
 
-    scope: what the token or the role must allow; "" is whoever is known. in_url: the token may also come as ?token=,
-    for telephones and other things that can only GET an address. Others see what is in an address (proxies,
-    histories), so a route opts in one by one, and such a token should have `--from`.
+    scope: what the token or the role must allow; "" is whoever is known. others: any of these does as well.
+    in_url: the token may also come as ?token=, for telephones and other things that can only GET an address. Others
+    see what is in an address (proxies, histories), so a route opts in one by one, and such a token
+    should have `--from`.
     """
 
     is_public: bool = False
     scope: str = ""
     in_url: bool = False
+    others: tuple[str, ...] = ()
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Those of which one is needed; none: whoever is known."""
+        return (self.scope, *self.others) if self.scope else ()
 
 
 PUBLIC: Final = Access(is_public=True)
 ANYBODY: Final = Access()
 
 
-def needs(scope: str, in_url: bool = False) -> Access:
-    """Return the access of a route that needs a scope."""
-    assert scope in SCOPES
-    return Access(scope=scope, in_url=in_url)
+def needs(scope: str, *others: str, in_url: bool = False) -> Access:
+    """Return the access of a route that needs a scope, or one of several."""
+    assert {scope, *others} <= SCOPES.keys()
+    return Access(scope=scope, in_url=in_url, others=others)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,22 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A GET of one address. scope: what a role must allow; "": whoever is logged in; None: everybody."""
+    """A GET of one address. scope: what a role must allow; "": whoever is logged in; None: everybody.
+
+    others: any of these does as well.
+    """
 
     path: str
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     scope: str | None = ""
     item: Item | None = None
+    others: tuple[str, ...] = ()
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Those of which one is needed; none: whoever is logged in."""
+        return (self.scope, *self.others) if self.scope else ()
 
     def __post_init__(self) -> None:
-        assert not self.scope or self.scope in SCOPES
+        assert set(self.scopes) <= SCOPES.keys()
         assert not self.path.startswith("/api/")

@@ -41,7 +41,7 @@ CSP: Final = "; ".join(
 class Console:
     """What pages are made with. navigation: the pages that have a place in it, in order."""
 
-    navigation: Sequence[tuple[str, Item, str | None]]
+    navigation: Sequence[tuple[str, Item, tuple[str, ...]]]
     texts: dict[str, Texts] = field(default_factory=read_texts)
     environments: dict[str, Environment] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
@@ -106,12 +106,12 @@ def user_of(request: web.Request) -> User | None:
 
 def _navigation(console: Console, who: Principal | None) -> list[tuple[str, list[dict[str, str]]]]:
     groups: dict[str, list[dict[str, str]]] = {}
-    for path, item, scope in console.navigation:
-        if who is not None and (not scope or who.may(scope)):
+    for path, item, scopes in console.navigation:
+        if who is not None and (not scopes or any(map(who.may, scopes))):
             groups.setdefault(item.group, []).append({"path": path, "label": item.label, "sign": item.sign})
     return list(groups.items())
 
 
-def navigation_of(pages: Sequence[Page]) -> list[tuple[str, Item, str | None]]:
+def navigation_of(pages: Sequence[Page]) -> list[tuple[str, Item, tuple[str, ...]]]:
     """Return the places in the navigation."""
-    return [(page.path, page.item, page.scope) for page in pages if page.item is not None]
+    return [(page.path, page.item, page.scopes) for page in pages if page.item is not None]

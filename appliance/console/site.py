@@ -31,7 +31,9 @@ def add_console(app: web.Application, access_of: dict[web.AbstractRoute, Access]
     app[CONSOLE] = Console(navigation_of(every))
     app[PROBLEM_PAGE] = ProblemPage(_problem)
     for page in every:
-        access = PUBLIC if page.scope is None else Access(scope=page.scope) if page.scope else ANYBODY
+        access = (
+            PUBLIC if page.scope is None else Access(scope=page.scope, others=page.others) if page.scope else ANYBODY
+        )
         access_of[app.router.add_get(page.path, page.handler)] = access
     access_of[app.router.add_get("/static/{digest}/{name:.+}", _static)] = PUBLIC
 
@@ -59,8 +61,8 @@ async def _problem(request: web.Request, problem: Problem, request_id: str) -> w
 async def first(request: web.Request) -> web.StreamResponse:
     """Go to the first page of the navigation that the one who asks may see."""
     who = principal_of(request)
-    for path, _, scope in request.app[CONSOLE].navigation:
-        if not scope or who.may(scope):
+    for path, _, scopes in request.app[CONSOLE].navigation:
+        if not scopes or any(map(who.may, scopes)):
             raise web.HTTPSeeOther(path)
     raise web.HTTPSeeOther("/me")
 

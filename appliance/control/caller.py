@@ -14,10 +14,14 @@ SYSTEM: Final = "system"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """name: of a user or a token, for people; via: TERMINAL, API, or SYSTEM for what the program does by itself."""
+    """name: of a user or a token, for people; via: TERMINAL, API, or SYSTEM for what the program does by itself.
+
+    user: the id of who logged in; "" at a terminal, and of a token: nobody knows who holds one.
+    """
 
     name: str
     via: str = TERMINAL
+    user: str = ""
 
 
 VITTNE: Final = Caller("vittne", SYSTEM)

@@ -37,20 +37,21 @@ class Refuse(Order):
 def _approve(registrar: Registrar, order: Approve, caller: Caller) -> Steps:
     request = registrar.life.request(order.request)
     if request.state == WAITS:
-        if asking.is_same_person(request.asked_by, caller.name):
+        asking.refuse_token(caller, request.operation)
+        if asking.is_his_own(request, caller):
             raise CannotApprove(f"{caller.name!r} asked for it himself", request.id, "somebody else has to approve")
         said = {"request": request.id, "operation": request.operation, "asked_by": request.asked_by}
         registrar.audit.note(events.APPROVED, caller, request.recording, **said)
-        registrar.life.decide_request(request.id, APPROVED, caller.name, now_us())
+        registrar.life.decide_request(request.id, APPROVED, caller, now_us())
         second = caller
     elif request.state == APPROVED:  # a crash, or a refusal, came between: it is tried again
-        second = Caller(request.decided_by, caller.via)
+        second = Caller(request.decided_by, caller.via, request.decided_user)
     else:
         raise CannotApprove(f"it was {request.state} before", request.id, "nothing was done")
     yield Progress(0, 1)
     if request.operation == asking.CUT:
         return {"request": request.id, "approved": True, "next": f"{request.asked_by} cuts now"}
-    answer = yield from _done(registrar, request, (Caller(request.asked_by, second.via), second))
+    answer = yield from _done(registrar, request, (Caller(request.asked_by, second.via, request.asked_user), second))
     asking.mark_done(registrar, request)
     return {"request": request.id, "approved": True, **answer}
 
@@ -75,7 +76,7 @@ def _refuse(registrar: Registrar, order: Refuse, caller: Caller) -> Steps:
     yield Progress(0, 1)
     said = {"request": request.id, "operation": request.operation}
     registrar.audit.note(events.REQUEST_REFUSED, caller, request.recording, **said)
-    registrar.life.decide_request(request.id, REFUSED, caller.name, now_us())
+    registrar.life.decide_request(request.id, REFUSED, caller, now_us())
     return {"request": request.id, "refused": True}
 
 

@@ -1,7 +1,8 @@
 """Two persons: what needs a second one becomes a request, and is done when somebody else approves it.
 
 At a terminal a name is only what somebody says (`--by`), or the account he is logged in with: two persons at one
-terminal are two names. That two names are two people is for accounts with passwords to see to.
+terminal are two names. In console and API two persons are two users who logged in; a token is nobody, and can neither
+ask nor approve.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import secrets
 from typing import Any, Final
 
+from vittne.appliance.control.caller import API
 from vittne.appliance.control.operation import Caller, Order
 from vittne.appliance.life.precedence import Decision
 from vittne.appliance.life.table import APPROVED, DONE, WAITS, Request
@@ -25,6 +27,16 @@ UNRESTRICT: Final = "unrestrict"
 QUARANTINE: Final = "quarantine-release"
 
 
+class NobodyAsks(StoreError):
+    """A token asks for what two persons have to want, or approves it."""
+
+
+def refuse_token(caller: Caller, operation: str) -> None:
+    """Raise NobodyAsks when nobody is known to stand behind a caller."""
+    if caller.via == API and not caller.user:
+        raise NobodyAsks("two persons have to want this, and a token is none", operation, "log in and ask yourself")
+
+
 def persons_needed(registrar: Registrar, operation: str, decision: Decision | None = None) -> int:
     """Return how many must want an operation: what the law says, and what is configured."""
     return max(
@@ -37,10 +49,18 @@ def ask(registrar: Registrar, operation: str, recording: str, order: dict[str, A
     for known in registrar.life.requests(recording=recording, operation=operation):
         if known.state == WAITS and known.order == order:
             return {"waits": known.id, "asked_by": known.asked_by}
-    request = Request(secrets.token_hex(8), operation, recording, order, now_us(), caller.name)
+    refuse_token(caller, operation)
+    request = Request(secrets.token_hex(8), operation, recording, order, now_us(), caller.name, asked_user=caller.user)
     registrar.audit.note(events.REQUESTED, caller, recording, request=request.id, operation=operation)
     registrar.life.put_request(request)
     return {"waits": request.id, "asked_by": caller.name}
+
+
+def is_his_own(request: Request, caller: Caller) -> bool:
+    """Say whether somebody is who asked: the same user, however he is called now, or the same name."""
+    if caller.user and caller.user == request.asked_user:
+        return True
+    return is_same_person(request.asked_by, caller.name)
 
 
 def is_same_person(one: str, other: str) -> bool:

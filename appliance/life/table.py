@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import and_, func, insert, or_, select, update
 
+from vittne.appliance.control.caller import Caller
 from vittne.appliance.life.precedence import Facts
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.corrections import Correction, corrections_of
@@ -23,6 +24,10 @@ WAITS: Final = "waits"
 DONE: Final = "done"
 APPROVED: Final = "approved"
 REFUSED: Final = "refused"
+
+
+class NoSuchRequest(StoreError):
+    """No request, or more than one, has such an id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,8 @@ class Request:
     state: str = WAITS
     decided_us: int | None = None
     decided_by: str = ""
+    asked_user: str = ""  # ids of users who logged in; "" at a terminal
+    decided_user: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the request as `request list --json` shows it."""
@@ -114,6 +121,10 @@ class LifeTable:
         """Yield what is over its greatest age, or has a class that has none, the oldest first."""
         yield from self._some(calls.c.expires_us <= at_us)
 
+    def kept(self) -> Iterator[LifeRow]:
+        """Yield every recording of which something is kept."""
+        yield from self._some(calls.c.folder != "")
+
     def due_after(self, at_us: int, after: tuple[int, str], limit: int) -> list[tuple[int, str]]:
         """Return (end, id) of so many calls that are due, the oldest first, behind the one given."""
         last, recording = after
@@ -160,9 +171,9 @@ class LifeTable:
         with self._catalogue.writing(lasting=True) as connection:
             connection.execute(insert(requests).values({name: getattr(row, name) for name in Request.__slots__}))
 
-    def decide_request(self, request: str, state: str, by: str, at_us: int) -> None:
+    def decide_request(self, request: str, state: str, by: Caller, at_us: int) -> None:
         """Write what became of a request."""
-        self.set_request(request, state=state, decided_by=by, decided_us=at_us)
+        self.set_request(request, state=state, decided_by=by.name, decided_user=by.user, decided_us=at_us)
 
     def set_request(self, request: str, **values: Any) -> None:
         """Write columns of a request."""
@@ -170,13 +181,13 @@ class LifeTable:
             connection.execute(update(requests).where(requests.c.id == request).values(values))
 
     def request(self, prefix: str) -> Request:
-        """Return the request whose id begins so. Raises StoreError."""
+        """Return the request whose id begins so. Raises NoSuchRequest."""
         with self._catalogue.reading() as connection:
             begins = requests.c.id.startswith(prefix.strip().lower(), autoescape=True)
             found = connection.execute(select(requests).where(begins).limit(2)).all() if prefix.strip() else []
         if len(found) != 1:
             what = "several requests have such an id" if found else "no request has this id"
-            raise StoreError(what, prefix[:60], "`vittne request list --all` shows them")
+            raise NoSuchRequest(what, prefix[:60], "`vittne request list --all` shows them")
         return Request(**found[0]._mapping)
 
     def requests(self, decided: bool = False, recording: str = "", operation: str = "") -> list[Request]:

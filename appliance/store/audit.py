@@ -52,6 +52,7 @@ class AuditSearch:
     recording: str = ""
     kinds: tuple[str, ...] = field(default=())
     limit: int | None = None  # the newest so many
+    before: tuple[int, str] | None = None  # older than the row of this time and id
 
 
 _COLUMNS: Final = tuple(column.name for column in audit.c)
@@ -81,6 +82,12 @@ class AuditTable:
             query = select(audit).where(audit.c.entry.is_(None)).order_by(audit.c.at_us)
             return [AuditRow(**row._mapping) for row in connection.execute(query)]
 
+    def get(self, row_id: str) -> AuditRow | None:
+        """Return the row with this id."""
+        with self._catalogue.reading() as connection:
+            row = connection.execute(select(audit).where(audit.c.id == row_id)).first()
+        return None if row is None else AuditRow(**row._mapping)
+
     def search(self, search: AuditSearch = AuditSearch()) -> Iterator[AuditRow]:
         """Yield rows, oldest first."""
         query = select(audit)
@@ -94,6 +101,9 @@ class AuditTable:
             query = query.where(audit.c.recording == search.recording)
         if search.kinds:
             query = query.where(audit.c.kind.in_(search.kinds))
+        if search.before is not None:
+            at_us, row_id = search.before
+            query = query.where((audit.c.at_us < at_us) | ((audit.c.at_us == at_us) & (audit.c.id < row_id)))
         newest = query.order_by(audit.c.at_us.desc(), audit.c.id.desc())
         if search.limit is not None:
             newest = newest.limit(search.limit)

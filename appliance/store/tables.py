@@ -256,6 +256,8 @@ requests: Final = Table(
     Column("state", Text, nullable=False),
     Column("decided_us", BigInteger),
     Column("decided_by", Text, nullable=False),
+    Column("asked_user", Text, nullable=False, server_default=""),
+    Column("decided_user", Text, nullable=False, server_default=""),
     Index(None, "state"),
     Index(None, "recording"),
 )

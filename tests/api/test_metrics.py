@@ -12,6 +12,7 @@ from rig.now import Now, now_of, status
 
 from vittne.appliance.api import live
 from vittne.appliance.api.metrics import add_metrics, metrics_of
+from vittne.appliance.api.reader import READER
 from vittne.appliance.clock.state import sample_kernel
 from vittne.appliance.events.state import ClockShown, RecorderState, Sources, StampState, StateReader
 from vittne.appliance.stamps.standing import Standing
@@ -71,7 +72,7 @@ def test_the_page_names_all_metrics_and_no_other(tmp_path: Path) -> None:
         sources = Sources(now.hub, tmp_path, "1", clock=sample_kernel, clock_bound_us=1.0)
         sources.stamps = lambda: [Standing("tsa", 1, 1, 1, 1, late=False)]
         sources.queues.append(lambda: {"webhooks": 1})
-        state = await StateReader(sources, served.app[live.READER]).read()
+        state = await StateReader(sources, served.app[READER]).read()
         disk = state.disk.model_copy(update={"bytes_per_day": 1, "days_left": 1.0})
         state = state.model_copy(update={"disk": disk, "last_backup_at": state.at})
         assert isinstance(state, RecorderState)

@@ -13,9 +13,11 @@ from pydantic import BaseModel
 from vittne.appliance.access.showing import Of
 from vittne.appliance.api import (
     audio,
+    compliance,
     consent,
     listening,
     live,
+    logins,
     pauses,
     recording_cases,
     recording_notes,
@@ -38,6 +40,8 @@ ALL: tuple[Route, ...] = (
     *listening.ROUTES,
     *audio.ROUTES,
     *live.ROUTES,
+    *logins.ROUTES,
+    *compliance.ROUTES,
     *webhooks.ROUTES,
 )
 

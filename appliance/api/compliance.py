@@ -1,0 +1,38 @@
+"""All routes of the compliance side."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from vittne.appliance.api import (
+    announcements,
+    approvals,
+    attention,
+    audit,
+    coverage,
+    holds,
+    incidents,
+    recordinglife,
+    reports,
+    retention,
+    reviews,
+    rules,
+    subjects,
+)
+from vittne.appliance.api.routes import Route
+
+ROUTES: Final[tuple[Route, ...]] = (
+    *holds.ROUTES,
+    *retention.ROUTES,
+    *recordinglife.ROUTES,
+    *approvals.ROUTES,
+    *subjects.ROUTES,
+    *incidents.ROUTES,
+    *reviews.ROUTES,
+    *announcements.ROUTES,
+    *rules.ROUTES,
+    *attention.ROUTES,
+    *coverage.ROUTES,
+    *audit.ROUTES,
+    *reports.ROUTES,
+)
