@@ -68,7 +68,7 @@ def weigh(one: Pattern, laid: Aligned, came: I64) -> Weighed:
     size = min(SPAN, len(came))
     product, own, theirs = (_summed(part[came]) for part in (laid.product, laid.own, laid.theirs))
     agreement = _agreement(*(part[size:] - part[:-size] for part in (product, own, theirs)))
-    best = float(np.sort(agreement)[len(agreement) // 2 :].mean())
+    best = round(float(np.sort(agreement)[len(agreement) // 2 :].mean()), 9)  # a mean's last bit differs by machine
     good = _moving(np.pad(agreement >= 0.55 * best, size - 1), size) > 0
     level = one.features.level[came].astype(np.int16)
     strongest = level.max(axis=1, keepdims=True)

@@ -117,6 +117,36 @@ GET    /audit/{id}/proof                 audit                     | compliance 
 POST   /audit/check                      audit                     | compliance auditor
 GET    /reports/compliance               audit                     | compliance auditor
 GET    /reports/processing               audit                     | compliance auditor
+GET    /recordings                       read                      | all
+GET    /recordings/{id}                  read                      | all
+GET    /recordings/{id}/events           read                      | all
+GET    /recordings/{id}/ladder           read                      | all
+POST   /recordings/{id}/verify           read                      | all
+GET    /recordings/{id}/evidence         read                      | all
+GET    /recordings/{id}/export           export                    | compliance auditor
+PUT    /recordings/{id}/tags/{tag}       edit                      | compliance supervisor
+DELETE /recordings/{id}/tags/{tag}       edit                      | compliance supervisor
+POST   /recordings/{id}/notes            edit                      | compliance supervisor
+POST   /recordings/{id}/corrections      edit                      | compliance supervisor
+GET    /searches                         read                      | all
+POST   /searches                         read                      | all
+DELETE /searches/{id}                    read                      | all
+POST   /recordings/{id}/listening        listen                    | compliance auditor supervisor agent
+DELETE /recordings/{id}/listening/{listening} listen                    | compliance auditor supervisor agent
+GET    /recordings/{id}/timeline         read                      | all
+GET    /recordings/{id}/peaks            listen                    | compliance auditor supervisor agent
+GET    /recordings/{id}/audio            listen                    | compliance auditor supervisor agent
+GET    /live                             read                      | all
+GET    /events                           read                      | all
+GET    /state                            read                      | all
+GET    /alarms                           read                      | all
+GET    /webhooks                         settings                  | administrator engineer
+POST   /webhooks                         settings                  | administrator engineer
+PATCH  /webhooks/{id}                    settings                  | administrator engineer
+DELETE /webhooks/{id}                    settings                  | administrator engineer
+POST   /webhooks/{id}/test               settings                  | administrator engineer
+GET    /webhook-deliveries               settings                  | administrator engineer
+POST   /webhook-deliveries/{id}/again    settings                  | administrator engineer
 """  # noqa: E501
 
 
@@ -181,7 +211,7 @@ async def differences(served: Served, who: str, headers: dict[str, str]) -> Asyn
         scopes, roles = KNOWN[named(route)]
         if route in ROUTES:
             continue
-        path = route.path.removeprefix(f"{PREFIX}/").format(id="x", name="x", recording="x", origin="x")
+        path = route.path.removeprefix(f"{PREFIX}/").format(id="x", name="x", recording="x", origin="x", tag="x", listening="x")
         status = (await served.ask(route.method, path, headers=headers)).status
         if who.startswith("token:"):
             may = scopes in (("public",), ("anybody",)) or not expanded([who[6:]]).isdisjoint(scopes)

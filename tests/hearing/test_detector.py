@@ -78,6 +78,22 @@ def test_the_call_going_on_right_behind_a_cut_does_not_make_it_whole(detector: D
     assert (match.reference, match.state) == (0, "partial")
 
 
+def test_packets_lost_behind_a_cut_do_not_make_it_whole(detector: Detector) -> None:
+    prompt = said(LONGER)
+    end = 3 * RATE + len(prompt)
+    sound = line(20, (3, prompt[: len(prompt) - int(0.4 * RATE)]))
+    (match,) = detector.search(sound, [(end - RATE // 4, end - RATE // 32)])
+    assert (match.reference, match.state) == (1, "partial")
+
+
+def test_a_burst_lost_upstream_is_no_other_word(detector: Detector) -> None:
+    sound = line(20, (3, said(LONGER)))
+    begin = int(5.2 * RATE)
+    sound[begin : begin + int(0.3 * RATE)] //= 64  # faded, as decoders conceal
+    (match,) = detector.search(sound)
+    assert (match.reference, match.state) == (1, "full")
+
+
 def test_other_words_and_other_voices_are_not_the_announcement(detector: Detector) -> None:
     assert detector.search(line(20, (2, said(OTHER)))) == []
     assert detector.search(line(20, (2, said(NOTICE, "en-gb+m3", 140)))) == []
