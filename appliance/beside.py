@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from vittne.appliance.api.access_routes import ACCESS_ROUTES
 from vittne.appliance.api.app import Add
 from vittne.appliance.api.audio import ROUTES as AUDIO_ROUTES
 from vittne.appliance.api.auth import HEARD
@@ -35,6 +36,7 @@ from vittne.appliance.api.routes import Access, Route
 from vittne.appliance.api.seen import CASES, KEYS
 from vittne.appliance.api.server import start_api
 from vittne.appliance.api.settled import CONFIG
+from vittne.appliance.api.setup import SET_UP, set_up_of
 from vittne.appliance.api.webhooks import ROUTES as WEBHOOK_ROUTES
 from vittne.appliance.api.webhooks import WEBHOOKS, token_owner
 from vittne.appliance.api.witness import ROUTES as WITNESS_ROUTES
@@ -48,7 +50,9 @@ from vittne.appliance.clock.watch import ClockWatch
 from vittne.appliance.config import Config
 from vittne.appliance.console.compliance import PAGES as COMPLIANCE_PAGES
 from vittne.appliance.console.now import PAGES as NOW_PAGES
+from vittne.appliance.console.pages import Page
 from vittne.appliance.console.recordings import PAGES as RECORDING_PAGES
+from vittne.appliance.console.setup_pages import PAGES as SETUP_PAGES
 from vittne.appliance.console.site import add_console
 from vittne.appliance.console.webhooks import PAGES as WEBHOOK_PAGES
 from vittne.appliance.control.server import ControlServer, Operator
@@ -111,6 +115,7 @@ def beside(
             app[WEBHOOKS] = config.webhooks
             add_now(app, now, StateReader(sources, app[READER]))
             app[CONFIG] = config
+            app[SET_UP] = set_up_of(config, file)
             if config.ledger.witness_of:
                 app[WITNESS] = Witness(config.data, config.ledger.witnessed())
 
@@ -173,6 +178,7 @@ def api_routes(config: Config) -> list[Route]:
     recording = (*RECORDING_ROUTES, *CASE_ROUTES, *NOTE_ROUTES)
     return [
         *LOGIN_ROUTES,
+        *ACCESS_ROUTES,
         *PAUSE_ROUTES,
         *CONSENT_ROUTES,
         *recording,
@@ -185,9 +191,14 @@ def api_routes(config: Config) -> list[Route]:
     ]
 
 
+def console_pages() -> tuple[Page, ...]:
+    """Return the console's pages but for its frame, in the order of the navigation."""
+    return (*NOW_PAGES, *RECORDING_PAGES, *COMPLIANCE_PAGES, *SETUP_PAGES, *WEBHOOK_PAGES)
+
+
 def _console(config: Config) -> Add:
     def add(app: web.Application, access_of: dict[web.AbstractRoute, Access]) -> None:
-        add_console(app, access_of, (*NOW_PAGES, *RECORDING_PAGES, *COMPLIANCE_PAGES, *WEBHOOK_PAGES))
+        add_console(app, access_of, console_pages())
         add_metrics(app, access_of, config.api.metrics_from)
 
     return add

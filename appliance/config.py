@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from vittne.appliance.access.settings import AccessSettings
 from vittne.appliance.api.settings import ApiSettings
 from vittne.appliance.backup.settings import BackupSettings
+from vittne.appliance.changeable import SETTINGS_FILE, read_settings, under
 from vittne.appliance.clock.settings import ClockConfig
 from vittne.appliance.compliance.settings import InventoryConfig
 from vittne.appliance.datadir import DATA_VARIABLE, DEFAULT_DATA, ConfigError, config_file, read_toml
@@ -167,7 +168,11 @@ def load(
         over["data"] = environ[DATA_VARIABLE]
     over.update({name: value for name, value in (options or {}).items() if value is not None})
     # One value may be wrong by itself only: the file was checked before, so what fails now was given here.
-    return checked({**config.model_dump(exclude_unset=True), **over}, "the command line") if over else config
+    if over:
+        config = checked({**config.model_dump(exclude_unset=True), **over}, "the command line")
+    below = read_settings(config.data)
+    given = config.model_dump(exclude_unset=True)
+    return checked(under(below, given), str(config.data / SETTINGS_FILE)) if below else config
 
 
 def checked(values: Mapping[str, Any], where: str) -> Config:

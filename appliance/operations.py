@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from vittne.appliance.access.factor_operations import FACTOR_OPERATIONS
 from vittne.appliance.access.operations import ACCESS_OPERATIONS
 from vittne.appliance.announcements.operations import ANNOUNCEMENT_OPERATIONS
 from vittne.appliance.backup.operation import ENTER_BACKUP, ENTER_DRILL, POINT
@@ -19,6 +20,7 @@ from vittne.appliance.looks import HEARD, LOOK
 from vittne.appliance.review.operations import REVIEW_OPERATIONS
 from vittne.appliance.scrub.runner import ENTER_SCRUB
 from vittne.appliance.searches import SEARCHED
+from vittne.appliance.settings_operation import CHANGE_SETTINGS
 from vittne.appliance.stamps.operation import ENTER_STAMPS
 from vittne.appliance.storage.operation import ADOPT, ENTER_STORED, LEAVE
 from vittne.appliance.subjects.operations import SUBJECT_OPERATIONS
@@ -59,6 +61,8 @@ OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     *REVIEW_OPERATIONS,
     *SUBJECT_OPERATIONS,
     *ACCESS_OPERATIONS,
+    *FACTOR_OPERATIONS,
+    CHANGE_SETTINGS,
     *VERDICT_OPERATIONS,
     *ANNOUNCEMENT_OPERATIONS,
     *WEBHOOK_OPERATIONS,

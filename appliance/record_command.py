@@ -186,6 +186,8 @@ def _live(options: RecordOptions, registrar: Any) -> int:
     for lost in note_lost_pauses(registrar, now_us()):
         words = "alarm: a pause was lost with the catalogue; its calls are recorded again"
         log.error(words, pause=lost.id, by=lost.by, since=lost.since, recordings=len(lost.recordings))
+    if config.api.enabled:
+        _tell_first_code(log, config, registrar)
     registrar.begin_run(options.interfaces, now_us(), VERSION)
     # A first recording should be there soon: the test call does not wait for a full cycle.
     commit_s = min(config.commit_s, 1.0) if options.test_call else config.commit_s
@@ -221,6 +223,18 @@ def _live(options: RecordOptions, registrar: Any) -> int:
         calls = ", ".join(f"{count} {outcome}" for outcome, count in sorted(status.outcomes.items())) or "no calls"
         log.info("stopped", packets=status.frames, calls=calls, drops=status.drops)
     return 0
+
+
+def _tell_first_code(log: Any, config: Config, registrar: Any) -> None:
+    """Print a code for the first administrator on a terminal; elsewhere say how to get one."""
+    import socket  # noqa: PLC0415
+
+    from vittne.appliance.access.first import tell_first_code  # noqa: PLC0415
+
+    only_here = set(config.api.listen) <= {"127.0.0.1", "::1"}
+    host = "localhost" if only_here else config.access.host or socket.gethostname()
+    if tell_first_code(registrar, sys.stderr, f"https://{host}:{config.api.port}"):
+        log.warning("nobody can log in to the console yet: `vittne user add NAME --role administrator` prints a code")
 
 
 def log_key_state(log: Any, config: Config) -> None:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from vittne.appliance.api.database import COMMAND_WAITS_MS, ApiDatabase, ready_catalogue
-from vittne.appliance.api.tokens import DAY_US, Network, Token, Tokens
+from vittne.appliance.api.tokens import DAY_US, Token, Tokens, checked_name, checked_networks
 from vittne.appliance.show import json_array
-from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.times import now_us, rfc3339
 from vittne.appliance.terminal import Cell, Column, clean, table
-
-NAME_LIMIT: Final = 100
-NETWORKS_LIMIT: Final = 32
 
 _COLUMNS: Final = [
     Column("id"),
@@ -29,13 +24,9 @@ _COLUMNS: Final = [
 ]
 
 
-class TokenError(StoreError):
-    """A token that cannot be made as it was asked for."""
-
-
 def create(data: Path, name: str, scopes: Sequence[str], days: int | None, networks: Sequence[str]) -> int:
     """Make a token and print it; the only time that anybody sees it. days: until it expires; None for never."""
-    name, sources = _checked_name(name), _checked_networks(networks)
+    name, sources = checked_name(name), checked_networks(networks)
     now = now_us()
     database = _open(data, durable=True)
     try:
@@ -82,24 +73,6 @@ def revoke(data: Path, prefix: str) -> int:
 def _open(data: Path, durable: bool = False) -> ApiDatabase:
     ready_catalogue(data)
     return ApiDatabase(data, COMMAND_WAITS_MS, durable)
-
-
-def _checked_name(name: str) -> str:
-    if not 0 < len(name.strip()) <= NAME_LIMIT or not name.isprintable():
-        raise TokenError("this is no name", clean(name, 60), f"1 to {NAME_LIMIT} letters that can be seen")
-    return name.strip()
-
-
-def _checked_networks(networks: Sequence[str]) -> list[Network]:
-    if len(networks) > NETWORKS_LIMIT:
-        raise TokenError("too many networks", "--from", f"at most {NETWORKS_LIMIT}")
-    found = []
-    for text in networks:
-        try:
-            found.append(ipaddress.ip_network(text))
-        except ValueError as error:
-            raise TokenError(f"this is no network ({clean(error, 100)})", "--from", "such as 10.0.0.0/24") from None
-    return found
 
 
 def _row(token: Token, now: int) -> list[str | Cell]:

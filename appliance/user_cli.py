@@ -43,6 +43,7 @@ def add_users(commands: Any, where: argparse.ArgumentParser) -> None:
     for name, run, words in (
         ("invite", _invite, "print a code with which a user sets a new password"),
         ("remove", _remove, "forget a user; what the trail says of them stays"),
+        ("reset-factors", _reset, "forget a user's second factors: the telephone was lost"),
     ):
         add(users, name, run, words).add_argument("name", metavar="NAME")
     add(users, "list", _list, "list users").add_argument("--json", action="store_true", help="one array")
@@ -84,6 +85,12 @@ def _invite(arguments: argparse.Namespace) -> int:
     from vittne.appliance import user_command  # noqa: PLC0415
 
     return user_command.invite(_data(arguments), arguments.name)
+
+
+def _reset(arguments: argparse.Namespace) -> int:
+    from vittne.appliance import user_command  # noqa: PLC0415
+
+    return user_command.reset_factors(_data(arguments), arguments.name)
 
 
 def _remove(arguments: argparse.Namespace) -> int:

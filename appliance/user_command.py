@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vittne.appliance.access import operations as ops
+from vittne.appliance.access.factor_operations import REMOVE_FACTOR, RemoveFactor
 from vittne.appliance.access.invitations import DAY_US, DAYS, code_sha256, new_code
 from vittne.appliance.access.profile import BUILT_IN
 from vittne.appliance.access.users import UserTable
@@ -56,6 +57,13 @@ def remove(data: Path, name: str) -> int:
     """Forget a user."""
     perform(data, ops.REMOVE_USER, ops.RemoveUser(user=name))
     print(f"{clean(name)} is forgotten, and logged out everywhere", file=sys.stderr)
+    return 0
+
+
+def reset_factors(data: Path, name: str) -> int:
+    """Forget a user's second factors."""
+    done = perform(data, REMOVE_FACTOR, RemoveFactor(user=name))
+    print(f"{clean(name)} has no second factor any more; {done['removed']} forgotten", file=sys.stderr)
     return 0
 
 

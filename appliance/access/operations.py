@@ -97,6 +97,16 @@ class NoteLogin(Order):
     factors: tuple[str, ...] = Field(default=(), strict=False, max_length=8)
 
 
+class NoteToken(Order):
+    """A token of the API is about to be made, or revoked, by somebody who logged in."""
+
+    change: str = Field(pattern="^(add|revoke)$")
+    name: str = Field(max_length=100)
+    token: str = Field(default="", max_length=40)
+    scopes: tuple[str, ...] = _NAMES
+    networks: tuple[str, ...] = _NAMES
+
+
 def _add(registrar: Registrar, order: AddUser, caller: Caller) -> Steps:
     table = UserTable(registrar.catalogue)
     if table.named(order.name) is not None:
@@ -217,6 +227,12 @@ def _note_login(registrar: Registrar, order: NoteLogin, caller: Caller) -> Steps
     return {}
 
 
+def _note_token(registrar: Registrar, order: NoteToken, caller: Caller) -> Steps:
+    yield Progress(0, 1)
+    registrar.audit.note(events.TOKEN_CHANGED, caller, **order.model_dump(mode="json", exclude_defaults=True))
+    return {}
+
+
 def _known(table: UserTable, name: str) -> User:
     found = table.get(name) or table.named(name)
     if found is None:
@@ -258,6 +274,7 @@ INVITE: Final = Operation("user.invite", "inviting a user", Invite, _invite)
 SET_PASSWORD: Final = Operation("user.password", "setting a password", SetPassword, _set_password)
 PUT_ROLE: Final = Operation("role.put", "changing a role", PutRole, _put_role)
 REMOVE_ROLE: Final = Operation("role.remove", "removing a role", RemoveRole, _remove_role)
+NOTE_TOKEN: Final = Operation("token.note", "noting a token", NoteToken, _note_token)
 NOTE_LOGIN: Final = Operation("user.login", "noting a login", NoteLogin, _note_login)
 
 ACCESS_OPERATIONS: Final[tuple[Operation[Any], ...]] = (
@@ -268,5 +285,6 @@ ACCESS_OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     SET_PASSWORD,
     PUT_ROLE,
     REMOVE_ROLE,
+    NOTE_TOKEN,
     NOTE_LOGIN,
 )

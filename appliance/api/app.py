@@ -17,6 +17,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from vittne.appliance.access.factors import FactorTable
 from vittne.appliance.access.scopes import SCOPES
 from vittne.appliance.access.settings import AccessSettings
 from vittne.appliance.access.users import UserTable
@@ -84,7 +85,16 @@ def build_app(
     access = services.access
     sessions = Sessions(services.database, access.idle_min * _MINUTE_US, access.longest_h * _HOUR_US)
     users = UserTable(services.catalogue)
-    gate = Gate(Tokens(services.database), sessions, users, clock.now_us, clock.mono_s, services.limits)
+    gate = Gate(
+        Tokens(services.database),
+        sessions,
+        users,
+        clock.now_us,
+        clock.mono_s,
+        services.limits,
+        access,
+        FactorTable(services.catalogue),
+    )
     access_of: dict[web.AbstractRoute, Access] = {}
     app = web.Application(
         middlewares=[_observe, problems, guard(gate, access_of)],

@@ -18,10 +18,14 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from vittne.appliance.access.factors import FactorTable
 from vittne.appliance.access.principal import Principal
 from vittne.appliance.access.profile import FIELD_CLASSES, Profile
 from vittne.appliance.access.scopes import SCOPES
-from vittne.appliance.access.users import UserTable, principal
+from vittne.appliance.access.secondfactor import STRONG, Lacking, lacking
+from vittne.appliance.access.settings import AccessSettings
+from vittne.appliance.access.users import User, UserTable, principal
+from vittne.appliance.api.enrolments import Enrolments
 from vittne.appliance.api.limits import FailureBackoff, KnownSources, Limits, OneByOne, TokenRate
 from vittne.appliance.api.problems import REQUEST_ID, Problem
 from vittne.appliance.api.routes import PREFIX, Access
@@ -36,7 +40,11 @@ SESSION: Final = web.RequestKey("vittne.session", Session)
 PRINCIPAL: Final = web.RequestKey("vittne.principal", Principal)
 IS_REFUSED: Final = web.RequestKey("vittne.is_refused", bool)  # in back-off: not worth a line in the log
 HEARD: Final = web.AppKey("vittne.heard", dict[str, float])  # a token's name -> when it last succeeded, monotonic s
+_MINUTE_US: Final = 60_000_000
 _SAFE: Final = {"GET", "HEAD", "OPTIONS"}
+PROVE: Final = "/problems/second-factor-missing"
+ENROL: Final = "/problems/second-factor-not-set-up"
+PROVE_AGAIN: Final = "/problems/prove-again"
 _REALM: Final = 'Bearer realm="vittne"'
 
 
@@ -51,18 +59,39 @@ class Gate:
         now_us: Callable[[], int],
         mono_s: Callable[[], float],
         limits: Limits,
+        settings: AccessSettings,
+        factors: FactorTable,
     ) -> None:
         self.tokens = tokens
         self.sessions = sessions
         self.users = users
         self.now_us = now_us
         self.mono_s = mono_s
+        self.settings = settings
+        self.factors = factors
+        self.enrolments = Enrolments()
+        self.challenges = Enrolments()  # apart: anybody may ask for one
         self.rate = TokenRate(limits)
         self.backoff = FailureBackoff(limits)
         self.names = FailureBackoff(limits)  # that were tried with a wrong password
         self.known = KnownSources()
         self.passwords = OneByOne()
         self.heard: dict[str, float] = {}  # no longer than the table of tokens
+
+    def lacking(self, user: User, session: Session) -> Lacking:
+        """Return what somebody who logged in has yet to do before anything else."""
+        if STRONG & set(session.factors):
+            return ""
+        return lacking(session.factors, self.factors.kinds(user.id), user.roles, self.settings)
+
+    def use(self, settings: AccessSettings) -> None:
+        """Go by other settings from now on."""
+        self.settings = settings
+        self.sessions.use(settings.idle_min * _MINUTE_US, settings.longest_h * 60 * _MINUTE_US)
+
+    def is_fresh(self, session: Session) -> bool:
+        """Say whether somebody showed lately to be who they say."""
+        return self.now_us() - (session.proved_us or 0) <= self.settings.fresh_min * _MINUTE_US
 
 
 GATE: Final = web.AppKey("vittne.gate", Gate)
@@ -102,7 +131,8 @@ def still(request: web.Request, scope: str) -> Principal | None:
     if SESSION in request:
         user = gate.users.get(request[SESSION].user)
         held = {one.id for one in gate.sessions.of(user.id, now_us)} if user is not None else set()
-        if user is not None and user.disabled_us is None and request[SESSION].id in held:
+        may = user is not None and user.disabled_us is None and request[SESSION].id in held
+        if user is not None and may and not gate.lacking(user, request[SESSION]):
             who = principal(user, gate.users.roles())
     elif TOKEN in request:
         token = next((one for one in gate.tokens.all() if one.id == request[TOKEN].id), None)
@@ -143,7 +173,19 @@ def _logged_in(gate: Gate, request: web.Request, secret: str, access: Access) ->
     if (request.method not in _SAFE or access.in_url) and not _is_ours(request, secret):
         detail = f"send what GET {PREFIX}/session gives as csrf in the header {CSRF_HEADER}"
         raise Problem(403, "/problems/no-csrf-token", "This did not come from a page of ours", detail)
+    lacks = gate.lacking(user, session)
+    if lacks and lacks not in access.while_lacking:
+        raise _LACKING[lacks]()
+    if access.is_fresh and not gate.is_fresh(session):
+        detail = f"this asks for it when more than {gate.settings.fresh_min} minutes have gone by"
+        raise Problem(403, PROVE_AGAIN, "Show once more that it is you", detail)
     return session, principal(user, gate.users.roles())
+
+
+_LACKING: Final[dict[Lacking, Callable[[], Problem]]] = {
+    "prove": lambda: Problem(403, PROVE, "The second factor is missing", "POST /api/v1/session/second with a code"),
+    "enrol": lambda: Problem(403, ENROL, "A second factor must be set up first", "the console does so at the login"),
+}
 
 
 def _is_ours(request: web.Request, secret: str) -> bool:

@@ -19,13 +19,14 @@ from vittne.appliance.access.invitations import code_sha256
 from vittne.appliance.access.operations import NOTE_LOGIN, SET_PASSWORD, NoteLogin, SetPassword
 from vittne.appliance.access.passwords import WeakPassword, hash_password, is_right
 from vittne.appliance.access.scopes import SCOPES
+from vittne.appliance.access.secondfactor import Lacking
 from vittne.appliance.access.users import LOCAL, User, folded, principal
 from vittne.appliance.api.auth import GATE, SESSION, Gate, principal_of, too_many
 from vittne.appliance.api.bodies import ApiModel, answer, body_of
 from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.reader import READER
-from vittne.appliance.api.routes import ANYBODY, PREFIX, PUBLIC, About, Answer, Route
-from vittne.appliance.api.sessions import clear_cookie, csrf_of, secret_of, set_cookie
+from vittne.appliance.api.routes import ANYBODY, HALF, PREFIX, PUBLIC, About, Answer, Route
+from vittne.appliance.api.sessions import Session, clear_cookie, csrf_of, secret_of, set_cookie
 from vittne.appliance.control.caller import API, Caller
 from vittne.appliance.control.server import Operator
 from vittne.appliance.store.times import rfc3339
@@ -58,7 +59,10 @@ class PasswordBody(ApiModel):
 
 
 class SessionShown(ApiModel):
-    """Who is logged in. csrf: to be sent with every change, in the header X-CSRF-Token."""
+    """Who is logged in. csrf: to be sent with every change, in the header X-CSRF-Token.
+
+    lacks: "prove" where the second factor is yet to be shown, "enrol" where one must be set up before anything else.
+    """
 
     user: str
     name: str
@@ -66,6 +70,7 @@ class SessionShown(ApiModel):
     language: str
     scopes: list[str]
     factors: list[str]
+    lacks: Lacking
     expires_at: str
     csrf: str
 
@@ -96,9 +101,8 @@ async def log_in(request: web.Request) -> web.Response:
     user = gate.users.named(body.name)
     usable = user if user is not None and user.disabled_us is None and user.origin == LOCAL else None
     kept = usable.password if usable is not None else ""
-    right = await _is_right(request, body.name, user, body.password, kept)
+    right = await is_right_password(request, body.name, user, body.password, kept)
     if usable is None or not right:
-        await _refuse(request, user)
         raise Problem(401, "/problems/not-right", "Name or password is not right")
     return await begin_session(request, usable, ("password",))
 
@@ -109,27 +113,28 @@ async def begin_session(request: web.Request, user: User, factors: tuple[str, ..
     source, agent = request.remote or "", request.headers.get("User-Agent", "")
     order = NoteLogin(user=user.name, kind="in", source=source, factors=factors)
     await request.app[OPERATOR].perform(NOTE_LOGIN, order, Caller(user.name, API))
-    gate.known.note(user.id, source)
     session, secret = gate.sessions.begin(user.id, factors, source, agent, gate.now_us())
-    response = answer(_shown(gate, user, session.factors, session.expires_us, secret), 201)
+    if gate.lacking(user, session) != "prove":  # else a password alone would let its thief try codes from anywhere
+        gate.known.note(user.id, source)
+    response = answer(_shown(gate, user, session, secret), 201)
     set_cookie(response, secret)
     return response
 
 
-async def _is_right(request: web.Request, name: str, user: User | None, password: SecretStr, kept: str) -> bool:
-    """Say whether a password is the one that is kept; a wrong one counts before the next is looked at. Raises Problem.
+async def is_right_password(request: web.Request, name: str, user: User | None, password: SecretStr, kept: str) -> bool:
+    """Say whether a password is the one that is kept; a wrong one is counted and written down. Raises Problem.
 
-    Who has to wait is told so without a look, however many came at once.
+    It counts before the next is looked at: who has to wait is told so without a look, however many came at once.
     """
-    gate = request.app[GATE]
-    _wait(request, name, user)
+    gate, source = request.app[GATE], request.remote or ""
+    must_wait(gate, source, name, user)
     async with _turn(gate):
-        _wait(request, name, user)
+        must_wait(gate, source, name, user)
         right = await request.app[READER].work(lambda: is_right(password.get_secret_value(), kept))
         if not right:
-            now_s = gate.mono_s()
-            gate.backoff.failed(request.remote or "", now_s)
-            gate.names.failed(folded(name), now_s)
+            _count(gate, source, name)
+    if not right:
+        await _write_down(request, user)
     return right
 
 
@@ -141,19 +146,35 @@ async def _turn(gate: Gate) -> AsyncIterator[None]:
         yield
 
 
-def _wait(request: web.Request, name: str = "", user: User | None = None) -> None:
-    """Raise Problem while this source, or this name, has to wait."""
-    gate, source = request.app[GATE], request.remote or ""
+def must_wait(gate: Gate, source: str, name: str, user: User | None = None) -> None:
+    """Raise Problem while this source, or this name, has to wait.
+
+    name: "" where none was given: then only the source waits. user: whose name it is; where they logged in before,
+    only the source waits as well.
+    """
     now_s = gate.mono_s()
     wait = gate.backoff.wait_s(source, now_s)
-    if name and not (user is not None and gate.known.knows(user.id, source)):
+    if name.strip() and not (user is not None and gate.known.knows(user.id, source)):
         wait = max(wait, gate.names.wait_s(folded(name), now_s))
     if wait:
         raise too_many(wait, "too many wrong passwords: wait, then try again")
 
 
-async def _refuse(request: web.Request, user: User | None) -> None:
-    """Write a wrong password down."""
+async def refuse_login(request: web.Request, gate: Gate, name: str, user: User | None) -> None:
+    """Count a wrong code or passkey like a wrong password, and write it down."""
+    _count(gate, request.remote or "", name)
+    await _write_down(request, user)
+
+
+def _count(gate: Gate, source: str, name: str) -> None:
+    """Count what was wrong against its source and its name, if there is one."""
+    now_s = gate.mono_s()
+    gate.backoff.failed(source, now_s)
+    if name.strip():
+        gate.names.failed(folded(name), now_s)
+
+
+async def _write_down(request: web.Request, user: User | None) -> None:
     source = request.remote or ""
     log.warning("a login was refused", source=source, user=user.id if user is not None else "")
     order = NoteLogin(user=user.name if user is not None else "", kind="refused", source=source)
@@ -163,11 +184,12 @@ async def _refuse(request: web.Request, user: User | None) -> None:
 async def session(request: web.Request) -> web.Response:
     """Say who is logged in."""
     gate, secret = request.app[GATE], secret_of(request)
-    user, held = _of_session(request)
-    return answer(_shown(gate, user, held.factors, held.expires_us, secret))
+    user, held = of_session(request)
+    return answer(_shown(gate, user, held, secret))
 
 
-def _of_session(request: web.Request) -> tuple[User, Any]:
+def of_session(request: web.Request) -> tuple[User, Session]:
+    """Return who is logged in, and with which session. Raises Problem."""
     held = request.get(SESSION)
     user = request.app[GATE].users.get(held.user) if held is not None else None
     if held is None or user is None:
@@ -175,7 +197,7 @@ def _of_session(request: web.Request) -> tuple[User, Any]:
     return user, held
 
 
-def _shown(gate: Gate, user: User, factors: tuple[str, ...], expires_us: int, secret: str) -> SessionShown:
+def _shown(gate: Gate, user: User, held: Session, secret: str) -> SessionShown:
     who = principal(user, gate.users.roles())
     return SessionShown(
         user=user.id,
@@ -183,15 +205,16 @@ def _shown(gate: Gate, user: User, factors: tuple[str, ...], expires_us: int, se
         full_name=user.full_name,
         language=user.language,
         scopes=[scope for scope in SCOPES if who.may(scope)],
-        factors=list(factors),
-        expires_at=rfc3339(expires_us),
+        factors=list(held.factors),
+        lacks=gate.lacking(user, held),
+        expires_at=rfc3339(held.expires_us),
         csrf=csrf_of(secret),
     )
 
 
 async def log_out(request: web.Request) -> web.Response:
     """End this session."""
-    user, held = _of_session(request)
+    user, held = of_session(request)
     order = NoteLogin(user=user.name, kind="out", source=request.remote or "")
     await request.app[OPERATOR].perform(NOTE_LOGIN, order, principal_of(request).caller)
     request.app[GATE].sessions.end(user.id, held.id)
@@ -203,14 +226,14 @@ async def log_out(request: web.Request) -> web.Response:
 async def sessions(request: web.Request) -> web.Response:
     """List the sessions of who asks."""
     gate = request.app[GATE]
-    user, held = _of_session(request)
+    user, held = of_session(request)
     found = gate.sessions.of(user.id, gate.now_us())
     return answer(LoginsShown(sessions=[LoginShown(**one.as_json(), is_this=one.id == held.id) for one in found]))
 
 
 async def end_session(request: web.Request) -> web.Response:
     """End one of the sessions of who asks."""
-    user, _ = _of_session(request)
+    user, _ = of_session(request)
     if not request.app[GATE].sessions.end(user.id, request.match_info["id"]):
         raise Problem(404, "/problems/no-such-session", "No such session", "none of yours has this id")
     return web.Response(status=204)
@@ -220,7 +243,7 @@ async def accept(request: web.Request) -> web.Response:
     """Set a password with a code, and log in."""
     body = await body_of(request, InvitationBody)
     gate, source = request.app[GATE], request.remote or ""
-    _wait(request)
+    must_wait(gate, source, "")
     user = gate.users.invited(code_sha256(body.code), gate.now_us())
     if user is None or user.disabled_us is not None:
         gate.backoff.failed(source, gate.mono_s())
@@ -233,12 +256,11 @@ async def accept(request: web.Request) -> web.Response:
 async def change_password(request: web.Request) -> web.Response:
     """Set another password; every session ends, and a new one begins."""
     body = await body_of(request, PasswordBody)
-    user, _ = _of_session(request)
-    if not await _is_right(request, user.name, user, body.password, user.password):
-        await _refuse(request, user)
+    user, held = of_session(request)
+    if not await is_right_password(request, user.name, user, body.password, user.password):
         raise Problem(403, "/problems/not-right", "The password is not right")
     await _set(request, user, body.new_password.get_secret_value())
-    return await begin_session(request, user, ("password",))
+    return await begin_session(request, user, held.factors)
 
 
 async def _set(request: web.Request, user: User, password: str) -> None:
@@ -270,10 +292,10 @@ ROUTES: Final = (
         "GET",
         f"{PREFIX}/session",
         session,
-        ANYBODY,
+        HALF,
         _about("Who is logged in", {200: Answer("Who it is", SessionShown)}),
     ),
-    Route("DELETE", f"{PREFIX}/session", log_out, ANYBODY, _about("Log out", _GONE)),
+    Route("DELETE", f"{PREFIX}/session", log_out, HALF, _about("Log out", _GONE)),
     Route(
         "POST",
         f"{PREFIX}/session/password",

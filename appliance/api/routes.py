@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler
 from pydantic import BaseModel
 
 from vittne.appliance.access.scopes import SCOPES
+from vittne.appliance.access.secondfactor import Lacking
 
 PREFIX: Final = "/api/v1"
 JSON: Final = "application/json"
@@ -25,12 +26,15 @@ class Access:
     scope: what the token or the role must allow; "" is whoever is known. others: any of these does as well.
     in_url: the token may also come as ?token=, for telephones and other things that can only GET an address. Others
     see what is in an address (proxies, histories), so a route opts in one by one, and such a token
-    should have `--from`.
+    should have `--from`. while_lacking: also for somebody who logged in and has yet to show, or to set up, a second
+    factor. is_fresh: somebody who is logged in must have shown lately to be who they say.
     """
 
     is_public: bool = False
     scope: str = ""
     in_url: bool = False
+    while_lacking: frozenset[Lacking] = frozenset()
+    is_fresh: bool = False
     others: tuple[str, ...] = ()
 
     @property
@@ -41,12 +45,15 @@ class Access:
 
 PUBLIC: Final = Access(is_public=True)
 ANYBODY: Final = Access()
+HALF: Final = Access(while_lacking=frozenset({"prove", "enrol"}))  # the way to the second factor, and out
+ENROLLING: Final = Access(while_lacking=frozenset({"enrol"}), is_fresh=True)
+FRESH: Final = Access(is_fresh=True)
 
 
-def needs(scope: str, *others: str, in_url: bool = False) -> Access:
+def needs(scope: str, *others: str, in_url: bool = False, is_fresh: bool = False) -> Access:
     """Return the access of a route that needs a scope, or one of several."""
     assert {scope, *others} <= SCOPES.keys()
-    return Access(scope=scope, in_url=in_url, others=others)
+    return Access(scope=scope, in_url=in_url, others=others, is_fresh=is_fresh)
 
 
 @dataclass(frozen=True, slots=True)

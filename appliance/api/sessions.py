@@ -35,7 +35,10 @@ _AGENT_LIMIT: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Somebody who logged in. factors: with what: password, totp, passkey, code, oidc, ldap. Times us UTC."""
+    """Somebody who logged in. factors: with what: password, totp, passkey, recovery, oidc, ldap. Times us UTC.
+
+    proved_us: when they last showed to be who they say; None: before this was kept.
+    """
 
     id: str
     user: str
@@ -45,6 +48,7 @@ class Session:
     factors: tuple[str, ...]
     source: str
     agent: str
+    proved_us: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return it for the user whose it is."""
@@ -68,6 +72,11 @@ class Sessions:
         self._longest_us = longest_us
         self._noted: dict[str, int] = {}  # id to when that was tried last
 
+    def use(self, idle_us: int, longest_us: int) -> None:
+        """Go by other limits: idle for all sessions, longest for new ones."""
+        self._idle_us = idle_us
+        self._longest_us = longest_us
+
     def begin(self, user: str, factors: tuple[str, ...], source: str, agent: str, now_us: int) -> tuple[Session, str]:
         """Log a user in; return the session and what the cookie holds, which nobody can say again."""
         secret = _text(secrets.token_bytes(_SECRET_BYTES))
@@ -80,6 +89,7 @@ class Sessions:
             factors,
             source,
             agent[:_AGENT_LIMIT],
+            now_us,
         )
         values = {name: getattr(session, name) for name in Session.__slots__}
         values |= {"factors": list(factors), "secret_sha256": _hash(secret)}
@@ -116,6 +126,11 @@ class Sessions:
         query = select(sessions).where(sessions.c.user == user, ~self._is_over(now_us))
         with self._database.reading() as connection:
             return [_session(row) for row in connection.execute(query.order_by(sessions.c.created_us.desc()))]
+
+    def prove(self, session_id: str, now_us: int) -> None:
+        """Note that somebody showed once more to be who they say."""
+        with self._database.writing() as connection:
+            connection.execute(update(sessions).where(sessions.c.id == session_id).values(proved_us=now_us))
 
     def end(self, user: str, session_id: str) -> bool:
         """Log one out; whether there was one."""

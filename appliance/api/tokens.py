@@ -25,7 +25,10 @@ from vittne.appliance.api.database import ApiDatabase
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.tables import tokens
 from vittne.appliance.store.times import rfc3339
+from vittne.appliance.terminal import clean
 
+NAME_LIMIT: Final = 100
+NETWORKS_LIMIT: Final = 32
 DAY_US: Final = 24 * 3600 * 1_000_000
 _USED_EVERY_US: Final = 60 * 1_000_000  # how fine last_used_us is
 # 43 letters of base64url hold 258 bits: the last letter has two bits that must be zero.
@@ -37,6 +40,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 class NoSuchToken(StoreError):
     """No token, or more than one, has an id that begins as asked."""
+
+
+class TokenError(StoreError):
+    """A token that cannot be made as it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,26 @@ class Token:
             "networks": networks,
             **shown,
         }
+
+
+def checked_name(name: str) -> str:
+    """Return a token's name. Raises TokenError."""
+    if not 0 < len(name.strip()) <= NAME_LIMIT or not name.isprintable():
+        raise TokenError("this is no name", clean(name, 60), f"1 to {NAME_LIMIT} letters that can be seen")
+    return name.strip()
+
+
+def checked_networks(networks: Sequence[str]) -> list[Network]:
+    """Return networks that a token may come from. Raises TokenError."""
+    if len(networks) > NETWORKS_LIMIT:
+        raise TokenError("too many networks", "--from", f"at most {NETWORKS_LIMIT}")
+    found = []
+    for text in networks:
+        try:
+            found.append(ipaddress.ip_network(text))
+        except ValueError as error:
+            raise TokenError(f"this is no network ({clean(error, 100)})", "--from", "such as 10.0.0.0/24") from None
+    return found
 
 
 def split(text: str) -> tuple[str, bytes] | None:

@@ -41,6 +41,7 @@ from vittne.appliance.backup.place import (
     snapshot_name,
 )
 from vittne.appliance.backup.tidy import Listed, Step, is_in, prune, settle, swap
+from vittne.appliance.changeable import SETTINGS_FILE
 from vittne.appliance.seal import events
 from vittne.appliance.seal.history import History
 from vittne.appliance.seal.journal import Journal
@@ -59,7 +60,7 @@ _ROUNDS: Final = 8
 _TOLD_EVERY: Final = 16  # recordings
 # After one of these, what was copied before is not what the ledger says.
 _MOVING: Final = frozenset({events.CUT, events.ERASED, events.KEY_EPOCH, events.KEY_ROTATE})
-_FILES: Final = ("holds.lost", KNOWN_FILE)
+_FILES: Final = ("holds.lost", KNOWN_FILE, SETTINGS_FILE)
 _FOLDERS: Final = ("witness",)
 
 

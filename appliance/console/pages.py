@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from vittne.appliance.access.scopes import SCOPES
+from vittne.appliance.api.routes import Access
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Item:
 class Page:
     """A GET of one address. scope: what a role must allow; "": whoever is logged in; None: everybody.
 
-    others: any of these does as well.
+    others: any of these does as well. access: instead of scope, where there is more to say.
     """
 
     path: str
@@ -31,6 +32,7 @@ class Page:
     scope: str | None = ""
     item: Item | None = None
     others: tuple[str, ...] = ()
+    access: Access | None = None
 
     @property
     def scopes(self) -> tuple[str, ...]:

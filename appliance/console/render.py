@@ -12,8 +12,10 @@ from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from vittne.appliance.access.principal import Principal
+from vittne.appliance.access.secondfactor import SECOND
 from vittne.appliance.access.users import User
 from vittne.appliance.api.auth import GATE, PRINCIPAL, SESSION, principal_of
+from vittne.appliance.api.passkeys import is_possible
 from vittne.appliance.api.sessions import csrf_of, secret_of
 from vittne.appliance.console.pages import Item, Page
 from vittne.appliance.console.texts import Texts, chosen, read_texts
@@ -89,6 +91,8 @@ def render(request: web.Request, template: str, status: int = 200, **values: Any
         "me": user,
         "may": principal_of(request).may if PRINCIPAL in request else lambda _: False,
         "here": request.path,
+        "has_passkeys": is_possible(request),
+        "has_second": bool(user is not None and SECOND & request.app[GATE].factors.kinds(user.id)),
         "navigation": _navigation(console, request.get(PRINCIPAL)),
         **values,
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import mimetypes
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import quote
 
 from aiohttp import web
 
@@ -15,10 +14,13 @@ from vittne.appliance.api.app import DOCUMENT
 from vittne.appliance.api.auth import GATE, SESSION, principal_of
 from vittne.appliance.api.problems import PROBLEM_PAGE, Problem, ProblemPage
 from vittne.appliance.api.reader import READER
-from vittne.appliance.api.routes import ANYBODY, PUBLIC, Access
+from vittne.appliance.api.routes import PUBLIC, Access
 from vittne.appliance.console.api_page import groups_of
+from vittne.appliance.console.factor_pages import PAGES as FACTOR_PAGES
+from vittne.appliance.console.factor_pages import leading_to, safe, way_of
 from vittne.appliance.console.pages import Page
 from vittne.appliance.console.render import CONSOLE, CSP, STATIC, Console, navigation_of, render, user_of
+from vittne.appliance.console.settings_users import PAGES as ACCESS_PAGES
 from vittne.appliance.store.catalogue import Catalogue
 
 _FILES: Final = frozenset(path for path in STATIC.rglob("*") if path.is_file())
@@ -27,13 +29,11 @@ _FOR_EVER: Final = "public, max-age=31536000, immutable"
 
 def add_console(app: web.Application, access_of: dict[web.AbstractRoute, Access], pages: Sequence[Page]) -> None:
     """Put pages and files into the application."""
-    every = [*PAGES, *pages]
+    every = [*PAGES, *FACTOR_PAGES, *pages, *ACCESS_PAGES]
     app[CONSOLE] = Console(navigation_of(every))
     app[PROBLEM_PAGE] = ProblemPage(_problem)
     for page in every:
-        access = (
-            PUBLIC if page.scope is None else Access(scope=page.scope, others=page.others) if page.scope else ANYBODY
-        )
+        access = page.access or (PUBLIC if page.scope is None else Access(scope=page.scope, others=page.others))
         access_of[app.router.add_get(page.path, page.handler)] = access
     access_of[app.router.add_get("/static/{digest}/{name:.+}", _static)] = PUBLIC
 
@@ -51,9 +51,9 @@ async def _static(request: web.Request) -> web.Response:
 
 async def _problem(request: web.Request, problem: Problem, request_id: str) -> web.StreamResponse:
     """Return an error as a page; who is not logged in is asked to."""
-    if problem.status == 401:
-        then = f"?then={quote(request.path_qs, safe='')}" if request.path != "/" else ""
-        raise web.HTTPSeeOther(f"/login{then}")
+    way = way_of(problem)
+    if way and request.path != way:
+        raise web.HTTPSeeOther(leading_to(way, request))
     values = {"title": problem.title, "detail": problem.detail, "request_id": request_id, "code": problem.status}
     return render(request, "problem.html", problem.status, **values)
 
@@ -70,21 +70,11 @@ async def first(request: web.Request) -> web.StreamResponse:
 async def login(request: web.Request) -> web.StreamResponse:
     """Ask for name and password."""
     is_new = not await request.app[READER](_anybody)
-    return render(request, "login.html", then=_safe(request.query.get("then", "/")), is_new=is_new)
+    return render(request, "login.html", then=safe(request.query.get("then", "/")), is_new=is_new)
 
 
 def _anybody(catalogue: Catalogue) -> bool:
     return any(user.password for user in UserTable(catalogue).all())
-
-
-def _safe(then: str) -> str:
-    """Return where to go after a login: an address of ours, never of another site.
-
-    >>> _safe("/now?x=1"), _safe("//evil.example"), _safe("https://evil.example"), _safe("/\\\\evil")
-    ('/now?x=1', '/', '/', '/')
-    """
-    ours = then.startswith("/") and not then.startswith(("//", "/\\")) and then.isprintable() and "{" not in then
-    return then if ours and "\\" not in then else "/"
 
 
 async def invitation(request: web.Request) -> web.StreamResponse:
@@ -104,6 +94,7 @@ async def me(request: web.Request) -> web.StreamResponse:
         sessions=[one.as_json() for one in gate.sessions.of(user.id, gate.now_us())],
         session_id=session.id,
         has_password=bool(user.password),
+        factors=[one.as_json() for one in gate.factors.of(user.id)],
         scopes=[words for scope, words in SCOPES.items() if who.may(scope)],
     )
 

@@ -80,6 +80,8 @@ USER_CHANGED: Final = "user"
 ROLE_CHANGED: Final = "role"
 WEBHOOK_CHANGED: Final = "webhook"
 LOGIN: Final = "login"
+SETTINGS_CHANGED: Final = "settings"
+TOKEN_CHANGED: Final = "token"  # noqa: S105 - the name of an event
 ANALYSED: Final = "analyse"
 VERDICT: Final = "verdict"
 VERDICTS_CHECKED: Final = "verdict.check"
@@ -218,6 +220,10 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     # somebody added, changed or removed a webhook
     WEBHOOK_CHANGED: frozenset({"row"}),
     LOGIN: frozenset({"row"}),
+    # settings were changed in the console; the row has those before and after
+    SETTINGS_CHANGED: frozenset({"row"}),
+    # a token of the API was made or revoked by somebody who logged in
+    TOKEN_CHANGED: frozenset({"row"}),
     # a stored recording is about to be listened to by the program; nobody hears it
     ANALYSED: frozenset({"rec", "row"}),
     # whether a call was announced (appliance/verdicts): n counts the verdicts on a recording, the newest counts. rule

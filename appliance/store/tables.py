@@ -23,7 +23,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD: Final = "0017"  # the last step in migrations/versions
+HEAD: Final = "0018"  # the last step in migrations/versions
 
 metadata: Final = MetaData(
     naming_convention={
@@ -459,6 +459,7 @@ sessions: Final = Table(
     Column("factors", JSON, nullable=False),
     Column("source", Text, nullable=False),
     Column("agent", Text, nullable=False),
+    Column("proved_us", BigInteger),
     Index(None, "user"),
 )
 

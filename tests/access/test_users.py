@@ -10,6 +10,8 @@ import pytest
 from running import running
 
 from vittne.appliance.access import operations as ops
+from vittne.appliance.access.factor_operations import ADD_FACTOR, AddFactor
+from vittne.appliance.access.factors import FactorTable
 from vittne.appliance.access.invitations import code_sha256
 from vittne.appliance.access.passwords import WeakPassword, hash_password, is_right
 from vittne.appliance.access.users import UserTable
@@ -152,3 +154,13 @@ def test_a_name_is_found_whatever_its_case_in_every_alphabet(data: Path) -> None
         assert all(table.named(name) is not None for name in ("Åsa", "åsa", " ÅSA ", "A\u030asa"))
     with pytest.raises(StoreError, match="there is such a user"):
         perform(data, ops.ADD_USER, ops.AddUser(name="åsa", roles=("agent",)))
+
+
+def test_second_factors_are_forgotten_at_a_terminal(data: Path, vittne: Any) -> None:
+    vittne("user", "add", "anna", "--data", data)
+    user = users(data)["anna"].id
+    perform(data, ADD_FACTOR, AddFactor(id="0" * 16, user=user, kind="totp", label="", body={"secret": "", "step": 0}))
+    status, _, said = vittne("user", "reset-factors", "anna", "--data", data)
+    assert (status, "1 forgotten" in said) == (0, True)
+    with Catalogue(data / CATALOGUE_FILE, read_only=True) as catalogue:
+        assert FactorTable(catalogue).of(user) == []

@@ -29,6 +29,7 @@ from vittne.appliance.api.tokens import DAY_US, Network, Tokens
 
 NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 LIMITS: Final = Limits()
+ACCESS: Final = AccessSettings()
 TESTED: Final = About("tested", "Tests")
 SETTINGS: Final = ApiSettings(listen=("127.0.0.1",))
 
@@ -116,6 +117,7 @@ async def serving(
     clock: Clock | None = None,
     fill: Callable[[web.Application], None] = lambda _: None,
     more: Add = lambda app, access: None,
+    access: AccessSettings = ACCESS,
 ) -> AsyncIterator[Served]:
     """Serve from a data directory on a free port."""
     hand = clock if isinstance(clock, HandClock) else HandClock()
@@ -123,9 +125,7 @@ async def serving(
     database = ApiDatabase(data)
     certificate = ServerCertificate(files_of(data, settings), datetime.now(UTC))
     reader = Reader(data)
-    app = build_app(
-        Services(database, reader.catalogue, settings, AccessSettings(), limits, clock or hand), routes, more
-    )
+    app = build_app(Services(database, reader.catalogue, settings, access, limits, clock or hand), routes, more)
     app[READER] = reader
     fill(app)
     server = ApiServer(app, settings.listen, 0, certificate)

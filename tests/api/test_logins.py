@@ -17,6 +17,7 @@ from api.harness import Answer, Served, serving
 from vittne.appliance.access import operations as ops
 from vittne.appliance.access.invitations import code_sha256, new_code
 from vittne.appliance.access.passwords import hash_password
+from vittne.appliance.api.access_routes import ACCESS_ROUTES
 from vittne.appliance.api.limits import Limits
 from vittne.appliance.api.logins import OPERATOR, ROUTES
 from vittne.appliance.api.routes import ANYBODY, PREFIX, About, Route, needs
@@ -32,6 +33,7 @@ from vittne.appliance.store.times import now_us
 
 PASSWORD = "a horse, a battery, two staples"
 ME = Caller("test")
+KEPT = hash_password(PASSWORD, "somebody")  # once: it is made to take long
 
 
 async def changed(_: web.Request) -> web.Response:
@@ -57,7 +59,13 @@ class Console:
     async def ask(self, method: str, path: str, csrf: bool = True, **options: Any) -> Answer:
         headers = {"Cookie": f"{COOKIE}={self.cookie}"} if self.cookie else {}
         headers |= {CSRF_HEADER: self.csrf} if csrf and self.csrf else {}
-        return await self.served.ask(method, path, headers=headers, **options)
+        found = await self.served.ask(method, path, headers=headers, **options)
+        self._keep(found)
+        return found
+
+    async def add(self, name: str, *roles: str) -> None:
+        await self.operator.perform(ops.ADD_USER, ops.AddUser(name=name, roles=roles), ME)
+        await self.operator.perform(ops.SET_PASSWORD, ops.SetPassword(user=name, password=KEPT), ME)
 
     async def log_in(self, name: str = "anna", password: str = PASSWORD) -> Answer:
         found = await self.served.post("session", json={"name": name, "password": password})
@@ -65,7 +73,7 @@ class Console:
         return found
 
     def _keep(self, found: Answer) -> None:
-        if found.status == 201:
+        if "Set-Cookie" in found.headers and found.status == 201:
             self.cookie = found.headers["Set-Cookie"].partition("=")[2].partition(";")[0]
             self.csrf = found.json["csrf"]
 
@@ -74,15 +82,14 @@ def run(data: Path, use: Callable[[Console], Awaitable[None]], **options: Any) -
     async def whole() -> None:
         registrar = Registrar(data)
         operator = Operator(registrar, OPERATIONS)
-        await operator.perform(ops.ADD_USER, ops.AddUser(name="anna", roles=("supervisor",)), ME)
-        kept = hash_password(PASSWORD, "anna")
-        await operator.perform(ops.SET_PASSWORD, ops.SetPassword(user="anna", password=kept), ME)
 
         def fill(app: web.Application) -> None:
             app[OPERATOR] = operator
 
-        async with serving(data, (*ROUTES, *MORE), fill=fill, **options) as served:
-            await use(Console(served, registrar, operator))
+        async with serving(data, (*ROUTES, *ACCESS_ROUTES, *MORE), fill=fill, **options) as served:
+            console = Console(served, registrar, operator)
+            await console.add("anna", "supervisor")
+            await use(console)
         registrar.close()
 
     asyncio.run(whole())
@@ -112,7 +119,7 @@ def test_a_change_that_another_site_makes_the_browser_send_is_refused(tmp_path: 
         assert (await console.ask("POST", "change")).status == 204
         refused = await console.ask("POST", "change", csrf=False)
         assert refused.problem["type"] == "/problems/no-csrf-token"
-        console.csrf = "x" + console.csrf[1:]
+        console.csrf = console.csrf[::-1]  # as long, and another
         assert (await console.ask("POST", "change")).status == 403
 
     run(tmp_path, use)

@@ -25,12 +25,15 @@ from vittne.appliance.api import (
     webhooks,
     witness,
 )
+from vittne.appliance.api.access_routes import ACCESS_ROUTES
 from vittne.appliance.api.app import ROUTES
 from vittne.appliance.api.openapi import document
 from vittne.appliance.api.routes import PREFIX, PUBLIC, About, Answer, Route, needs
 
 ALL: tuple[Route, ...] = (
     *ROUTES,
+    *logins.ROUTES,
+    *ACCESS_ROUTES,
     *pauses.ROUTES,
     *consent.ROUTES,
     *witness.ROUTES,

@@ -147,6 +147,37 @@ DELETE /webhooks/{id}                    settings                  | administrat
 POST   /webhooks/{id}/test               settings                  | administrator engineer
 GET    /webhook-deliveries               settings                  | administrator engineer
 POST   /webhook-deliveries/{id}/again    settings                  | administrator engineer
+GET    /users                            users                     | administrator
+POST   /users                            users                     | administrator
+GET    /users/{id}                       users                     | administrator
+PATCH  /users/{id}                       users                     | administrator
+DELETE /users/{id}                       users                     | administrator
+POST   /users/{id}/invitation            users                     | administrator
+DELETE /users/{id}/factors               users                     | administrator
+GET    /roles                            users                     | administrator
+PUT    /roles/{name}                     users                     | administrator
+DELETE /roles/{name}                     users                     | administrator
+GET    /roles/{name}/preview             users                     | administrator
+GET    /tokens                           users                     | administrator
+POST   /tokens                           users                     | administrator
+DELETE /tokens/{id}                      users                     | administrator
+POST   /session/second                   anybody
+POST   /session/proof                    anybody
+GET    /factors                          anybody
+POST   /factors/totp                     anybody
+PUT    /factors/totp                     anybody
+POST   /factors/recovery                 anybody
+DELETE /factors/{id}                     anybody
+POST   /session/passkey/options          public
+POST   /session/passkey                  public
+POST   /session/proof/passkey            anybody
+POST   /factors/passkey                  anybody
+PUT    /factors/passkey                  anybody
+GET    /setup                            settings                  | administrator engineer
+GET    /interfaces                       settings                  | administrator engineer
+POST   /setup/test-call                  settings                  | administrator engineer
+GET    /settings                         settings                  | administrator engineer
+PATCH  /settings                         settings                  | administrator engineer
 """  # noqa: E501
 
 
@@ -211,7 +242,9 @@ async def differences(served: Served, who: str, headers: dict[str, str]) -> Asyn
         scopes, roles = KNOWN[named(route)]
         if route in ROUTES:
             continue
-        path = route.path.removeprefix(f"{PREFIX}/").format(id="x", name="x", recording="x", origin="x", tag="x", listening="x")
+        path = route.path.removeprefix(f"{PREFIX}/").format(
+            id="x", name="x", recording="x", origin="x", tag="x", listening="x"
+        )
         status = (await served.ask(route.method, path, headers=headers)).status
         if who.startswith("token:"):
             may = scopes in (("public",), ("anybody",)) or not expanded([who[6:]]).isdisjoint(scopes)

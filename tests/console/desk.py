@@ -18,7 +18,9 @@ from playwright.async_api import Browser, BrowserContext, Page, Playwright, asyn
 from vittne.appliance.access import operations as ops
 from vittne.appliance.access.passwords import hash_password
 from vittne.appliance.api import consent, logins, pauses
+from vittne.appliance.api.access_routes import ACCESS_ROUTES
 from vittne.appliance.api.app import Clock
+from vittne.appliance.api.auth import GATE, Gate
 from vittne.appliance.api.logins import OPERATOR
 from vittne.appliance.api.routes import Route
 from vittne.appliance.console.pages import Page as ConsolePage
@@ -29,7 +31,7 @@ from vittne.appliance.operations import OPERATIONS
 from vittne.appliance.registrar import Registrar
 
 PASSWORD: Final = "a horse, a battery, two staples"
-ROUTES: Final = (*logins.ROUTES, *pauses.ROUTES, *consent.ROUTES)
+ROUTES: Final = (*logins.ROUTES, *ACCESS_ROUTES, *pauses.ROUTES, *consent.ROUTES)
 _KEPT: Final = hash_password(PASSWORD, "somebody")  # once: it is made to take long
 
 
@@ -48,6 +50,10 @@ class Desk:
     def base(self) -> str:
         host, port = self.served.address
         return f"https://{host}:{port}"
+
+    @property
+    def gate(self) -> Gate:
+        return self.served.app[GATE]
 
     async def add_user(self, name: str, *roles: str, **more: Any) -> None:
         me = Caller("test")
@@ -134,6 +140,6 @@ def run_desk(data: Path, use: Callable[[Desk], Awaitable[None]], **options: Any)
     async def whole() -> None:
         async with desk(data, **options) as one:
             await use(one)
-            assert not one.errors
+            assert one.errors == [], one.errors
 
     asyncio.run(whole())

@@ -36,7 +36,7 @@ def test_a_code_a_password_and_in(tmp_path: Path) -> None:
         await page.fill("#f-code", code.lower())
         await page.fill("#f-password", PASSWORD)
         await page.click("button.primary")
-        await page.wait_for_url("**/me")
+        await page.wait_for_url("**/settings/users")
         await page.click("summary:has-text('anna')")
         await page.click("button:has-text('Log out')")
         await page.wait_for_url("**/login")

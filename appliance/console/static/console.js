@@ -42,7 +42,7 @@ export function words(problem) {
 function valueOf(field) {
   if (field.type === "checkbox") return field.checked;
   const text = field.type === "password" ? field.value : field.value.trim();
-  if (text === "") return undefined;
+  if (text === "") return field.dataset.empty === "send" ? (field.dataset.type === "list" ? [] : "") : undefined;
   switch (field.dataset.type) {
     case "number": return Number(text);
     case "flag": return text === "true";
@@ -56,7 +56,7 @@ function valueOf(field) {
 function bodyOf(form) {
   const body = {};
   for (const field of form.elements) {
-    if (!field.name || field.disabled || (field.type === "radio" && !field.checked)) continue;
+    if (!field.name || field.name.startsWith("_") || field.disabled || (field.type === "radio" && !field.checked)) continue;
     if (field.type === "checkbox" && field.dataset.type === "choice") {
       const at = place(body, field.name);
       at.object[at.key] ??= [];
@@ -71,9 +71,9 @@ function bodyOf(form) {
   return body;
 }
 
-// "select.recording" is a member of an object.
+// "select.recording" is a member of an object; "values.access\\.idle_min" has a name with a dot.
 function place(body, name) {
-  const steps = name.split(".");
+  const steps = name.split(/(?<!\\)\./).map((step) => step.replaceAll("\\.", "."));
   let object = body;
   for (const step of steps.slice(0, -1)) object = object[step] ??= {};
   return { object, key: steps.at(-1) };
@@ -110,12 +110,52 @@ function showWrong(form, problem) {
 
 function afterwards(form, answer) {
   const said = form.dataset.said;
+  form.dispatchEvent(new CustomEvent("vittne:done", { bubbles: true, detail: answer }));
   form.closest("dialog")?.close();
   const then = form.dataset.then ?? "reload";
-  form.dispatchEvent(new CustomEvent("vittne:done", { bubbles: true, detail: answer }));
   if (then === "reload") location.reload();
+  else if (then === "reveal") reveal(form, answer);
   else if (then === "stay") { if (said) toast(said); form.reset(); }
   else if (then.startsWith("/")) location.assign(then.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(answer?.[name] ?? "")));
+}
+
+// What is told once: [data-fill="code"] in a dialog gets the answer's member code; closing it loads the page anew.
+function reveal(form, answer) {
+  const dialog = document.getElementById(form.dataset.reveal);
+  for (const place of dialog.querySelectorAll("[data-fill]")) {
+    const value = answer[place.dataset.fill];
+    place.textContent = Array.isArray(value) ? value.join("\n") : value;
+  }
+  dialog.addEventListener("close", () => location.reload());
+  dialog.showModal();
+}
+
+/** Ask the API; where it wants to see once more who asks, ask that, and then again. */
+export async function asked(method, address, body) {
+  try {
+    return await api(method, address, body);
+  } catch (problem) {
+    if (problem.type !== "/problems/prove-again" || !document.getElementById("prove") || !(await proved())) throw problem;
+    return api(method, address, body);
+  }
+}
+
+// Whether somebody showed in a dialog who they are.
+function proved() {
+  const dialog = document.getElementById("prove");
+  const form = dialog.querySelector("form");
+  form.reset();
+  clearWrong(form);
+  dialog.showModal();
+  return new Promise((done) => {
+    form.addEventListener("vittne:done", () => done(true), { once: true });
+    dialog.addEventListener("close", () => setTimeout(() => done(false)), { once: true });
+  });
+}
+
+// "/api/v1/roles/{_name}": a field of the form that belongs to the address; its name begins with _.
+function addressOf(form) {
+  return form.dataset.action.replace(/\{(_\w+)\}/g, (_, name) => encodeURIComponent(form.elements.namedItem(name).value.trim()));
 }
 
 async function send(form, button) {
@@ -124,7 +164,7 @@ async function send(form, button) {
   try {
     const body = bodyOf(form);
     const method = form.dataset.method;
-    const answer = await api(method, form.dataset.action, method === "DELETE" && !Object.keys(body).length ? undefined : body);
+    const answer = await asked(method, addressOf(form), method === "DELETE" && !Object.keys(body).length ? undefined : body);
     afterwards(form, answer);
   } catch (problem) {
     if (problem instanceof Error) throw problem;
@@ -151,7 +191,7 @@ export function localTimes(within = document) {
 
 // A page's own script may import this file: under another address it is another module, and must not listen again.
 if (!window.vittne) {
-  window.vittne = { api, toast, words, localTimes };
+  window.vittne = Object.freeze({ api, asked, toast, words, localTimes });
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (!form.dataset.action) return;
@@ -167,6 +207,9 @@ if (!window.vittne) {
     const copier = event.target.closest("[data-copy]");
     if (copier) void navigator.clipboard.writeText(copier.dataset.copy).then(() => toast(document.body.dataset.copied));
     if (event.target.closest("[data-nav]")) document.querySelector(".side").classList.toggle("open");
+    const from = event.target.closest("[data-copy-from]");
+    if (from) void navigator.clipboard.writeText(from.parentElement.querySelector("[data-fill]").textContent).then(() => toast(document.body.dataset.copied));
+    if (event.target.closest("[data-reload]")) location.reload();
     const theme = event.target.closest("[data-theme-choice]");
     if (theme) {
       localStorage.setItem("vittne.theme", theme.dataset.themeChoice);
