@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from vittne.appliance.version import VERSION
 
@@ -103,15 +104,17 @@ def test_the_program_says_the_version_of_its_distribution(project: dict[str, Any
 
 def test_what_the_code_imports_is_what_pyproject_asks_for(project: dict[str, Any]) -> None:
     distributions = importlib.metadata.packages_distributions()
-    known = {module: distribution.lower() for module, (distribution, *_) in distributions.items()}
-    asked = {Requirement(wish).name.lower() for wish in project["project"]["dependencies"]}
+    known = {module: canonicalize_name(distribution) for module, (distribution, *_) in distributions.items()}
+    asked = {canonicalize_name(Requirement(wish).name) for wish in project["project"]["dependencies"]}
     extras = {
-        Requirement(wish).name.lower() for some in project["project"]["optional-dependencies"].values() for wish in some
+        canonicalize_name(Requirement(wish).name)
+        for some in project["project"]["optional-dependencies"].values()
+        for wish in some
     }
 
     imported = {module for folder in FOLDERS for path in files_in(folder) for module in libraries_in(path)}
 
-    used = {known.get(module, module).lower() for module in imported - BESIDE} - extras
+    used = {known.get(module, canonicalize_name(module)) for module in imported - BESIDE} - extras
     assert used == asked
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
@@ -26,7 +27,7 @@ from vittne.appliance.listing.search import FoundCall, found_calls
 from vittne.appliance.listing.shown import RecordingShown, recording_of_call
 from vittne.appliance.listing.table import ListingTable
 from vittne.appliance.looks import LOOK, Look, MayNotLook
-from vittne.appliance.opened import NotPlayable, folder_of, part_numbers
+from vittne.appliance.opened import NotPlayable, bring_back_missing, folder_of, part_numbers
 from vittne.appliance.seal.capsule import CapsuleRefused
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.errors import StoreError
@@ -127,14 +128,20 @@ async def keys_of(request: web.Request, call: CallRow) -> dict[int, str]:
         raise _locked("this recorder has no private key: open its archive elsewhere")
     data = request.app[READER].data_dir
     try:
-        folder = await request.app[READER].work(lambda: folder_of(data, call.folder, call.id))
-        numbers = await request.app[READER].work(lambda: part_numbers(folder))
+        numbers = await request.app[READER].work(lambda: _numbers(data, call))
         return {n: base64.b64encode(await keys.data_key(call.id, n)).decode() for n in numbers}
     except KeysLocked:
         raise _locked("somebody who has its passphrase unlocks it: `vittne keys unlock`, or the console") from None
     except (KeysMissing, CapsuleRefused, NotPlayable) as error:
         what = error.what if isinstance(error, StoreError) else str(error)
         raise Problem(410, "/problems/not-there", "It cannot be opened", what) from None
+
+
+def _numbers(data: Path, call: CallRow) -> list[int]:
+    """Return the numbers of a recording's parts; what is kept elsewhere is brought back."""
+    folder = folder_of(data, call.folder, call.id)
+    bring_back_missing(data, folder)
+    return part_numbers(folder)
 
 
 def _locked(detail: str) -> Problem:

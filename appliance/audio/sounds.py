@@ -19,7 +19,7 @@ import structlog
 
 from vittne.appliance.audio.sound import SoundProcess
 from vittne.appliance.keyring.errors import KeysLocked
-from vittne.appliance.opened import NotPlayable, folder_of, parts_of
+from vittne.appliance.opened import NotPlayable, bring_back_missing, folder_of, parts_of
 from vittne.appliance.seal.capsule import CapsuleRefused
 from vittne.appliance.seal.manifest import MANIFEST_FILE
 from vittne.appliance.store.errors import StoreError
@@ -207,6 +207,7 @@ async def _started() -> SoundProcess:
 def _place(data_dir: Path, call: CallRow) -> _Place:
     """Return where a recording lies, and its version. Raises StoreError."""
     folder = folder_of(data_dir, call.folder, call.id)
+    bring_back_missing(data_dir, folder)
     parts = tuple(parts_of(folder))
     try:
         if not folder.name.startswith("."):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api.test_logins import PASSWORD, Console, run
+from api.test_logins import PASSWORD, Console, at, run
 
 from vittne.appliance.access.settings import AccessSettings
 from vittne.appliance.access.totp import code_at, seal, step_of, unseal
@@ -119,6 +119,31 @@ def test_wrong_codes_make_one_wait(tmp_path: Path) -> None:
             assert (await console.ask("POST", "session/second", json={"code": "000000"})).status == 403
         right = {"code": code_of(console, secret)}
         assert (await console.ask("POST", "session/second", json=right)).status == 429
+
+    run(tmp_path, use, limits=Limits(failures=3))
+
+
+def test_who_has_only_the_password_is_no_more_known_where_they_logged_in(tmp_path: Path) -> None:
+    async def use(console: Console) -> None:
+        await console.log_in()
+        await enrol(console)
+        home = console.served.session
+        thieves = [at(f"127.0.0.{last}", console.served) for last in (2, 3)]
+        try:
+            cookies = []
+            for console.served.session in thieves:
+                assert (await console.log_in()).json["lacks"] == "prove"
+                cookies.append((console.cookie, console.csrf))
+            console.served.session, (console.cookie, console.csrf) = thieves[0], cookies[0]
+            for _ in range(3):
+                assert (await console.ask("POST", "session/second", json={"code": "000000"})).status == 403
+            console.served.session, (console.cookie, console.csrf) = thieves[1], cookies[1]
+            assert (await console.ask("POST", "session/second", json={"code": "000001"})).status == 429
+        finally:
+            console.served.session = home
+            for one in thieves:
+                await one.close()
+        assert (await console.log_in()).status == 201
 
     run(tmp_path, use, limits=Limits(failures=3))
 

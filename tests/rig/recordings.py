@@ -14,13 +14,16 @@ from api.harness import Answer
 from builders import Endpoint, Scenario
 from console.desk import PASSWORD, ROUTES, Desk, desk
 
-from vittne.appliance.api import recording_cases, recording_notes, recordings
+from vittne.appliance.api import audio, listening, recording_cases, recording_notes, recordings
+from vittne.appliance.api.logins import OPERATOR
 from vittne.appliance.api.seen import CASES, KEYS
+from vittne.appliance.audio.desk import AudioDesk, add_audio
 from vittne.appliance.casework.process import CaseDesk
 from vittne.appliance.console.recordings import PAGES
 from vittne.appliance.keyring.client import KeyProcess
 
-ALL: Final = (*ROUTES, *recordings.ROUTES, *recording_cases.ROUTES, *recording_notes.ROUTES)
+_RECORDINGS: Final = (*recordings.ROUTES, *recording_cases.ROUTES, *recording_notes.ROUTES)
+ALL: Final = (*ROUTES, *_RECORDINGS, *listening.ROUTES, *audio.ROUTES)
 HOSTILE_NAME: Final = "<img src=x onerror=alert(1)>"
 HOSTILE_AGENT: Final = "</td><script>alert(2)</script>"
 HOSTILE_ID: Final = "'\"><svg/onload=alert(3)>@evil"
@@ -74,6 +77,7 @@ async def opened(data: Path, unlocked: bool = True) -> AsyncIterator[Desk]:
     def fill(app: web.Application) -> None:
         app[CASES] = CaseDesk()
         app[KEYS] = held["keys"]
+        add_audio(app, AudioDesk(data, app[OPERATOR], held["keys"].data_key))
 
     from vittne.appliance.seal.capsule import KeyStore  # noqa: PLC0415
 
