@@ -1,4 +1,4 @@
-"""The console's words in other languages: texts/LANGUAGE.po, as translators know them; English is in the templates."""
+"""The console's words in other languages: languages/LANGUAGE.po, as translators know them. English is in templates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from babel.core import negotiate_locale
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
-FOLDER: Final = Path(__file__).parent / "texts"
+FOLDER: Final = Path(__file__).parent / "languages"
 ENGLISH: Final = "en"
 
 
