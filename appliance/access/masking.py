@@ -28,7 +28,7 @@ def mask(value: str) -> str:
     covered = len(digits) - kept
     out = []
     for letter in value:
-        if letter.isdigit():
+        if letter.isdecimal():  # what \d finds; "²" is a digit to isdigit() alone
             out.append("•" if covered > 0 else letter)
             covered -= 1
         elif letter == "+":
