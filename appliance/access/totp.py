@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import os
 import secrets
 from pathlib import Path
 from typing import Final
@@ -20,14 +19,14 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor import totp
 
 from vittne.appliance.access.invitations import new_code
-from vittne.appliance.store.errors import StoreError, explain
+from vittne.appliance.store.errors import StoreError
+from vittne.appliance.store.keyfile import KeyFile, KeyGone
 
 KEY_FILE: Final = "keys/logins.key"  # a backup has it, sealed, like every secret in that folder
 STEP_S: Final = 30
 DIGITS: Final = 6
 RECOVERY_CODES: Final = 10
 _SECRET_BYTES: Final = 20  # RFC 4226 R6; what every telephone takes
-_KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _EITHER_WAY: Final = 1  # steps that a telephone's clock may be off (RFC 6238 5.2)
 
@@ -97,40 +96,19 @@ def _bound(factor: str, user: str) -> bytes:
     return f"vittne totp {factor} {user}".encode()
 
 
-def _lost(data_dir: Path) -> FactorLost:
-    what = "codes cannot be checked: their key is not here, or another one"
-    return FactorLost(what, data_dir / KEY_FILE, "put it back, or use a recovery code")
-
-
 def _key(data_dir: Path, is_new: bool = False) -> bytes:
     """Return the key; is_new: make it where there is none yet."""
-    path = data_dir / KEY_FILE
+    file = _key_file(data_dir)
     try:
-        found = path.read_bytes()
-    except FileNotFoundError:
-        if not is_new:
-            raise _lost(data_dir) from None
-        found = _made(path)
-    except OSError as error:
-        raise explain(error, "read the key of second factors", path) from error
-    if len(found) != _KEY_BYTES:
-        raise _lost(data_dir)
-    return found
+        return file.read_or_make() if is_new else file.read()
+    except KeyGone:
+        raise _lost(data_dir) from None
 
 
-def _made(path: Path) -> bytes:
-    key = secrets.token_bytes(_KEY_BYTES)
-    try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-            stream.write(key)
-            stream.flush()
-            os.fsync(stream.fileno())
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise explain(error, "write the key of second factors", path) from error
-    return key
+def _key_file(data_dir: Path) -> KeyFile:
+    return KeyFile(data_dir / KEY_FILE, "the key of second factors", "put it back, or use a recovery code")
+
+
+def _lost(data_dir: Path) -> FactorLost:
+    file = _key_file(data_dir)
+    return FactorLost("codes cannot be checked: their key is not here, or another one", file.path, file.remedy)

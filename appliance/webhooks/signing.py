@@ -16,7 +16,8 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from vittne.appliance.store.errors import StoreError, explain
+from vittne.appliance.store.errors import StoreError
+from vittne.appliance.store.keyfile import KeyFile
 
 FILE: Final = "webhooks.key"
 PREFIX: Final = "whsec_"
@@ -40,7 +41,7 @@ def headers_of(secret: str, message: str, at_s: int, body: bytes) -> dict[str, s
 def sealed(data_dir: Path, webhook: str, secret: str) -> str:
     """Return a secret as it is kept. Raises StoreError."""
     nonce = os.urandom(_NONCE_BYTES)
-    box = ChaCha20Poly1305(_key(data_dir, make=True)).encrypt(nonce, secret.encode(), webhook.encode())
+    box = ChaCha20Poly1305(_key_file(data_dir).read_or_make()).encrypt(nonce, secret.encode(), webhook.encode())
     return base64.b64encode(nonce + box).decode()
 
 
@@ -48,36 +49,13 @@ def opened(data_dir: Path, webhook: str, kept: str) -> str:
     """Return a secret as it was shown. Raises StoreError."""
     raw = base64.b64decode(kept)
     try:
-        cipher = ChaCha20Poly1305(_key(data_dir, make=False))
+        cipher = ChaCha20Poly1305(_key_file(data_dir).read())
         return cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], webhook.encode()).decode()
     except InvalidTag:
         where = data_dir / "keys" / FILE
         raise StoreError("a webhook's secret does not open", where, "give it a new one") from None
 
 
-def _key(data_dir: Path, make: bool) -> bytes:
-    path = data_dir / "keys" / FILE
-    try:
-        key = path.read_bytes()
-    except FileNotFoundError:
-        if not make:
-            raise StoreError("the key of webhooks' secrets is gone", path, "give each webhook a new secret") from None
-        return _make(path)
-    except OSError as error:
-        raise explain(error, "read a key", path) from error
-    if len(key) != _SECRET_BYTES:
-        raise StoreError("this is no key of webhooks' secrets", path, "restore it, or give each a new secret")
-    return key
-
-
-def _make(path: Path) -> bytes:
-    key = secrets.token_bytes(_SECRET_BYTES)
-    try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as stream:
-            stream.write(key)
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError as error:
-        raise explain(error, "write a key", path) from error
-    return key
+def _key_file(data_dir: Path) -> KeyFile:
+    remedy = "restore it, or give each webhook a new secret"
+    return KeyFile(data_dir / "keys" / FILE, "the key of webhooks' secrets", remedy)
