@@ -60,7 +60,15 @@ from vittne.appliance.seal.versions import (
 from vittne.appliance.storage.table import StoredTable
 from vittne.appliance.store.catalogue import NoSuchCall
 from vittne.appliance.store.errors import StoreError, explain
-from vittne.appliance.store.files import Store, checked_id, exchange, finished_name, staged_name, sync_path
+from vittne.appliance.store.files import (
+    Store,
+    checked_id,
+    exchange,
+    finished_name,
+    is_being_made,
+    staged_name,
+    sync_path,
+)
 from vittne.appliance.store.rows import CallRow
 from vittne.appliance.store.times import now_us, rfc3339
 from vittne.capture.record import encode_json
@@ -244,7 +252,7 @@ def settle_cuts(registrar: Registrar) -> list[str]:
     for folder in staged:
         finished = finished_name(folder)
         counts = history.last_seal(finished.name)
-        if _is_being_made(folder):
+        if is_being_made(folder):
             continue
         with suppress(StoreError, OSError, BadManifest):
             if counts is not None and _manifest_hash(folder) == counts:
@@ -275,18 +283,6 @@ def _begin(folder: Path) -> tuple[Path, int]:
     fcntl.flock(lock, fcntl.LOCK_EX)
     sync_path(folder.parent)
     return staged, lock
-
-
-def _is_being_made(staged: Path) -> bool:
-    """Say whether somebody who lives makes a version there: then it is none that a crash left."""
-    fd = os.open(staged, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
 
 
 def _key(keys: KeyStore, key: Vault, recording_id: str, part_no: int) -> bytes:

@@ -20,13 +20,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from typing import Final, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from vittne.appliance.policy.announcements import AnnouncementConfig, UnannouncedConfig
 from vittne.appliance.policy.config import BasisConfig, ClassConfig, RetentionConfig, check_classes
-from vittne.appliance.wordsconfig import Name, Numbers, Section, Words
+from vittne.appliance.wordsconfig import Name, Numbers, Section, Words, ZoneName
 from vittne.capture.columns import SECOND
 from vittne.capture.conditions import HeaderIs
 from vittne.capture.recordrules import AtLimit, GateLimits, Keys, Mode, RecordRule, RecordRules, Then, version_of
@@ -38,17 +37,8 @@ class SiteConfig(Section):
     """The section [site]: where this recorder stands."""
 
     name: str = Field(default="", max_length=64)
-    timezone: str = "UTC"
+    timezone: ZoneName = "UTC"
     own_numbers: Numbers = ()
-
-    @field_validator("timezone")
-    @classmethod
-    def _zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("there is no such time zone; one is called Europe/Berlin") from None
-        return name
 
 
 class GateConfig(Section):

@@ -41,7 +41,18 @@ def _name(text: str) -> str:
     return text
 
 
+def _zone(name: str) -> str:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - only where one is named
+
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("there is no such time zone; one is called Europe/Berlin") from None
+    return name
+
+
 Name = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_name)]
+ZoneName = Annotated[str, AfterValidator(_zone)]
 Numbers = Annotated[
     tuple[Annotated[Text, AfterValidator(_number)], ...],
     Field(strict=False, max_length=1024),

@@ -16,6 +16,7 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from vittne.appliance.store.catalogue import Catalogue
+from vittne.appliance.store.parties import number_of
 from vittne.appliance.store.rows import RECORDING, RunRow
 from vittne.appliance.store.tables import calls
 from vittne.appliance.store.times import rfc3339
@@ -137,17 +138,6 @@ def cover(found: Iterable[Answered], zone: tzinfo = UTC) -> Coverage:
     for one in found:
         coverage.add(one, zone)
     return coverage
-
-
-def number_of(uri: str) -> str:
-    """Return the part of a URI that a phone shows.
-
-    >>> number_of("sip:+4930123@example.org;user=phone"), number_of("tel:200"), number_of("<sip:@host>")
-    ('+4930123', '200', '')
-    """
-    scheme, colon, rest = uri.strip("<> ").partition(":")
-    plain = rest if colon and scheme.lower() in ("sip", "sips", "tel") else uri
-    return plain.partition("@")[0].partition(";")[0]
 
 
 def standstill(runs: Sequence[RunRow], since_us: int, until_us: int) -> list[tuple[int, int]]:

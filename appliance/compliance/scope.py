@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from vittne.appliance.compliance.coverage import number_of
 from vittne.appliance.compliance.keyfacts import keys_lack
 from vittne.appliance.compliance.ledgerfacts import read_ledger
 from vittne.appliance.seal import events
 from vittne.appliance.store.audit import AuditRow, AuditSearch, AuditTable
 from vittne.appliance.store.catalogue import Catalogue
+from vittne.appliance.store.parties import number_of
 from vittne.appliance.store.rows import CallRow
 from vittne.appliance.store.times import rfc3339
 from vittne.capture.conditions import is_number

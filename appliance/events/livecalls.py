@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vittne.appliance.access.profile import RecordingFacts
+from vittne.appliance.store.parties import number_of
 from vittne.appliance.store.times import from_rfc3339
 from vittne.appliance.verdicts.heard import heard_or_nothing
 
@@ -56,17 +57,6 @@ class LiveCall:
     def facts(self) -> RecordingFacts:
         """What decides who may know of it."""
         return RecordingFacts(self.site, self.numbers, (self.agent,) if self.agent else (), self.tags, self.started_us)
-
-
-def number_of(uri: str) -> str:
-    """Return the part of a URI that names somebody.
-
-    >>> number_of("sip:+4930123@pbx.example;user=phone"), number_of("tel:2041"), number_of("anonymous")
-    ('+4930123', '2041', 'anonymous')
-    """
-    scheme, colon, rest = uri.partition(":")
-    rest = rest if colon and scheme.lower() in ("sip", "sips", "tel") else uri
-    return rest.partition("@")[0].partition(";")[0]
 
 
 def live_call(report: Mapping[str, Any], told_us: int) -> LiveCall:

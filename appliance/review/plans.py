@@ -23,7 +23,7 @@ from vittne.appliance.policy.decide import facts_of_report
 from vittne.appliance.seal.canonical import canonical
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.rows import CallRow
-from vittne.appliance.wordsconfig import Name, Words, read_hours
+from vittne.appliance.wordsconfig import Name, Words, ZoneName, read_hours
 from vittne.capture.conditions import Condition, Facts, is_number, like
 
 Risk = Literal["long", "short", "no-announcement", "many-pauses", "flagged", "after-hours"]
@@ -58,7 +58,7 @@ class PlanConfig(Words):
     reviewers: tuple[Text, ...] = Field(default=(), strict=False, max_length=256)
     due_days: int = Field(default=30, ge=1, le=366)
     card: str = Field(default="", max_length=64)
-    timezone: str = Field(default="UTC", max_length=64)
+    timezone: ZoneName = Field(default="UTC", max_length=64)
 
     @field_validator("open_hours")
     @classmethod
@@ -66,17 +66,6 @@ class PlanConfig(Words):
         for one in said:
             read_hours(one)
         return said
-
-    @field_validator("timezone")
-    @classmethod
-    def _zone(cls, name: str) -> str:
-        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - only where a plan is read
-
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("there is no such time zone; one is called Europe/Berlin") from None
-        return name
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

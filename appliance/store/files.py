@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import stat
 import uuid
@@ -180,6 +181,21 @@ def arrived_name(arriving: Path) -> Path:
 
 def _is_hidden(name: str, end: str) -> bool:
     return name.startswith(".") and name.endswith(end) and is_id(name[1 : -len(end)])
+
+
+def is_being_made(folder: Path) -> bool:
+    """Say whether somebody who lives works in a hidden folder, which they hold by flock; False: a crash left it."""
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return True  # it went, or is not ours to look into: no reason to clear it away
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def exchange(one: Path, other: Path) -> None:

@@ -34,11 +34,12 @@ def agents_of(sealed: CallRow) -> tuple[str, ...]:
 def number_of(uri: str) -> str:
     """Return the part of a URI that names somebody.
 
-    >>> number_of("sip:+4930123@pbx.example;user=phone"), number_of("tel:2041"), number_of("anonymous")
+    >>> number_of("sip:+4930123@pbx.example;user=phone"), number_of("<tel:2041>"), number_of("anonymous")
     ('+4930123', '2041', 'anonymous')
     """
-    scheme, colon, rest = uri.partition(":")
-    rest = rest if colon and scheme.lower() in ("sip", "sips", "tel") else uri
+    bare = uri.strip("<> ")
+    scheme, colon, rest = bare.partition(":")
+    rest = rest if colon and scheme.lower() in ("sip", "sips", "tel") else bare
     return rest.partition("@")[0].partition(";")[0]
 
 

@@ -26,7 +26,7 @@ from vittne.appliance.seal.history import history_of
 from vittne.appliance.seal.manifest import MANIFEST_FILE, SEALED, Manifest, SealedPart, digest, write_manifest
 from vittne.appliance.store.catalogue import Catalogue, Search
 from vittne.appliance.store.errors import StoreError, explain
-from vittne.appliance.store.files import arrived_name, checked_id, open_plain, sync_path
+from vittne.appliance.store.files import arrived_name, checked_id, is_being_made, open_plain, sync_path
 from vittne.appliance.store.rows import CallRow
 
 IMPORTED: Final = "imported"
@@ -129,7 +129,7 @@ def remove(folder: Path) -> None:
 
 def settle_arriving(registrar: Registrar) -> None:
     """Bring imports to their end that a crash left, or remove them."""
-    left = [folder for folder in registrar.store.arriving() if not _is_being_made(folder)]
+    left = [folder for folder in registrar.store.arriving() if not is_being_made(folder)]
     if not left:
         return
     names = {arrived_name(folder).name: folder for folder in left}
@@ -212,20 +212,6 @@ def _manifest_hash(folder: Path) -> str | None:
         return digest((folder / MANIFEST_FILE).read_bytes())
     except FileNotFoundError:
         return None
-
-
-def _is_being_made(folder: Path) -> bool:
-    try:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return True
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
 
 
 def part_order(part: Any) -> Part:

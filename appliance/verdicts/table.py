@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from vittne.appliance.compliance.coverage import number_of, trunk_of
+from vittne.appliance.compliance.coverage import trunk_of
 from vittne.appliance.seal.events import QUARANTINE_RELEASED
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.listing import relist
+from vittne.appliance.store.parties import number_of
 from vittne.appliance.store.rows import CallRow
 from vittne.appliance.store.tables import announcement_call, announcement_verdict, audit, calls
 from vittne.appliance.store.times import rfc3339

@@ -13,9 +13,10 @@ from vittne.appliance.access.showing import Of, shown
 from vittne.appliance.access.users import UserTable, principal
 from vittne.appliance.events.alarms import Alarm
 from vittne.appliance.events.bus import News
-from vittne.appliance.events.livecalls import LiveCall, number_of
+from vittne.appliance.events.livecalls import LiveCall
 from vittne.appliance.events.shown import alarm_for, sees_everything
 from vittne.appliance.store.catalogue import Catalogue
+from vittne.appliance.store.parties import number_of
 from vittne.appliance.store.rows import CallRow
 from vittne.appliance.store.times import rfc3339
 from vittne.appliance.webhooks.table import Webhook
