@@ -23,7 +23,6 @@ from vittne.codecs.base import I16, NotDecodable
 from vittne.codecs.timeline import Rendering, lay_out
 from vittne.codecs.tracks import Note
 
-SOUND: Final = ("wav", "flac", "opus", "mp3")
 _MOST_IN_WAV: Final = (1 << 32) - 4096  # RIFF counts bytes in 32 bits
 _NOTES_SHOWN: Final = 12
 

@@ -118,13 +118,8 @@ class KeepingConfig(Section):
         return self
 
 
-def keeping_of(config: KeepingConfig) -> KeepingConfig:
-    """Return the part of a whole configuration that is about keeping."""
-    return KeepingConfig.model_validate(keeping_json(config))
-
-
 def keeping_json(config: KeepingConfig) -> dict[str, object]:
-    """Return the same as plain values, to be sent to a worker."""
+    """Return the part of a whole configuration that is about keeping as plain values, to be sent to a worker."""
     values: dict[str, object] = config.model_dump(
         mode="json", include=set(KeepingConfig.model_fields), exclude_defaults=True
     )

@@ -51,7 +51,7 @@ KINDS: Final[dict[str, Kind]] = {
     "flac": Kind("flac", ("flac",)),
     # 24 kbit/s mono is transparent for telephone voice.
     "opus": Kind("ogg", ("libopus",), (8000, 12_000, 16_000, 24_000, 48_000), 24_000),
-    "mp3": Kind("mp3", ("libmp3lame",), (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000), 32_000),
+    "mp3": Kind("mp3", ("libmp3lame",), _MP3_RATES, 32_000),
 }
 
 

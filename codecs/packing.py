@@ -21,7 +21,6 @@ ILBC_BYTES: Final = {20: 38, 30: 50}
 # Bits of a Speex frame by mode, headers included (Speex manual, tables 9.1 and 10.1).
 _SPEEX_NARROW: Final = (5, 43, 119, 160, 220, 300, 364, 492, 79)
 _SPEEX_HIGH: Final = (4, 36, 112, 192, 352)
-_SPEEX_TERMINATOR: Final = 15
 _SPEEX_REQUEST: Final = 14
 _SPEEX_USER: Final = 13
 _SPEEX_REQUEST_BITS: Final = (1, 1, 4, 4, 4, 4, 4, 4, 8, 8, 16, 16, 32, 32, 64, 64)

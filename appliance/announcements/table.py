@@ -45,14 +45,6 @@ class AnnouncementTable:
             raise NoSuchAnnouncement(what, name[:70], "`vittne announcement list --all` shows them")
         return found[-1]
 
-    def by_hash(self, begins: str) -> Terms:
-        """Return the newest version with a sound whose hash begins so. Raises NoSuchAnnouncement."""
-        found = [one for one in self.versions() if begins and one.reference.startswith(begins)]
-        if not found or len({one.reference for one in found}) > 1:
-            what = "several sounds have such a hash" if found else "no sound has this hash"
-            raise NoSuchAnnouncement(what, begins[:70], "`vittne announcement list --all` shows them")
-        return found[-1]
-
     def at(self, at_us: int) -> list[Terms]:
         """Return what counts at a time, by name: of each the newest version that had begun, unless it was over."""
         begun = [one for one in self.versions() if one.from_us is None or one.from_us <= at_us]

@@ -66,7 +66,6 @@ class OpenSound:
     """A recording in its process."""
 
     recording: str
-    first_part: int
     process: SoundProcess
     about: About
     opened_s: float
@@ -160,7 +159,7 @@ class Sounds:
             notes=tuple((note[0], note[1], note[2]) for note in said["notes"]),
             problems=tuple(said["problems"]),
         )
-        found = OpenSound(call.id, place.parts[0], process, about, now_s, now_s)
+        found = OpenSound(call.id, process, about, now_s, now_s)
         self._open[call.id] = found
         return found
 

@@ -23,7 +23,6 @@ from vittne.appliance.ruleconfig import Texts
 from vittne.appliance.wordsconfig import Name, Section, Words
 from vittne.capture.conditions import Condition
 
-FLAG: Final = "flag"
 ALARM: Final = "alarm"
 QUARANTINE: Final = "quarantine"
 DISCARD: Final = "discard"

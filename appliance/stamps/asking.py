@@ -15,7 +15,6 @@ from asn1crypto import tsp
 from vittne.appliance.stamps.token import NOT_DER, digest_of
 from vittne.appliance.store.errors import StoreError
 
-REQUEST_LIMIT: Final = 4096
 _NONCE_BITS: Final = 63  # a positive INTEGER of eight bytes: what authorities' software expects
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 MAX_ATTRIBUTE: Final = 2048
-MAX_TAG: Final = 999_999_999  # RFC 4568 9.1: nine digits
 
 # Bytes of master key and master salt together.
 KEY_AND_SALT: Final = {

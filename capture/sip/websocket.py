@@ -20,7 +20,6 @@ from vittne.capture.sip.headers import find_blank_line, read_header, read_lines,
 from vittne.capture.sip.startline import begins_like_sip
 
 MAX_HTTP_HEAD: Final = 16 << 10
-MAX_FRAME_HEADER: Final = 14
 CONTINUATION, TEXT, BINARY, CLOSE = 0, 1, 2, 8
 _RESERVED: Final = 0x70
 _COMPRESSED: Final = 0x40
