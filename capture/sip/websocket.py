@@ -24,6 +24,7 @@ CONTINUATION, TEXT, BINARY, CLOSE = 0, 1, 2, 8
 _RESERVED: Final = 0x70
 _COMPRESSED: Final = 0x40
 _KEPT_WHILE_LOST: Final = 64
+_WINDOW: Final = 1 << zlib.MAX_WBITS  # bytes, RFC 7692 7.1.2
 
 _REQUEST: Final = re.compile(rb"GET [^ \r\n]+ HTTP/1\.1\r?\n")
 _RESPONSE: Final = re.compile(rb"HTTP/1\.1 (\d{3})[^\r\n]*\r?\n")
@@ -125,7 +126,7 @@ class WebSocketReader:
 
     __slots__ = (
         "_after_hole", "_agreement", "_buffer", "_compressed", "_counters", "_fragments", "_in_head",
-        "_in_step", "_inflater", "_is_open", "skipped",
+        "_in_step", "_is_open", "_window", "skipped",
     )  # fmt: skip
 
     def __init__(self, counters: Counter[str], agreement: Agreement, in_step: bool) -> None:
@@ -139,7 +140,7 @@ class WebSocketReader:
         self._in_step = in_step
         self._in_head = in_step
         self._after_hole = False
-        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._window = b""  # the end of what was inflated, to which the next message may point back
 
     @property
     def size(self) -> int:
@@ -265,15 +266,19 @@ class WebSocketReader:
         self.skipped = 0
 
     def _inflate(self, data: bytes) -> bytes | Malformed:
-        """Undo permessage-deflate (RFC 7692 7.2.2); the window goes on from message to message."""
-        if self._inflater.eof:  # a sender may end its stream with a message (RFC 7692 7.2.3.5)
-            self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        """Undo permessage-deflate (RFC 7692 7.2.2); the window goes on from message to message.
+
+        A message ends at a byte and with its block, so the window is all that the next one needs. An inflater that
+        lived on could not be in a snapshot.
+        """
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS, zdict=self._window)
+        window, self._window = self._window, b""
         try:
-            message = self._inflater.decompress(data + b"\x00\x00\xff\xff", MAX_MESSAGE + 1)
+            message = inflater.decompress(data + b"\x00\x00\xff\xff", MAX_MESSAGE + 1)
         except zlib.error:
-            self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
             return Malformed("websocket: inflate")
         if len(message) > MAX_MESSAGE:
-            self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
             return Malformed("websocket: message too long")
+        if not inflater.eof:  # a sender may end its stream with a message (RFC 7692 7.2.3.5)
+            self._window = (window + message)[-_WINDOW:]
         return message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import zlib
 from collections import Counter
 from itertools import pairwise
@@ -184,6 +185,20 @@ def test_compression_is_undone_when_it_was_agreed_on() -> None:
 
     assert names(agreed.send(one + two)) == ["one", "two"]
     assert names(refused.send(one))[:1] == ["websocket: reserved bits"]
+
+
+def test_a_compressed_connection_goes_on_in_the_worker_that_comes_next() -> None:
+    """What a worker knows is kept at every commit, and taken up by the next one when it dies."""
+    wire = Wire()
+    wire.open(DEFLATE)
+    wanted = [f"call-{n}" for n in range(60)]
+
+    heard = []
+    for one in deflated([sip(name, 900) for name in wanted]):  # more than a window in all
+        heard += names(wire.send(one))
+        wire.tcp = pickle.loads(pickle.dumps(wire.tcp))
+
+    assert heard == wanted
 
 
 @pytest.mark.parametrize(
