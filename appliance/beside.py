@@ -6,8 +6,9 @@ The supervisor logs and outlives whatever ends here with an error.
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -90,8 +91,12 @@ def beside(
     test_call: bool,
     file: Path | None = None,
     hub: Hub | None = None,
+    sockets: Sequence[socket.socket] = (),
 ) -> Callable[[], Awaitable[None]]:
-    """Return what the supervisor runs once a worker is up, until it is cancelled. file: the configuration's."""
+    """Return what the supervisor runs once a worker is up, until it is cancelled. file: the configuration's.
+
+    sockets: that somebody opened for the API, instead of those that it would open.
+    """
 
     now = hub or Hub(config.interfaces)
 
@@ -149,7 +154,8 @@ def beside(
             await control.start()
         except StoreError as error:  # commands then say who has the directory; all else goes on
             log.error("alarm: commands cannot reach the recorder", reason=str(error))
-        server = await start_api(config.data, config.api, api_routes(config), fill, config.access, _console(config))
+        console = _console(config)
+        server = await start_api(config.data, config.api, api_routes(config), fill, config.access, console, sockets)
         try:
             async with asyncio.TaskGroup() as group:
                 for task in tasks:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +18,13 @@ from vittne.appliance.store.errors import StoreError
 from vittne.appliance.version import VERSION
 
 if TYPE_CHECKING:
-    pass
+    from vittne.appliance.livesettings import LiveSettings
+    from vittne.appliance.service.kept import Kept
+    from vittne.appliance.service.manager import ServiceManager
+    from vittne.capture.ringopen import RingHandle
 
 NS: Final = 1_000_000_000
+API_SOCKET: Final = "vittne-api"  # what systemd/vittne.socket calls those that it opened for us
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,11 @@ def run(options: RecordOptions) -> int:
     from vittne.appliance.policy.decide import policy_rules  # noqa: PLC0415
     from vittne.appliance.recover import recover  # noqa: PLC0415
     from vittne.appliance.registrar import Registrar  # noqa: PLC0415
-    from vittne.appliance.standstill import note_standstill  # noqa: PLC0415
+    from vittne.appliance.seal import events  # noqa: PLC0415
+    from vittne.appliance.service.kept import take  # noqa: PLC0415
+    from vittne.appliance.service.manager import service_manager  # noqa: PLC0415
+    from vittne.appliance.snapshot import Snapshots  # noqa: PLC0415
+    from vittne.appliance.standstill import last_sign_of_life, note_standstill  # noqa: PLC0415
     from vittne.appliance.store.files import Store  # noqa: PLC0415
     from vittne.appliance.store.lock import DataLock  # noqa: PLC0415
     from vittne.appliance.store.times import now_us  # noqa: PLC0415
@@ -72,8 +82,14 @@ def run(options: RecordOptions) -> int:
         registrar.life_policy = life_policy(options.config.approval, options.config.store, options.config.classes)
         try:
             _check_keys(options.config, registrar)
-            finished = recover(registrar)
-            note_standstill(registrar, now_us())
+            manager = service_manager(os.environ)
+            kept = take(manager, options.config.data, options.interfaces)
+            goes_on = kept is not None and Snapshots(kept.memory).read() is not None
+            finished = recover(registrar, goes_on)
+            if kept is None:
+                note_standstill(registrar, now_us())
+            elif last_sign_of_life(registrar) is not None:  # it was killed; but its rings went on
+                registrar.ledger.record({"t": events.CRASH, "run": 0, "cut": 0, "recordings": 0})
             note_config(registrar, options.config)
             if finished:
                 print(f"finished {len(finished)} recordings that an earlier run left open", file=sys.stderr)
@@ -83,7 +99,7 @@ def run(options: RecordOptions) -> int:
             registrar.unannounced = UnannouncedAlarms(
                 options.config.unannounced, registrar.verdicts.last_expected(number)
             )
-            return _live(options, registrar)
+            return _live(options, registrar, manager, kept)
         finally:
             registrar.close()
 
@@ -150,34 +166,27 @@ def _print_summary(summary: Any) -> None:
         print(f"warning: {problem}", file=sys.stderr)
 
 
-def _live(options: RecordOptions, registrar: Any) -> int:
+def _live(options: RecordOptions, registrar: Any, manager: ServiceManager, kept: Kept | None) -> int:
     import structlog  # noqa: PLC0415
 
     from vittne.appliance import log as logging  # noqa: PLC0415
     from vittne.appliance.beside import beside  # noqa: PLC0415
     from vittne.appliance.events.hub import Hub  # noqa: PLC0415
-    from vittne.appliance.hearing.detector import VERSION as VERSION_OF_DETECTOR  # noqa: PLC0415
+    from vittne.appliance.livesettings import LiveSettings  # noqa: PLC0415
     from vittne.appliance.lostpauses import note_lost_pauses  # noqa: PLC0415
     from vittne.appliance.pausedesk import PauseDesk  # noqa: PLC0415
-    from vittne.appliance.recordconfig import keeping_json  # noqa: PLC0415
-    from vittne.appliance.samplingkey import sampling_key  # noqa: PLC0415
+    from vittne.appliance.service.service import Service  # noqa: PLC0415
     from vittne.appliance.store.times import now_us  # noqa: PLC0415
-    from vittne.appliance.supervisor import LiveSettings, Supervisor  # noqa: PLC0415
+    from vittne.appliance.supervisor import Supervisor  # noqa: PLC0415
     from vittne.capture.offloads import offload_warning  # noqa: PLC0415
-    from vittne.capture.ringopen import RingError, open_ring  # noqa: PLC0415
 
     config = options.config
     hub = Hub(options.interfaces)
     logging.set_up(hub.alarms.see)
     log = structlog.get_logger()
-    rings = []
-    try:
-        for name in options.interfaces:
-            rings.append(open_ring(name, _ring_size(options, name)))
-    except RingError as error:
-        for ring in rings:
-            ring.close()
-        raise RecordError(str(error), ", ".join(options.interfaces), "mend it and start again") from error
+    rings = kept.rings if kept is not None else _open_rings(options)
+    if kept is not None:
+        log.info("the rings of before go on collecting: nothing was missed meanwhile", interfaces=options.interfaces)
     for name in options.interfaces:
         warning = offload_warning(name)
         if warning:
@@ -189,9 +198,54 @@ def _live(options: RecordOptions, registrar: Any) -> int:
     if config.api.enabled:
         _tell_first_code(log, config, registrar)
     registrar.begin_run(options.interfaces, now_us(), VERSION)
+    settings = _live_settings(config, options.test_call)
+    service = Service(manager)
+    if kept is not None:
+        before = LiveSettings.from_json(kept.settings)
+        service.memory, service.settings = kept.memory, before if before != settings else None
+    desk = PauseDesk(registrar, config.pause)
+    supervisor = Supervisor(registrar, rings, settings, desk, hub, service)
+    log.info(
+        "recording",
+        interfaces=list(options.interfaces),
+        data=str(config.data),
+        hold_back_s=config.hold_back_s,
+    )
+    try:
+        sockets = tuple(socket.socket(fileno=fd) for fd in manager.given.get(API_SOCKET, ()))
+        asyncio.run(supervisor.run(beside(config, registrar, desk, options.test_call, options.file, hub, sockets)))
+    finally:
+        supervisor.close()
+    status = supervisor.status
+    if status is not None:
+        calls = ", ".join(f"{count} {outcome}" for outcome, count in sorted(status.outcomes.items())) or "no calls"
+        log.info("stopped", packets=status.frames, calls=calls, drops=status.drops)
+    return 0
+
+
+def _open_rings(options: RecordOptions) -> list[RingHandle]:
+    from vittne.capture.ringopen import RingError, open_ring  # noqa: PLC0415
+
+    rings: list[RingHandle] = []
+    try:
+        for name in options.interfaces:
+            rings.append(open_ring(name, _ring_size(options, name)))
+    except RingError as error:
+        for ring in rings:
+            ring.close()
+        raise RecordError(str(error), ", ".join(options.interfaces), "mend it and start again") from error
+    return rings
+
+
+def _live_settings(config: Config, test_call: bool) -> LiveSettings:
+    from vittne.appliance.hearing.detector import VERSION as VERSION_OF_DETECTOR  # noqa: PLC0415
+    from vittne.appliance.livesettings import LiveSettings  # noqa: PLC0415
+    from vittne.appliance.recordconfig import keeping_json  # noqa: PLC0415
+    from vittne.appliance.samplingkey import sampling_key  # noqa: PLC0415
+
     # A first recording should be there soon: the test call does not wait for a full cycle.
-    commit_s = min(config.commit_s, 1.0) if options.test_call else config.commit_s
-    settings = LiveSettings(
+    commit_s = min(config.commit_s, 1.0) if test_call else config.commit_s
+    return LiveSettings(
         int(config.hold_back_s * NS),
         int(commit_s * NS),
         int(config.media_silence_s * NS),
@@ -206,29 +260,10 @@ def _live(options: RecordOptions, registrar: Any) -> int:
         config.analysis.listen_ns,
         VERSION_OF_DETECTOR,
     )
-    desk = PauseDesk(registrar, config.pause)
-    supervisor = Supervisor(registrar, rings, settings, desk, hub)
-    log.info(
-        "recording",
-        interfaces=list(options.interfaces),
-        data=str(config.data),
-        hold_back_s=config.hold_back_s,
-    )
-    try:
-        asyncio.run(supervisor.run(beside(config, registrar, desk, options.test_call, options.file, hub)))
-    finally:
-        supervisor.close()
-    status = supervisor.status
-    if status is not None:
-        calls = ", ".join(f"{count} {outcome}" for outcome, count in sorted(status.outcomes.items())) or "no calls"
-        log.info("stopped", packets=status.frames, calls=calls, drops=status.drops)
-    return 0
 
 
 def _tell_first_code(log: Any, config: Config, registrar: Any) -> None:
     """Print a code for the first administrator on a terminal; elsewhere say how to get one."""
-    import socket  # noqa: PLC0415
-
     from vittne.appliance.access.first import tell_first_code  # noqa: PLC0415
 
     only_here = set(config.api.listen) <= {"127.0.0.1", "::1"}

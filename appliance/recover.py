@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
@@ -33,8 +34,10 @@ REASON: Final = "restart"
 _LOOKED_BACK: Final = 2000  # entries: more than any commit makes
 
 
-def recover(registrar: Registrar) -> list[str]:
+def recover(registrar: Registrar, goes_on: bool = False) -> list[str]:
     """Finish every recording that no run finished; return their ids. Call it before recording begins.
+
+    goes_on: a worker takes up those that were being written; only what was sealed gets its name.
 
     A recording without a whole group is dropped with its key: nothing of it was ever acknowledged. So is one
     without any key: somebody objected to it right before everything died.
@@ -55,6 +58,11 @@ def recover(registrar: Registrar) -> list[str]:
     history = history_of(registrar.data_dir / "ledger", registrar.ledger.key.verifier, wanted)
     sealed = [folder for folder in folders if only_to_rename(folder, history)]
     registrar.store.finish(sealed)
+    if goes_on:
+        left = {recording_of(folder) for folder in folders if folder not in sealed}
+        _settle_rows(registrar, left)
+        _enter_unknown(registrar)
+        return []
     closed = [found for folder in folders if folder not in sealed and (found := _close(registrar, folder)) is not None]
     run = registrar.run.id if registrar.run is not None else 0
     registrar.ledger.record({"t": events.CRASH, "run": run, "cut": cut, "recordings": len(closed)})
@@ -64,10 +72,15 @@ def recover(registrar: Registrar) -> list[str]:
     return [str(call.report["id"]) for call in closed]
 
 
-def _settle_rows(registrar: Registrar) -> None:
-    """Bring the catalogue up with recordings that were sealed, or discarded, right before everything died."""
+def _settle_rows(registrar: Registrar, up: Container[str] = ()) -> None:
+    """Bring the catalogue up with recordings that were sealed, or discarded, right before everything died.
+
+    up: those that go on.
+    """
     rows, verdicts = [], []
     for known in registrar.catalogue.recording():
+        if known.id in up:
+            continue
         ended = replace(
             known, state=FINISHED, ended_us=known.ended_us or now_us(), end_reason=known.end_reason or REASON
         )

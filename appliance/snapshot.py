@@ -1,7 +1,8 @@
 """Memory that outlives a worker: what the next one needs to go on (DESIGN 11.4).
 
 Two memory files, held by the parent and inherited by every worker. They are written in turn, so
-one of them is always whole; each begins with a number, a length and a checksum. Nothing of it touches a disk.
+one of them is always whole; each begins with a fingerprint, a number, a length and a checksum. Nothing of it
+touches a disk.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import zlib
 from collections.abc import Sequence
 from typing import Any, Final
 
+from vittne.appliance.service.shapes import fingerprint
 from vittne.capture.sip.headers import NameAddr
 from vittne.capture.sip.sdp import Media
 
-_HEAD: Final = struct.Struct("<8sQQI")  # magic, number of the snapshot, bytes, CRC-32
-_MAGIC: Final = b"vittne-1"
+_HEAD: Final = struct.Struct("<8sQQI")  # fingerprint of classes, number of the snapshot, bytes, CRC-32
 
 
 # Never changed once they are made, and half of what a call's state weighs: pickled once in their lives.
@@ -70,10 +71,11 @@ def make_memory() -> tuple[int, int]:
 
 
 class Snapshots:
-    """Reads and writes snapshots in a pair of descriptors."""
+    """Reads and writes snapshots in a pair of descriptors; another version's are none (see service/shapes.py)."""
 
     def __init__(self, fds: tuple[int, int]) -> None:
         self._fds = fds
+        self._magic = fingerprint()
         self._number = max((n for n, _ in self._heads()), default=0)
 
     def write(self, pieces: Sequence[bytes]) -> None:
@@ -86,7 +88,7 @@ class Snapshots:
             _write_all(fd, piece, _HEAD.size + size)
             size, checksum = size + len(piece), zlib.crc32(piece, checksum)
         os.ftruncate(fd, _HEAD.size + size)
-        os.pwrite(fd, _HEAD.pack(_MAGIC, self._number, size, checksum), 0)
+        os.pwrite(fd, _HEAD.pack(self._magic, self._number, size, checksum), 0)
 
     def read(self) -> bytes | None:
         """Return the newest snapshot that is whole, None when there is none."""
@@ -106,7 +108,7 @@ class Snapshots:
         found = []
         for fd in self._fds:
             head = os.pread(fd, _HEAD.size, 0)
-            if len(head) == _HEAD.size and head[:8] == _MAGIC:
+            if len(head) == _HEAD.size and head[:8] == self._magic:
                 found.append((_HEAD.unpack(head)[1], fd))
         return found
 

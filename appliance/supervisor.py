@@ -14,14 +14,15 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final
+from dataclasses import asdict, fields
+from typing import Final
 
 import structlog
 
 from vittne.appliance.announcements.active import AnnouncementWatch, active
 from vittne.appliance.announcements.handle import ReferenceHandle
 from vittne.appliance.events.hub import Hub
+from vittne.appliance.livesettings import LiveSettings
 from vittne.appliance.log import fault
 from vittne.appliance.loopdelay import LoopDelay
 from vittne.appliance.pausedesk import PauseDesk
@@ -42,10 +43,10 @@ from vittne.appliance.protocol import (
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.seal import events
 from vittne.appliance.seal.capsule import KeyTaken
+from vittne.appliance.service.service import Service
 from vittne.appliance.snapshot import Snapshots, make_memory
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.times import now_us
-from vittne.capture.pause import PauseSettings
 from vittne.capture.ringopen import RingHandle
 
 log = structlog.get_logger()
@@ -59,25 +60,6 @@ _LOOK_AGAIN_S: Final = 30.0  # at what could not be read
 _SILENT_S: Final = 60.0  # a commit, every two seconds, says something
 
 
-@dataclass(frozen=True, slots=True)
-class LiveSettings:
-    """Times in ns."""
-
-    hold_back_ns: int
-    commit_ns: int
-    media_silence_ns: int
-    record_unsignalled: bool
-    part_ns: int
-    pause: PauseSettings = field(default_factory=PauseSettings)
-    agent_headers: tuple[str, ...] = ()
-    rules: list[dict[str, Any]] = field(default_factory=list)  # as RuleConfig writes them
-    analysis: int = 1  # processes
-    keeping: dict[str, Any] = field(default_factory=dict)  # as KeepingConfig writes it
-    sampling_key: str = ""  # hex
-    listen_ns: int = 0  # of each voice
-    detector: str = ""
-
-
 class Supervisor:
     """Runs workers on open rings until told to stop."""
 
@@ -88,15 +70,19 @@ class Supervisor:
         settings: LiveSettings,
         desk: PauseDesk,
         hub: Hub | None = None,
+        service: Service | None = None,
     ) -> None:
         self._hub = hub or Hub()
+        self._service = service or Service()
         self._registrar = registrar
         self._desk = desk
         self._rings = list(rings)
         self._settings = settings
         self._references: list[ReferenceHandle] | None = None  # announcements that count now
-        self._memory = make_memory()
+        self._memory = self._service.memory or make_memory()
+        self._before = self._service.settings  # of workers of an earlier run, if they are not ours
         self._stop = asyncio.Event()
+        self._hands_over = False
         self._deaths = 0  # since the last commit
         self._leave: list[str] = []  # hidden folders of calls that were forgotten with a snapshot
         self.status: Status | None = None
@@ -106,7 +92,13 @@ class Supervisor:
 
     def stop(self) -> None:
         """Ask for the end: what was heard is written, every call closed."""
+        self._service.stopping()
         self._stop.set()
+
+    def hand_over(self) -> None:
+        """Ask for the end of this program only: what is kept for the next one goes on. Without a keeper, stop()."""
+        self._hands_over = self._service.is_kept
+        self.stop()
 
     async def run(self, beside: Callable[[], Awaitable[None]] | None = None) -> None:
         """Record until stop() or a signal. beside: something to do meanwhile, started when a worker runs."""
@@ -118,8 +110,11 @@ class Supervisor:
         self._desk.changed = self._hub.note_pause
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGUSR1, self.hand_over)
+        self._service.keep(self._registrar.data_dir, self._rings, self._memory, self._settings)
         async with asyncio.TaskGroup() as tasks:
             meanwhile = [tasks.create_task(self.loop_delay.run()), tasks.create_task(self._watch_references())]
+            meanwhile.append(tasks.create_task(self._service.feed_watchdog()))
             if beside is not None:
                 meanwhile.append(tasks.create_task(_run(beside)))
             while True:
@@ -129,6 +124,13 @@ class Supervisor:
                 except OSError as error:  # no memory for a process just now
                     log.error("no worker could be started", reason=str(error))
                     code = -1
+                if self._hands_over:
+                    break
+                if self._before is not None and not code:  # it closed what was begun with other settings
+                    self._before = self._service.settings = None
+                    self._service.keep(self._registrar.data_dir, self._rings, self._memory, self._settings)
+                    if not self._stop.is_set():
+                        continue
                 if self._stop.is_set() and (is_last or not code):
                     if code:
                         log.error("the worker did not end well", code=code)
@@ -210,7 +212,7 @@ class Supervisor:
             skip=self._deaths >= _SKIP_AFTER,
             pauses=self._desk.for_start(),
             references=await self._counting(),
-            **{f.name: getattr(self._settings, f.name) for f in fields(LiveSettings)},
+            **{f.name: getattr(self._before or self._settings, f.name) for f in fields(LiveSettings)},
         )
         writer.write(pack(start))
         self._desk.attach(lambda command: writer.write(pack(command)), lambda: _end(process))
@@ -218,10 +220,13 @@ class Supervisor:
         stopping = asyncio.create_task(self._stop.wait())
         ending = asyncio.create_task(process.wait())
         try:
-            await asyncio.wait((stopping, ending, serving), return_when=asyncio.FIRST_COMPLETED)
+            if self._before is None:
+                await asyncio.wait((stopping, ending, serving), return_when=asyncio.FIRST_COMPLETED)
             if serving.done() and not ending.done():  # it hung up, or said what nobody can follow: it waits for ever
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(asyncio.shield(ending), 5)
+            elif self._hands_over:  # between two commits or in one: the next worker finds every packet
+                process.kill()
             elif not ending.done():
                 writer.write(pack_stop())
                 with contextlib.suppress(TimeoutError):
@@ -283,6 +288,7 @@ class Supervisor:
     def _note(self, status: Status) -> None:
         self._deaths = 0
         self.status = status
+        self._service.note(status.live_calls, status.frames)
         self.ring_most_full = max(self.ring_most_full, status.occupancy)
         for message in status.messages:
             log.warning(message)
@@ -310,6 +316,8 @@ class Supervisor:
             self._registrar.end_run()
         except StoreError as error:  # a full disk: the next start finishes what could not be entered
             log.error("the run could not be ended in the books", reason=str(error))
+        if not self._hands_over:
+            self._service.forget(len(self._rings))
         for ring in self._rings:
             ring.close()
         for fd in self._memory:

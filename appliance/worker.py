@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -30,11 +30,11 @@ from vittne.appliance.analysis.ears import PATIENCE_NS, RESTARTED, Ears
 from vittne.appliance.analysis.findings import NOT_LISTENED
 from vittne.appliance.analysis.references import load_references
 from vittne.appliance.announcements.handle import ReferenceHandle
+from vittne.appliance.memory import Memory, Position
 from vittne.appliance.policy.decide import policy_rules
 from vittne.appliance.protocol import Channel, Command, ParentGone, RequestFailed, Start, Status
 from vittne.appliance.recordconfig import recording_rules
 from vittne.appliance.recorder import OpenRecording, Recorder, UnhashedPart
-from vittne.appliance.registrar import CallClosed
 from vittne.appliance.replay import drops_of
 from vittne.appliance.ruleconfig import rules
 from vittne.appliance.seal.keys import ArchiveKey
@@ -62,8 +62,6 @@ _COMMIT_ROWS: Final = 500_000  # packets in one commit
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
 
-Position = tuple[int, int]  # block, packet in it
-
 
 @dataclass(slots=True)
 class _Held:
@@ -71,20 +69,6 @@ class _Held:
 
     block: Block
     token: Token
-
-
-@dataclass(slots=True)
-class _Memory:
-    """What a snapshot holds."""
-
-    pipeline: Pipeline
-    open: dict[str, OpenRecording]
-    closing: list[CallClosed]
-    packets: int
-    heard: list[Position]  # ring by ring: signalling before this was heard
-    committed: list[Position]  # media before this is written
-    lost: dict[str, int] = field(default_factory=dict)  # kernel drops by interface
-    cards: dict[str, int] = field(default_factory=dict)
 
 
 class Worker:
@@ -159,14 +143,14 @@ class Worker:
 
     # Going on after a crash
 
-    def _remember(self) -> _Memory | None:
+    def _remember(self) -> Memory | None:
         data = self._snapshots.read()
         if data is None:
             return None
-        memory: _Memory = pickle.loads(data)  # noqa: S301 - written by a worker like this one, in memory of ours
+        memory: Memory = pickle.loads(data)  # noqa: S301 - written by a worker like this one, in memory of ours
         return memory
 
-    def _go_on(self, memory: _Memory) -> None:
+    def _go_on(self, memory: Memory) -> None:
         self._heard, self._committed = memory.heard, memory.committed
         self._before = memory.lost
         self._cards = memory.cards
@@ -332,7 +316,7 @@ class Worker:
 
     def _snapshot(self) -> None:
         recorder = self._recorder
-        memory = _Memory(
+        memory = Memory(
             self._pipeline,
             recorder.open,
             recorder.closing,

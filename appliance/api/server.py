@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import errno
 import logging
+import socket
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -47,8 +48,16 @@ class ApiError(StoreError):
 class ApiServer:
     """Serves an application over TLS on some addresses of this machine, between start() and stop()."""
 
-    def __init__(self, app: web.Application, listen: Sequence[str], port: int, certificate: ServerCertificate) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        listen: Sequence[str],
+        port: int,
+        certificate: ServerCertificate,
+        sockets: Sequence[socket.socket] = (),
+    ) -> None:
         self._app = app
+        self._sockets = sockets
         self._listen = listen
         self._port = port
         self._certificate = certificate
@@ -68,7 +77,9 @@ class ApiServer:
         self._runner = web.AppRunner(self._app, shutdown_timeout=_FINISH_S)
         try:
             await self._runner.setup()
-            for address in self._listen:
+            for sock in self._sockets:
+                self._servers.append(await self._serve(sock=sock))
+            for address in () if self._sockets else self._listen:
                 await self._open(address)
             if not self._servers:
                 raise ApiError("there is no address to listen on", ", ".join(self._listen), "mend api.listen")
@@ -94,21 +105,18 @@ class ApiServer:
         self._servers.clear()
 
     async def _open(self, address: str) -> None:
-        loop = asyncio.get_running_loop()
         try:
-            server = await loop.create_server(
-                self._connection,
-                address,
-                self._port,
-                ssl=self._certificate.context,
-                ssl_handshake_timeout=_HANDSHAKE_S,
-                reuse_address=True,
-            )
+            server = await self._serve(host=address, port=self._port, reuse_address=True)
         except OSError as error:
             if address == "::1" and error.errno in _NO_IPV6:
                 return
             raise _cannot_listen(error, address, self._port) from error
         self._servers.append(server)
+
+    async def _serve(self, **where: Any) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        context = self._certificate.context
+        return await loop.create_server(self._connection, ssl=context, ssl_handshake_timeout=_HANDSHAKE_S, **where)
 
     def _connection(self) -> asyncio.Protocol:
         assert self._runner is not None
@@ -185,11 +193,12 @@ async def start_api(
     fill: Callable[[web.Application], None] = lambda _: None,
     access: AccessSettings | None = None,
     more: Add = lambda app, access: None,
+    sockets: Sequence[socket.socket] = (),
 ) -> ApiServer | None:
     """Start the API; None where it is switched off or cannot start: that is told in the log, and recording goes on.
 
     The catalogue must be of this program's version (the recorder's own start sees to it). fill: puts what
-    handlers need into the application.
+    handlers need into the application. sockets: that listen already, instead of settings.listen.
     """
     if not settings.enabled:
         log.info("the API is switched off")
@@ -202,7 +211,7 @@ async def start_api(
         app.on_cleanup.append(_closing(database, reader))
         app[READER] = reader
         fill(app)
-        server = ApiServer(app, settings.listen, settings.port, certificate)
+        server = ApiServer(app, settings.listen, settings.port, certificate, sockets)
         await server.start()
     except StoreError as error:
         log.error("the API could not start; recording goes on without it", reason=str(error))
