@@ -1,10 +1,13 @@
 # `make run` records; `make test` is what .ci/run calls; `make help` lists the rest.
 # Every target does its own set-up: a virtual environment in .venv with what the lock files say,
 # and Debian packages through apt-get when this is root and something is missing.
+# WORKERS: tests that run beside each other, one more than cores as they wait for the disk; WAITERS: those of the whole
+# program, which wait for real time more than they compute, each in network namespaces of its own.
 
 PYTHON ?= python3
 DATA ?= ./var
-WORKERS ?= 2
+WORKERS ?= 3
+WAITERS ?= 4
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,6 +17,7 @@ DEV_READY := $(VENV)/.ready-to-develop
 CHECKED := capture codecs appliance benchmarks tests
 
 export PYTHON
+unexport PYTHONDONTWRITEBYTECODE # a test starts hundreds of programs: compiled once, not each time
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -30,8 +34,8 @@ run: $(RUN_READY) ## record: IFACE="eth1 eth2" names interfaces; without it, a t
 		$(if $(IFACE),$(foreach interface,$(IFACE),--interface $(interface)),--interface lo --test-call)
 
 test: setup tools lint types ## everything that must hold: lint, types, the whole suite
-	$(BIN)/pytest -m "not system" -n $(WORKERS)
-	$(BIN)/pytest -m system -n $(WORKERS) --dist loadfile # they wait for real time more than they compute
+	$(BIN)/pytest -m "not system" -n $(WORKERS) --dist worksteal
+	$(BIN)/pytest -m system -n $(WAITERS) --dist loadgroup tests/system tests/ring
 
 setup: $(DEV_READY) ## the virtual environment for developing, in .venv
 

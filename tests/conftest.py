@@ -1,14 +1,25 @@
-"""What tests in several folders need."""
+"""What tests in several folders need, and what makes all of them quicker without making them test less."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import gc
+import os
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
+from sqlalchemy import Engine
 
 from vittne.appliance.__main__ import run
+from vittne.appliance.store import database
 
 Vittne = Callable[..., tuple[int, str, str]]
+WHOLE_PROGRAM: Final = ("tests/system/", "tests/ring/")  # where tests marked system are; Makefile names them too
 
 
 @pytest.fixture
@@ -24,3 +35,79 @@ def vittne(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
         return status, said.out, said.err
 
     return command
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _new_catalogues_are_copies_of_one() -> Iterator[None]:
+    """Take every step from an empty database to the newest version once in a process, and copy what came out.
+
+    A hundred statements for each of two thousand data directories otherwise. tests/store takes the steps each time,
+    and so does every program that a test starts.
+    """
+    steps = database._migrate
+    made: list[sqlite3.Connection] = []
+
+    def migrate(engine: Engine) -> None:
+        if "tests/store/" in os.environ.get("PYTEST_CURRENT_TEST", "") or not _is_new(engine):
+            return steps(engine)
+        if not made:
+            made.append(_made_by(steps))
+        with contextlib.closing(engine.raw_connection()) as connection:
+            assert isinstance(connection.driver_connection, sqlite3.Connection)
+            made[0].backup(connection.driver_connection)
+        return None
+
+    database._migrate = migrate
+    yield
+    database._migrate = steps
+
+
+def _is_new(engine: Engine) -> bool:
+    """Say whether this is SQLite, and nothing is in it."""
+    if engine.dialect.name != "sqlite":
+        return False
+    with engine.connect() as connection:
+        return connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar() == 0
+
+
+def _made_by(steps: Callable[[Engine], None]) -> sqlite3.Connection:
+    """Return a database in memory as the steps leave it."""
+    memory = sqlite3.connect(":memory:", check_same_thread=False)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "catalogue.db"
+        engine = database._connect(path, read_only=False)
+        steps(engine)
+        engine.dispose()
+        with contextlib.closing(sqlite3.connect(path)) as file:
+            file.backup(memory)
+    return memory
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests of the whole program where `make test` looks for them, and those that share a run in one worker."""
+    for item in items:
+        if item.get_closest_marker("system") is None:
+            continue
+        if not item.nodeid.startswith(WHOLE_PROGRAM):
+            raise pytest.UsageError(f"{item.nodeid} is marked system: it belongs into one of {WHOLE_PROGRAM}")
+        shared = {"module", "session"} & {fixtures[-1].scope for fixtures in _fixtures(item) if fixtures[-1].baseid}
+        if shared:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+def _fixtures(item: pytest.Item) -> Iterable[Sequence[pytest.FixtureDef[Any]]]:
+    """Return the definitions of the fixtures of a test."""
+    return item._fixtureinfo.name2fixturedefs.values() if isinstance(item, pytest.Function) else ()
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported and collected out of every later collection of garbage: it stays until the end."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """End the browser that tests shared, where one was started."""
+    if (browsing := sys.modules.get("console.browsing")) is not None:
+        browsing.BROWSING.close()

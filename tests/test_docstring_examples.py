@@ -12,7 +12,7 @@ NOT_BY_IMPORT: Final = {"__main__", "env"}  # a program's start; a script that o
 
 
 def modules() -> list[str]:
-    """Return the names of all modules of the project as they are imported."""
+    """Return the names of all modules of the project with an example in them, as they are imported."""
     paths = (
         path.relative_to(ROOT)
         for folder in ("capture", "codecs", "appliance")
@@ -21,7 +21,7 @@ def modules() -> list[str]:
     return sorted(
         ".".join(("vittne", *path.parent.parts, *([] if path.stem == "__init__" else [path.stem])))
         for path in paths
-        if path.stem not in NOT_BY_IMPORT
+        if path.stem not in NOT_BY_IMPORT and ">>>" in (ROOT / path).read_text()
     )
 
 

@@ -28,7 +28,7 @@ from typing import Any, Callable, NoReturn  # noqa: UP035 - Python 3.8
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.append(HERE)  # python -I leaves it out; last, so that nothing beside it stands in for the library
-sys.dont_write_bytecode = True  # a file that is put in is one too many
+sys.dont_write_bytecode = __name__ == "__main__"  # a file that is put in is one too many
 
 from primitives import (  # noqa: E402
     Bad,

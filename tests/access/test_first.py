@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rig.passwords import KEPT
 
 from vittne.appliance.access import operations as ops
 from vittne.appliance.access.first import first_code, is_needed, tell_first_code
 from vittne.appliance.access.invitations import code_sha256
-from vittne.appliance.access.passwords import hash_password
 from vittne.appliance.access.users import UserTable
 from vittne.appliance.control.caller import Caller
 from vittne.appliance.control.client import drain
@@ -21,7 +21,6 @@ from vittne.appliance.store.times import now_us
 
 ME = Caller("test")
 HERE = "https://localhost:8443"
-KEPT = hash_password("a horse, a battery, two staples", "somebody")
 
 
 @pytest.fixture

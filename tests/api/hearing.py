@@ -12,9 +12,9 @@ from typing import Any, Final, TypeVar
 
 from aiohttp import web
 from api.harness import Answer, Served, serving
+from rig.passwords import KEPT, PASSWORD
 
 from vittne.appliance.access import operations as ops
-from vittne.appliance.access.passwords import hash_password
 from vittne.appliance.api import audio, listening, logins
 from vittne.appliance.api.app import Clock
 from vittne.appliance.api.logins import OPERATOR
@@ -29,10 +29,8 @@ from vittne.appliance.store.audit import AuditRow, AuditSearch
 from vittne.appliance.store.rows import CallRow
 
 T = TypeVar("T")
-PASSWORD: Final = "a horse, a battery, two staples"
 ROUTES: Final = (*logins.ROUTES, *listening.ROUTES, *audio.ROUTES)
 ME: Final = Caller("test")
-_KEPT: Final = hash_password(PASSWORD, "somebody")
 
 
 @dataclass
@@ -52,7 +50,7 @@ class Hearing:
         if name in self._headers:
             return
         await self.operator.perform(ops.ADD_USER, ops.AddUser(name=name, roles=roles, **more), ME)
-        await self.operator.perform(ops.SET_PASSWORD, ops.SetPassword(user=name, password=_KEPT), ME)
+        await self.operator.perform(ops.SET_PASSWORD, ops.SetPassword(user=name, password=KEPT), ME)
         found = await self.served.post("session", json={"name": name, "password": PASSWORD})
         assert found.status == 201
         cookie = found.headers["Set-Cookie"].partition("=")[2].partition(";")[0]

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api.test_logins import PASSWORD, Console, at, run
+from api.test_logins import Console, at, run
+from rig.passwords import PASSWORD
 
 from vittne.appliance.access.settings import AccessSettings
 from vittne.appliance.access.totp import code_at, seal, step_of, unseal

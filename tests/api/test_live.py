@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse, web
 from api.harness import Served, run_served
-from api.test_logins import PASSWORD, Console
+from api.test_logins import Console
 from rig.desk import pipeline_of, two_calls
 from rig.now import Now, now_of, status
+from rig.passwords import KEPT
 
 from vittne.appliance.access import operations as access
-from vittne.appliance.access.passwords import hash_password
 from vittne.appliance.api import live, logins, pauses
 from vittne.appliance.api.app import Clock
 from vittne.appliance.control.caller import Caller
@@ -209,12 +209,11 @@ def test_who_sees_own_calls_only_pauses_no_other(tmp_path: Path, pipeline: Pipel
         registrar = now.desk._registrar
         operator = Operator(registrar, OPERATIONS)
         me = Caller("test")
-        kept = hash_password(PASSWORD, "somebody")
         first = next(iter(pipeline.book.calls))
         answers = {}
         for name, own in (("ada", "9999"), ("bo", "1001")):
             await operator.perform(access.ADD_USER, access.AddUser(name=name, roles=("agent",), own=(own,)), me)
-            await operator.perform(access.SET_PASSWORD, access.SetPassword(user=name, password=kept), me)
+            await operator.perform(access.SET_PASSWORD, access.SetPassword(user=name, password=KEPT), me)
             console = Console(served, registrar, operator)
             await console.log_in(name)
             up = (await console.ask("GET", "live")).json

@@ -13,10 +13,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 from api.harness import Answer, Served, serving
+from rig.passwords import KEPT, PASSWORD
 
 from vittne.appliance.access import operations as ops
 from vittne.appliance.access.invitations import code_sha256, new_code
-from vittne.appliance.access.passwords import hash_password
 from vittne.appliance.api.access_routes import ACCESS_ROUTES
 from vittne.appliance.api.limits import Limits
 from vittne.appliance.api.logins import OPERATOR, ROUTES
@@ -31,9 +31,7 @@ from vittne.appliance.store.audit import AuditSearch
 from vittne.appliance.store.catalogue import CATALOGUE_FILE
 from vittne.appliance.store.times import now_us
 
-PASSWORD = "a horse, a battery, two staples"
 ME = Caller("test")
-KEPT = hash_password(PASSWORD, "somebody")  # once: it is made to take long
 
 
 async def changed(_: web.Request) -> web.Response:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from api.test_logins import PASSWORD, Console, run
+from api.test_logins import Console, run
+from rig.passwords import PASSWORD
 
 from vittne.appliance.api.access_routes import ACCESS_ROUTES
 from vittne.appliance.store.audit import AuditSearch

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,10 +11,11 @@ from typing import Any, Final
 from aiohttp import web
 from api.harness import Served, serving
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
+from console.browsing import BROWSING
+from playwright.async_api import BrowserContext, Page
+from rig.passwords import KEPT, PASSWORD
 
 from vittne.appliance.access import operations as ops
-from vittne.appliance.access.passwords import hash_password
 from vittne.appliance.api import consent, logins, pauses
 from vittne.appliance.api.access_routes import ACCESS_ROUTES
 from vittne.appliance.api.app import Clock
@@ -30,9 +29,7 @@ from vittne.appliance.control.server import Operator
 from vittne.appliance.operations import OPERATIONS
 from vittne.appliance.registrar import Registrar
 
-PASSWORD: Final = "a horse, a battery, two staples"
 ROUTES: Final = (*logins.ROUTES, *ACCESS_ROUTES, *pauses.ROUTES, *consent.ROUTES)
-_KEPT: Final = hash_password(PASSWORD, "somebody")  # once: it is made to take long
 
 
 @dataclass
@@ -42,9 +39,8 @@ class Desk:
     served: Served
     registrar: Registrar
     operator: Operator
-    playwright: Playwright
-    browser: Browser | None = None
     errors: list[str] = field(default_factory=list)
+    contexts: list[BrowserContext] = field(default_factory=list)
 
     @property
     def base(self) -> str:
@@ -58,14 +54,13 @@ class Desk:
     async def add_user(self, name: str, *roles: str, **more: Any) -> None:
         me = Caller("test")
         await self.operator.perform(ops.ADD_USER, ops.AddUser(name=name, roles=roles, **more), me)
-        await self.operator.perform(ops.SET_PASSWORD, ops.SetPassword(user=name, password=_KEPT), me)
+        await self.operator.perform(ops.SET_PASSWORD, ops.SetPassword(user=name, password=KEPT), me)
 
     async def context(self, **options: Any) -> BrowserContext:
         options = {"viewport": {"width": 1360, "height": 850}, "locale": "en-GB", **options}
-        if self.browser is None:  # a second of its own: not every test looks at pages
-            path, args = chromium(), ["--no-sandbox"]
-            self.browser = await self.playwright.chromium.launch(executable_path=path, args=args)
-        return await self.browser.new_context(ignore_https_errors=True, **options)
+        browser = await BROWSING.browser()
+        self.contexts.append(await browser.new_context(ignore_https_errors=True, **options))
+        return self.contexts[-1]
 
     async def page(self, context: BrowserContext) -> Page:
         page = await context.new_page()
@@ -94,13 +89,6 @@ async def violations(page: Page) -> list[str]:
     ]
 
 
-def chromium() -> str:
-    """Return the browser. Fails with its name where there is none."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert found, "chromium is not installed: apt-get install chromium"
-    return found
-
-
 @asynccontextmanager
 async def desk(
     data: Path,
@@ -108,7 +96,7 @@ async def desk(
     pages: Iterable[ConsolePage] = (),
     fill: Callable[[web.Application], None] = lambda _: None,
 ) -> AsyncIterator[Desk]:
-    """Serve a console, and start a browser."""
+    """Serve a console; a browser comes with the first page."""
     registrar = Registrar(data)
     operator = Operator(registrar, OPERATIONS)
 
@@ -120,16 +108,13 @@ async def desk(
         add_console(app, access_of, tuple(pages))
 
     try:
-        async with (
-            serving(data, tuple(routes), fill=put, clock=Clock(), more=more) as served,
-            async_playwright() as playwright,
-        ):
-            one = Desk(served, registrar, operator, playwright)
+        async with serving(data, tuple(routes), fill=put, clock=Clock(), more=more) as served:
+            one = Desk(served, registrar, operator)
             try:
                 yield one
             finally:
-                if one.browser is not None:
-                    await one.browser.close()
+                for context in one.contexts:
+                    await context.close()
     finally:
         registrar.close()
 
@@ -142,4 +127,4 @@ def run_desk(data: Path, use: Callable[[Desk], Awaitable[None]], **options: Any)
             await use(one)
             assert one.errors == [], one.errors
 
-    asyncio.run(whole())
+    BROWSING.run(whole())

@@ -6,8 +6,9 @@ import base64
 import time
 from pathlib import Path
 
-from console.desk import PASSWORD, Desk, run_desk, violations
+from console.desk import Desk, run_desk, violations
 from playwright.async_api import Page
+from rig.passwords import PASSWORD
 
 from vittne.appliance.access.totp import code_at
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from console.desk import PASSWORD, Desk, run_desk, violations
+from console.desk import Desk, run_desk, violations
+from rig.passwords import PASSWORD
 
 from vittne.appliance.access import operations as ops
 from vittne.appliance.access.invitations import code_sha256, new_code

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ from typing import Any, Final
 from aiohttp import web
 from api.harness import Answer
 from builders import Endpoint, Scenario
-from console.desk import PASSWORD, ROUTES, Desk, desk
+from console.browsing import BROWSING
+from console.desk import ROUTES, Desk, desk
+from rig.passwords import PASSWORD
 
 from vittne.appliance.api import audio, listening, recording_cases, recording_notes, recordings
 from vittne.appliance.api.logins import OPERATOR
@@ -101,4 +102,4 @@ def run_recordings(data: Path, use: Callable[[Desk], Awaitable[None]], **options
         async with opened(data, **options) as one:
             await use(one)
 
-    asyncio.run(whole())
+    BROWSING.run(whole())
