@@ -20,7 +20,7 @@ def do(pipeline: Pipeline, command: Command) -> list[Answer]:
         return [Answer(pausing.FOUND, calls=[pausing.describe_call(call) for call in calls])]
     if command.what == "gate":
         assert command.decision is not None
-        return [gating.gate(pipeline, command.select, command.decision, "api", command.by, at, mono)]
+        return [gating.gate(pipeline, command.select, command.decision, command.trigger, command.by, at, mono)]
     if command.what == "resume" and not command.pause_id:
         pauses = pausing.pauses_on(pipeline, command.select, command.only)
         return [pausing.resume(pipeline, one.id, at, mono, command.by) for one in pauses]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from vittne.appliance.config import Config
 from vittne.appliance.policy.classes import RetentionClass
@@ -19,6 +19,14 @@ _GATES = {
     "after-announcement": ", once the PBX or a rule says that the announcement was played",
     "after-consent": ", once somebody agreed",
     "discard-on-objection": ", unless somebody objects",
+}
+
+
+_PLAYED_BY: Final = {
+    "ours": "our side",
+    "caller": "the caller",
+    "callee": "the callee",
+    "either": "either party",
 }
 
 
@@ -57,7 +65,8 @@ def _then(one: RecordConfig) -> str:
         return f"recorded if somebody asks before it ends; out of memory: {one.at_limit}"
     what = f"{one.percent:g} % are recorded" if one.then == "percent" else "recorded"
     limit = f"; out of memory: {one.at_limit}" if one.gate.startswith("after-") else ""
-    return what + _GATES[one.gate] + pressed + limit
+    heard = f" (played by {_PLAYED_BY[one.side]})" if one.gate != "from-start" else ""
+    return what + _GATES[one.gate] + heard + pressed + limit
 
 
 def _class(one: RetentionClass) -> str:

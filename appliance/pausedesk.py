@@ -31,7 +31,7 @@ from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.times import now_us
 from vittne.capture import forcing, gating, pausing
 from vittne.capture.columns import SECOND
-from vittne.capture.gates import Decision
+from vittne.capture.gates import REFUSED, Decision, Refusal
 from vittne.capture.media import FOREVER
 from vittne.capture.pause import Pause
 from vittne.capture.pausing import Answer, PauseOrder
@@ -240,6 +240,16 @@ class PauseDesk:
             await self.books.do(self._registrar.note_gate, recording, decision, by, at[0], **told)
         return answer
 
+    async def note_refused(self, refused: Sequence[Refusal]) -> None:
+        """Keep that calls were refused by a key or a rule; the next worker is told of it. Raises StoreError."""
+        for one in refused:
+            for call_id in one.call_ids[:1]:
+                told = Command(0, "gate", one.at_ns, one.mono_ns, select={"sip_call_id": call_id})
+                told = replace(told, decision=REFUSED, by=one.by, trigger=one.trigger)
+                if told not in self._decided:
+                    self._decided.append(told)
+        await self.books.do(self._registrar.note_refused, refused)
+
     def tell_references(self, references: list[ReferenceHandle]) -> None:
         """Have the worker listen for these announcements from now on; the next one is told when it starts."""
         if self._send is not None:
@@ -338,6 +348,7 @@ def _decided_before(registrar: Registrar) -> tuple[Command, ...]:
             select={"sip_call_id": row.call_id},
             decision=cast("Decision", row.decision),
             by=row.by,
+            trigger=row.trigger,
         )
         for row in rows
     )

@@ -24,7 +24,7 @@ from vittne.appliance.registrar import CallClosed, PartOpened
 from vittne.appliance.ruleconfig import RuleConfig
 from vittne.appliance.seal.capsule import KeyTaken
 from vittne.appliance.store.errors import StoreError
-from vittne.capture.gates import Decision
+from vittne.capture.gates import Decision, Refusal
 from vittne.capture.pause import Pause, PauseSettings
 from vittne.capture.pausing import Answer, PauseOrder
 
@@ -71,6 +71,7 @@ class Status:
     listened: int = 0  # that were, since the run began
     not_listened: int = 0  # packets that found nobody in time who listened
     analysis_restarts: int = 0  # processes that died
+    unheard: list[str] = field(default_factory=list)  # hashes of announcements that count and are not listened for
     kind: Literal["status"] = "status"
 
 
@@ -83,6 +84,14 @@ class NotePauses:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteRefused:
+    """Calls whose gate was refused by a key or a rule on the signalling."""
+
+    refused: list[Refusal]
+    kind: Literal["note-refused"] = "note-refused"
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """What a command came to. Nothing is answered to it."""
 
@@ -92,7 +101,7 @@ class Done:
     kind: Literal["done"] = "done"
 
 
-Request = OpenParts | NoteLive | CloseCalls | Status | NotePauses | Done
+Request = OpenParts | NoteLive | CloseCalls | Status | NotePauses | NoteRefused | Done
 _REQUEST: Final[TypeAdapter[Any]] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])
 
 
@@ -141,6 +150,7 @@ class Command:
     lease_ns: int = 0
     by: str = ""
     decision: Decision | None = None
+    trigger: str = "api"  # of the decision
     only: str = ""  # resume no pause but those that this one asked for
     references: list[ReferenceHandle] = field(default_factory=list)  # that count from now on
     kind: Literal["command"] = "command"
@@ -245,6 +255,9 @@ class Channel:
 
     def note_pauses(self, pauses: Any) -> None:
         self.ask(NotePauses(list(pauses)))
+
+    def note_refused(self, refused: Any) -> None:
+        self.ask(NoteRefused(list(refused)))
 
     def close_calls(self, calls: Any) -> None:
         self.ask(CloseCalls(list(calls)))

@@ -134,7 +134,7 @@ def _files(options: RecordOptions, registrar: Any) -> int:
         settings,
         int(config.part_minutes * 60 * NS),
         processes=config.analysis.processes,
-        references=active(registrar.catalogue, config.data, now_us()),
+        references=active(registrar.catalogue, now_us()),
     )
     try:
         if sys.stderr.isatty():
@@ -192,6 +192,9 @@ def _live(options: RecordOptions, registrar: Any, manager: ServiceManager, kept:
         if warning:
             log.warning(warning)
     log_key_state(log, config)
+    for verdict in registrar.untold:  # on calls that ended with the last run
+        registrar.unannounced.tell_one(verdict)
+    registrar.untold.clear()
     for lost in note_lost_pauses(registrar, now_us()):
         words = "alarm: a pause was lost with the catalogue; its calls are recorded again"
         log.error(words, pause=lost.id, by=lost.by, since=lost.since, recordings=len(lost.recordings))

@@ -28,7 +28,17 @@ from vittne.appliance.policy.config import BasisConfig, ClassConfig, RetentionCo
 from vittne.appliance.wordsconfig import Name, Numbers, Section, Words, ZoneName
 from vittne.capture.columns import SECOND
 from vittne.capture.conditions import HeaderIs
-from vittne.capture.recordrules import AtLimit, GateLimits, Keys, Mode, RecordRule, RecordRules, Then, version_of
+from vittne.capture.recordrules import (
+    AtLimit,
+    GateLimits,
+    Keys,
+    Mode,
+    PlayedBy,
+    RecordRule,
+    RecordRules,
+    Then,
+    version_of,
+)
 
 _KEY: Final = r"[0-9*#A-D]?"
 
@@ -64,6 +74,7 @@ class RecordConfig(Words):
     site: str = Field(default="", max_length=64)
     tags: tuple[Name, ...] = Field(default=(), strict=False, max_length=16)
     announcements: tuple[Name, ...] = Field(default=(), strict=False, max_length=64)
+    side: PlayedBy = "ours"
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -75,6 +86,8 @@ class RecordConfig(Words):
             raise ValueError("a key decides with gate after-consent or discard-on-objection only")
         if self.announcements and (self.gate == "from-start" or self.then == "on-demand"):
             raise ValueError("announcements decide gates, and this rule has none: give one")
+        if "side" in self.model_fields_set and (self.gate == "from-start" or self.then == "on-demand"):
+            raise ValueError("side says who plays what decides a gate, and this rule has none: give one")
         if self.consent_key and self.consent_key == self.refuse_key:
             raise ValueError("consent_key and refuse_key are one and the same")
         return self
@@ -93,6 +106,7 @@ class RecordConfig(Words):
             self.site,
             self.tags,
             self.announcements,
+            self.side,
         )
 
 

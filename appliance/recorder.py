@@ -23,6 +23,7 @@ from vittne.capture import record
 from vittne.capture.assemble import Packets, encode, join
 from vittne.capture.calls import Call
 from vittne.capture.columns import SECOND
+from vittne.capture.gates import Refusal
 from vittne.capture.pause import Pause
 from vittne.capture.pipeline import CallWork, Commit, Pipeline
 from vittne.capture.report import PARTIAL, RECORDED
@@ -46,6 +47,7 @@ class Register(Protocol):
     def open_parts(self, parts: Sequence[PartOpened]) -> None: ...
     def note_live(self, reports: Sequence[dict[str, Any]]) -> None: ...
     def note_pauses(self, pauses: Sequence[Pause]) -> None: ...
+    def note_refused(self, refused: Sequence[Refusal]) -> None: ...
     def close_calls(self, calls: Sequence[CallClosed]) -> None: ...
 
 
@@ -116,12 +118,14 @@ class Recorder:
         self._writers: dict[str, PartWriter] = {}
         self._noted: dict[str, tuple[tuple[bool, int], int]] = {}  # what was known, and when it was told
         self._pauses: list[Pause] = []  # that changed, and nobody was told yet
+        self._refused: list[Refusal] = []  # likewise
 
     def commit(self, horizon_mono: int, final: bool = False) -> None:
         """Write everything up to a time, and make it last. Call settle() once the position is noted."""
         commit = self.pipeline.commit(horizon_mono, final)
         self.packets += commit.packets
         self._pauses += commit.pauses
+        self._refused += commit.refused
         self._tell_pauses()
         if commit.unsignalled:
             self.unsignalled += commit.unsignalled
@@ -138,12 +142,14 @@ class Recorder:
             self.open[recording_id].synced = writer.size
 
     def _tell_pauses(self) -> None:
-        """Have pauses that changed kept before anything is written that they bear on."""
-        if not self._pauses:
-            return
+        """Have pauses that changed, and refusals, kept before anything is written that they bear on."""
         try:
-            self._register.note_pauses(self._pauses)
-            self._pauses = []
+            if self._pauses:
+                self._register.note_pauses(self._pauses)
+                self._pauses = []
+            if self._refused:
+                self._register.note_refused(self._refused)
+                self._refused = []
         except StoreError as error:  # they hold all the same; it is told again at the next commit
             self._fault(error)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from vittne.appliance.cut import settle_cuts
 from vittne.appliance.life.erase import settle_erasures
-from vittne.appliance.policy.decide import decide
 from vittne.appliance.recorder import part_closed
 from vittne.appliance.registrar import CallClosed, Registrar
 from vittne.appliance.seal import events
@@ -27,7 +26,8 @@ from vittne.appliance.store.files import recording_of
 from vittne.appliance.store.rows import FINISHED
 from vittne.appliance.store.times import now_us, rfc3339
 from vittne.appliance.vcon.filing import settle_arriving
-from vittne.appliance.verdicts.restore import restored
+from vittne.appliance.verdicts.books import is_unwanted, verdict_of
+from vittne.appliance.verdicts.settling import as_discarded, as_sealed, settle_verdicts
 from vittne.capture.report import PARTIAL
 
 REASON: Final = "restart"
@@ -51,8 +51,7 @@ def recover(registrar: Registrar, goes_on: bool = False) -> list[str]:
     folders = list(registrar.store.unfinished())
     cut = registrar.ledger.cut_bytes
     if not folders and not cut:
-        _settle_rows(registrar)
-        _enter_unknown(registrar)
+        _settle_books(registrar)
         return []
     wanted = [recording_of(folder) for folder in folders]
     history = history_of(registrar.data_dir / "ledger", registrar.ledger.key.verifier, wanted)
@@ -60,16 +59,25 @@ def recover(registrar: Registrar, goes_on: bool = False) -> list[str]:
     registrar.store.finish(sealed)
     if goes_on:
         left = {recording_of(folder) for folder in folders if folder not in sealed}
-        _settle_rows(registrar, left)
-        _enter_unknown(registrar)
+        _settle_books(registrar, left)
         return []
     closed = [found for folder in folders if folder not in sealed and (found := _close(registrar, folder)) is not None]
     run = registrar.run.id if registrar.run is not None else 0
     registrar.ledger.record({"t": events.CRASH, "run": run, "cut": cut, "recordings": len(closed)})
-    registrar.close_calls(closed)
-    _settle_rows(registrar)
-    _enter_unknown(registrar)
+    registrar.close_calls(closed, _judged_before(closed))
+    _settle_books(registrar)
     return [str(call.report["id"]) for call in closed]
+
+
+def _settle_books(registrar: Registrar, up: Container[str] = ()) -> None:
+    _settle_rows(registrar, up)
+    _enter_unknown(registrar)
+    settle_verdicts(registrar)
+
+
+def _judged_before(closed: Sequence[CallClosed]) -> dict[str, dict[str, Any]]:
+    """Return the verdicts of calls that had ended, and were about to be discarded, when everything died."""
+    return {str(call.report["id"]): dict(verdict_of(call.report)) for call in closed if is_unwanted(call.report)}
 
 
 def _settle_rows(registrar: Registrar, up: Container[str] = ()) -> None:
@@ -86,27 +94,17 @@ def _settle_rows(registrar: Registrar, up: Container[str] = ()) -> None:
         )
         folder = registrar.store.find(known.id)
         if folder is None:
-            rows.append(replace(ended, outcome=PARTIAL, outcome_reasons=(REASON,), folder="", size_bytes=0))
+            lost = replace(ended, outcome=PARTIAL, outcome_reasons=(REASON,), folder="", size_bytes=0)
+            settled, of_it = as_discarded(ended) or (lost, [])
+            rows.append(settled)
+            verdicts += [(settled, one) for one in of_it]
             continue
-        policy = decide(ended.as_json(), registrar.policy)
         try:
             manifest, _ = read_manifest(folder, registrar.ledger.key.verifier)
         except BadManifest:
             continue  # `verify` says what is wrong with it
-        settled, of_it = restored(
-            replace(
-                ended,
-                outcome=manifest.outcome,
-                outcome_reasons=manifest.outcome_reasons,
-                folder=str(folder.relative_to(registrar.data_dir)),
-                size_bytes=sum(part.size_bytes for part in manifest.parts),
-                retention_class=policy.class_,
-                locked_until_us=policy.lock_until,
-                expires_us=policy.delete_after,
-                basis=policy.basis,
-            ),
-            manifest,
-        )
+        place = str(folder.relative_to(registrar.data_dir))
+        settled, of_it = as_sealed(registrar, replace(ended, ended_us=known.ended_us), manifest, place)
         rows.append(settled)
         verdicts += [(settled, one) for one in of_it]
     registrar.catalogue.upsert_calls(rows)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -31,18 +32,21 @@ from vittne.appliance.store.audit import AuditTable
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.decisions import DecisionRow, DecisionTable
 from vittne.appliance.store.errors import StoreError
-from vittne.appliance.store.files import Store
+from vittne.appliance.store.files import Store, is_id
 from vittne.appliance.store.rows import FINISHED, RECORDING, CallRow, RunRow, StreamRow
 from vittne.appliance.store.times import now_us, rfc3339
 from vittne.appliance.verdicts import books
 from vittne.appliance.verdicts.alarms import UnannouncedAlarms
-from vittne.appliance.verdicts.enrolled import played_at, prompts_in
-from vittne.appliance.verdicts.heard import heard_or_nothing
+from vittne.appliance.verdicts.enrolled import listened_for, prompts_in
+from vittne.appliance.verdicts.heard import heard_or_nothing, nobodys
 from vittne.appliance.verdicts.table import RECORDER, Kept, VerdictTable
+from vittne.capture.gates import REFUSED, Refusal
 from vittne.capture.pause import Pause
 
 RING_FILE: Final = "keyring.json"
 _PAUSES_KNOWN: Final = 50_000
+_UNTOLD: Final = 1000
+_CALL_IDS_KEPT: Final = 8  # of one call, by which a decision on it is found again
 _RECORDINGS_NAMED: Final = 200  # in one entry of the ledger
 _HIDDEN: Final = re.compile(r"\d{4}/\d\d/\d\d/\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
@@ -103,9 +107,11 @@ class Registrar:
         self.clock: Callable[[], Mapping[str, Json]] = dict
         self.prompts: books.Prompts = prompts_in(self.catalogue)  # which are enrolled
         self.unannounced: UnannouncedAlarms | None = None  # only while calls are recorded live
+        self.untold: deque[Kept] = deque(maxlen=_UNTOLD)  # verdicts made while nobody raised alarms: at a start
         self.announcements_changed: Callable[[], None] = _nobody  # called in whatever thread changed them
         self._pauses: dict[str, Pause] = {}  # as they were entered last
         self._unkept: dict[str, Pause] = {}  # entered, and not in the catalogue yet
+        self._refused: dict[tuple[str, str, str], None] = {}  # recording, trigger and by, entered in this run
 
     def _archive_key(self) -> ArchivePublic:
         if not (self.data_dir / "keys" / RING_FILE).exists() and not (self.data_dir / "keys" / "archive.pub").exists():
@@ -195,35 +201,69 @@ class Registrar:
 
         call_ids: SIP's, of the call: it may go on over a restart of everything, as another recording.
         """
+        erased = self._unfinished(erased)
         rows = [DecisionRow(call_id, decision, by, at_ns // 1000) for call_id in dict.fromkeys(call_ids)]
         DecisionTable(self.catalogue).put(rows)
-        at = rfc3339(at_ns // 1000)
-        for one in dict.fromkeys((recording_id, *erased)):
-            self.ledger.record({"t": events.GATE, "rec": one, "decision": decision, "by": by, "at": at})
+        self._enter_gate(recording_id, decision, by, at_ns, erased)
         self.ledger.flush()
         if erased:
             self.keys.erase_all(erased)
+
+    def note_refused(self, refused: Sequence[Refusal]) -> None:
+        """Enter calls whose gate was refused by a key or a rule, as note_gate does; asked again it is entered once."""
+        refused = [one for one in refused if is_id(one.recording)]
+        fresh = [one for one in refused if (one.recording, one.trigger, one.by) not in self._refused]
+        rows = [
+            DecisionRow(call_id, REFUSED, one.by, one.at_ns // 1000, one.trigger)
+            for one in refused
+            for call_id in dict.fromkeys(one.call_ids[:_CALL_IDS_KEPT])
+        ]
+        DecisionTable(self.catalogue).put(list({row.call_id: row for row in rows}.values()))
+        erased = self._unfinished([name for one in refused for name in one.erased])
+        for one in fresh:
+            self._refused[one.recording, one.trigger, one.by] = None
+            mine = [name for name in one.erased if name in erased]
+            self._enter_gate(one.recording, REFUSED, nobodys(one.by)[:64] or "key", one.at_ns, mine)
+        while len(self._refused) > _PAUSES_KNOWN:
+            self._refused.pop(next(iter(self._refused)))
+        self.ledger.flush()
+        if erased:
+            self.keys.erase_all(erased)
+
+    def _unfinished(self, recordings: Sequence[str]) -> list[str]:
+        """Leave out what is sealed: who says that these go reads packets from anybody."""
+        sealed = {row.id for row in self.catalogue.get_all([*recordings]) if row.state == FINISHED and row.folder}
+        return [one for one in dict.fromkeys(recordings) if is_id(one) and one not in sealed]
+
+    def _enter_gate(self, recording_id: str, decision: str, by: str, at_ns: int, erased: Sequence[str]) -> None:
+        at = rfc3339(at_ns // 1000)
+        for one in dict.fromkeys((recording_id, *erased)):
+            self.ledger.record({"t": events.GATE, "rec": one, "decision": decision, "by": by, "at": at})
 
     def note_live(self, reports: Sequence[dict[str, Any]]) -> None:
         """Show calls that are being recorded in the catalogue, with what was heard of them so far."""
         rows = []
         for report in reports:
             heard = heard_or_nothing(report)
-            details = report["details"] if heard is None else {**report["details"], "heard": heard.as_json()}
+            details = {name: said for name, said in report["details"].items() if name not in books.OURS}
+            details |= {} if heard is None else {"heard": heard.as_json()}
             rows.append(call_row({**report, "details": details}, RECORDING))
         self.catalogue.upsert_calls(rows)
 
-    def close_calls(self, calls: Sequence[CallClosed]) -> None:
-        """Seal what is to be kept, remove what is not, and enter all of it in catalogue and ledger."""
+    def close_calls(self, calls: Sequence[CallClosed], known: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        """Seal what is to be kept, remove what is not, and enter all of it in catalogue and ledger.
+
+        known: verdicts that were made before everything died, by recording.
+        """
         clock = dict(self.clock())
         calls = [replace(call, clock=clock) if clock and not call.clock else call for call in calls]
         self._discard([call for call in calls if call.folder and not call.keep])
-        calls = self._without_unwanted([replace(call, report=self._judged(call)) for call in calls])
+        calls = self._without_unwanted([replace(call, report=self._judged(call, known or {})) for call in calls])
         kept = [call for call in calls if call.folder and call.keep]
         ready = [(self._hidden(call), manifest_of(call)) for call in kept]
         ready = [(folder, manifest) for folder, manifest in ready if folder.exists()]  # not what was sealed before
+        verdicts = self._verdicts(calls)  # before anything is sealed: behind that nothing may fail but the disk
         finish_recordings(self.store, self.ledger, ready)
-        verdicts = self._verdicts(calls)
         sealed = {manifest.rec for _, manifest in ready}
         for one in verdicts:
             if one.recording in sealed and books.is_told(one.told):
@@ -242,11 +282,13 @@ class Registrar:
         self.catalogue.upsert_calls(rows)
         row_of = {row.id: row for row in rows}
         self.verdicts.put([(row_of[one.recording], one) for one in verdicts])
-        if self.unannounced is not None:
-            self.unannounced.tell(verdicts)
         self.life.holds.take_standing([row.id for row in rows])
         if self.life_policy.immutable:
             self.protect(rows)
+        if self.unannounced is not None:  # last: what failed is asked again, and nobody is to be told twice
+            self.unannounced.tell(verdicts)
+        else:
+            self.untold += verdicts
 
     def protect(self, rows: Sequence[CallRow]) -> None:
         """Give the files of locked recordings the immutable flag; the nightly run does what fails here."""
@@ -256,9 +298,10 @@ class Registrar:
                     for path in (self.data_dir / row.folder).iterdir():
                         protect(path)
 
-    def _judged(self, call: CallClosed) -> dict[str, Any]:
+    def _judged(self, call: CallClosed, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Return a call's report with what the rules say of it, whatever it said; little when nothing is kept."""
-        return books.judged(call.report, self.policy, self.prompts, bool(call.folder and call.keep))
+        is_kept = bool(call.folder and call.keep)
+        return books.judged(call.report, self.policy, self.prompts, is_kept, known.get(str(call.report["id"])))
 
     def _without_unwanted(self, calls: list[CallClosed]) -> list[CallClosed]:
         """Discard what a rule says is not kept because it was not announced, unless a law wants it kept."""
@@ -286,10 +329,12 @@ class Registrar:
         found = [(str(call.report["id"]), books.verdict_of(call.report)) for call in calls]
         found = [(recording, told) for recording, told in found if told]
         at = now_us()
-        enrolled = AnnouncementTable(self.catalogue).at(at) if found else []
-        site_of = {str(call.report["id"]): str(call.report.get("site", "")) for call in calls}
-        listened = {site: tuple(one.reference for one in played_at(enrolled, site)) for site in set(site_of.values())}
-        return [Kept(recording, 1, at, RECORDER, told, listened[site_of[recording]]) for recording, told in found]
+        versions = AnnouncementTable(self.catalogue).versions() if found else []
+        reports = {str(call.report["id"]): call.report for call in calls}
+        return [
+            Kept(recording, 1, at, RECORDER, told, listened_for(versions, reports[recording]))
+            for recording, told in found
+        ]
 
     def _hidden(self, call: CallClosed) -> Path:
         """Return a call's hidden folder. Who asks reads packets from anybody: no other path is ever touched."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from vittne.appliance.analysis.ears import Ears
-from vittne.appliance.analysis.references import load_references
+from vittne.appliance.analysis.references import left_out, load_references
 from vittne.appliance.announcements.handle import ReferenceHandle
 from vittne.appliance.recorder import PART_NS, Recorder
 from vittne.appliance.registrar import Registrar
@@ -78,7 +78,7 @@ class FileRun:
         )
         self._ears = Ears(self._pipeline, processes, settings.hold_back_ns, waits=True)
         loaded, self._problems = load_references(registrar.data_dir, references)
-        self._ears.note_references(loaded, not self._problems)
+        self._ears.note_references(loaded, left_out(references, loaded))
         self._held: deque[Block] = deque()
         self._since_commit = 0
         self._committed = 0

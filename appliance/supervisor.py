@@ -21,6 +21,7 @@ import structlog
 
 from vittne.appliance.announcements.active import AnnouncementWatch, active
 from vittne.appliance.announcements.handle import ReferenceHandle
+from vittne.appliance.announcements.openers import Undecided, undecided
 from vittne.appliance.events.hub import Hub
 from vittne.appliance.livesettings import LiveSettings
 from vittne.appliance.log import fault
@@ -32,6 +33,7 @@ from vittne.appliance.protocol import (
     Done,
     NoteLive,
     NotePauses,
+    NoteRefused,
     OpenParts,
     Request,
     Start,
@@ -40,7 +42,9 @@ from vittne.appliance.protocol import (
     pack,
     parse_request,
 )
+from vittne.appliance.recordconfig import KeepingConfig
 from vittne.appliance.registrar import Registrar
+from vittne.appliance.ruleconfig import RuleConfig
 from vittne.appliance.seal import events
 from vittne.appliance.seal.capsule import KeyTaken
 from vittne.appliance.service.service import Service
@@ -79,6 +83,7 @@ class Supervisor:
         self._rings = list(rings)
         self._settings = settings
         self._references: list[ReferenceHandle] | None = None  # announcements that count now
+        self._unheard: frozenset[str] = frozenset()  # of them, those that the worker does not listen for
         self._memory = self._service.memory or make_memory()
         self._before = self._service.settings  # of workers of an earlier run, if they are not ours
         self._stop = asyncio.Event()
@@ -147,23 +152,35 @@ class Supervisor:
         if self._references is None:
             registrar = self._registrar
             try:
-                self._references = await self._desk.books.do(active, registrar.catalogue, registrar.data_dir, now_us())
+                self._references = await self._desk.books.do(active, registrar.catalogue, now_us())
             except StoreError as error:
-                log.error("the announcements cannot be read: none is listened for", reason=str(error))
+                log.error("alarm: the announcements cannot be read", reason=str(error))  # none is listened for
         return self._references or []
 
     async def _watch_references(self) -> None:
         """Tell the worker of announcements that were added, taken away, or began or ceased to count."""
-        watch = AnnouncementWatch(self._registrar, self._note_references, self._desk.books.do)
+        watch = AnnouncementWatch(
+            self._registrar,
+            self._note_references,
+            self._desk.books.do,
+            gates=self._undecided,
+            unheard=lambda: self._unheard,
+        )
         while True:
             try:
                 await watch.run()
             except StoreError as error:  # those known so far go on
-                log.error("the announcements cannot be read", reason=str(error))
+                log.error("alarm: the announcements cannot be read", reason=str(error))
                 await asyncio.sleep(_LOOK_AGAIN_S)
 
-    def _note_references(self, references: list[ReferenceHandle]) -> None:
-        if references != self._references:
+    def _undecided(self, usable: Sequence[ReferenceHandle]) -> list[Undecided]:
+        """Return the gates that nothing decides when these announcements are left."""
+        settings = self._settings
+        keeping, rules = KeepingConfig.model_validate(settings.keeping), settings.rules
+        return undecided(keeping, [RuleConfig.model_validate(one) for one in rules], settings.listen_ns > 0, usable)
+
+    def _note_references(self, references: list[ReferenceHandle], is_back: bool) -> None:
+        if references != self._references or is_back:
             self._references = references
             self._desk.tell_references(references)
 
@@ -260,6 +277,8 @@ class Supervisor:
         try:
             if isinstance(request, NotePauses):
                 await self._desk.note(request.pauses)
+            elif isinstance(request, NoteRefused):
+                await self._desk.note_refused(request.refused)
             else:
                 await self._desk.books.do(self._do, request)
                 self._hub.note(request)
@@ -292,6 +311,9 @@ class Supervisor:
         self.ring_most_full = max(self.ring_most_full, status.occupancy)
         for message in status.messages:
             log.warning(message)
+        if self._unheard != (unheard := frozenset(status.unheard)):
+            self._unheard = unheard
+            self._registrar.announcements_changed()
         self._registrar.update_run(status.frames, status.drops, status.outcomes)
         if status.unsignalled:
             self._registrar.note_unsignalled(status.unsignalled)

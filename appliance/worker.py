@@ -28,7 +28,7 @@ from typing import Final
 from vittne.appliance import commands
 from vittne.appliance.analysis.ears import PATIENCE_NS, RESTARTED, Ears
 from vittne.appliance.analysis.findings import NOT_LISTENED
-from vittne.appliance.analysis.references import load_references
+from vittne.appliance.analysis.references import left_out, load_references
 from vittne.appliance.announcements.handle import ReferenceHandle
 from vittne.appliance.memory import Memory, Position
 from vittne.appliance.policy.decide import policy_rules
@@ -130,7 +130,7 @@ class Worker:
     def _learn(self, handles: list[ReferenceHandle]) -> None:
         """Listen for these announcements from now on. Also called from the second thread."""
         references, problems = load_references(self._store.data_dir, handles)
-        self._ears.note_references(references, not problems)
+        self._ears.note_references(references, left_out(handles, references))
         self._messages += problems
 
     def _warn_of_memory(self, wanted_bytes: int) -> None:
@@ -392,6 +392,7 @@ class Worker:
             listened=pipeline.counters[LISTENED],
             not_listened=pipeline.counters[NOT_LISTENED],
             analysis_restarts=pipeline.counters[RESTARTED],
+            unheard=[one.hash for one in pipeline.handover.listening.missing],
         )
         try:
             self._channel.ask(status)

@@ -14,16 +14,18 @@ from vittne.capture.callbook import CallBook
 from vittne.capture.calls import Call
 from vittne.capture.columns import SECOND
 from vittne.capture.digits import FeatureCode
-from vittne.capture.gates import AGREED, REFUSED, Decided, gate_of
-from vittne.capture.heard import Consent, LineState, Played, Prompt, VoiceHeard
+from vittne.capture.gates import AGREED, REFUSED, Decided, Decision, gate_of
+from vittne.capture.heard import Consent, LineState, Objection, Played, Prompt, VoiceHeard
 from vittne.capture.keeping import RecordKeeper
-from vittne.capture.listening import Listening
+from vittne.capture.listening import RESTARTED, Listening
+from vittne.capture.sip.session import SIDE_NAMES
 
 NOTICE: Final = "notice"
 CONSENT: Final = "consent"
 BY_ANNOUNCEMENT: Final = "announcement"  # triggers of decisions
 BY_CONSENT: Final = "consent"
 _REMEMBERED_NS: Final = 60 * SECOND
+_UNHEARD_NS: Final = 30 * SECOND  # of a prompt whose beginning went with who listened
 _MOST_KEYS: Final = 1000
 _ONE_KEY_NS: Final = SECOND // 2  # the same key again so soon is the same one, seen on another leg or after a crash
 
@@ -84,6 +86,7 @@ class Announcing:
             for found in list(voice.played):
                 if found.is_full:
                     self._decide_notice(call, voice, found)
+                    self._decide_consent(call, voice, found)
 
     def press(self, codes: Iterable[FeatureCode]) -> None:
         """See whether keys answer consent prompts; those that may be heard of later are remembered for a while."""
@@ -92,6 +95,7 @@ class Announcing:
                 continue
             self._keys.append(code)
             call = _now(code.call)
+            self._remember_objection(call, code)
             asked = [(v, p) for v in call.heard.voices.values() for p in v.played if _asks(v, p, call, code)]
             if asked:
                 voice, found = max(asked, key=lambda pair: pair[1].begin_mono)  # the last one that was asked
@@ -101,17 +105,55 @@ class Announcing:
         """Forget keys that no prompt will be heard before any more."""
         while self._keys and self._keys[0].at_mono < now_mono - _REMEMBERED_NS:
             self._keys.popleft()
+        for call in self._book.calls.values():
+            if call.heard.objections:
+                kept = [one for one in call.heard.objections if one.at_mono >= now_mono - _REMEMBERED_NS]
+                call.heard.objections = kept
+
+    def settle(self) -> None:
+        """See whether keys before refused what was heard; also by a worker that died since."""
+        for call in [one for one in self._book.calls.values() if one.heard.objections]:
+            for voice in list(call.heard.voices.values()):
+                for found in list(voice.played):
+                    self._object(call, voice, found)
+
+    def _remember_objection(self, call: Call, code: FeatureCode) -> None:
+        """Keep with a gated call that a key would refuse, so that the next worker knows it when its prompt is heard."""
+        last = call.keeping.last
+        if last is None or gate_of(last) == "from-start":
+            return
+        refused = tuple(one.hash for one in self.prompts if one.purpose == CONSENT and code.digits in one.refuse)
+        if refused:
+            call.heard.add_objection(Objection(code.at_mono, SIDE_NAMES[code.seat & 1], refused))
+
+    def _object(self, call: Call, voice: VoiceHeard, found: Played) -> None:
+        """See whether a key before refused what a prompt asks.
+
+        Of a prompt that was being played when a worker or an analysis process died a part is enough: who objected must
+        not be recorded for that.
+        """
+        is_cut = not found.is_full and RESTARTED in voice.why
+        if found.prompt.purpose != CONSENT or not (found.is_full or is_cut):
+            return
+        begin = found.begin_mono - (_UNHEARD_NS if is_cut else 0)
+        for one in call.heard.objections:
+            is_asked = found.prompt.hash in one.prompts and one.side != _side(call, voice)
+            if is_asked and begin <= one.at_mono <= found.end_mono + found.prompt.within_ns:
+                self._enter(call, voice, found, REFUSED, one.at_mono)
 
     def _decide_notice(self, call: Call, voice: VoiceHeard, found: Played) -> None:
-        if found.prompt.purpose == NOTICE and self._counts(call, found.prompt, "after-announcement"):
-            at_ns = found.end_mono + voice.offset_ns
-            self._gates.decide(call, Decided("announced", BY_ANNOUNCEMENT, found.prompt.name, at_ns, found.end_mono))
+        if found.prompt.purpose == NOTICE and self._counts(call, voice, found, "after-announcement"):
+            at_ns, side = found.end_mono + voice.offset_ns, _side(call, voice)
+            decided = Decided("announced", BY_ANNOUNCEMENT, found.prompt.name, at_ns, found.end_mono, side)
+            self._gates.decide(call, decided)
 
     def _answer(self, call: Call, voice: VoiceHeard, found: Played, code: FeatureCode) -> None:
         if not _asks(voice, found, call, code):
             return
-        decision = AGREED if code.digits in found.prompt.agree else REFUSED
-        at_ns = code.at_mono + voice.offset_ns
+        self._enter(call, voice, found, AGREED if code.digits in found.prompt.agree else REFUSED, code.at_mono)
+
+    def _enter(self, call: Call, voice: VoiceHeard, found: Played, decision: Decision, at_mono: int) -> None:
+        at_ns = at_mono + voice.offset_ns
         consent = Consent(decision, at_ns, found.prompt.hash)
         if any(
             (one.decision, one.reference) == (decision, consent.reference) and abs(one.at_ns - at_ns) < _ONE_KEY_NS
@@ -119,16 +161,29 @@ class Announcing:
         ):
             return
         call.heard.add_consent(consent)
-        if self._counts(call, found.prompt):
-            self._gates.decide(call, Decided(decision, BY_CONSENT, found.prompt.name, at_ns, code.at_mono))
+        self._decide_consent(call, voice, found)
 
-    def _counts(self, call: Call, prompt: Prompt, gate: str = "") -> bool:
-        """Whether a call's gate hangs on an announcement. gate: of which kind; "": of any."""
-        last = call.keeping.last
+    def _decide_consent(self, call: Call, voice: VoiceHeard, found: Played) -> None:
+        """Decide a call's gate by what was answered to a prompt; also when its gate came after the answer."""
+        answers = [one for one in call.heard.consent if one.reference == found.prompt.hash]
+        if answers and self._counts(call, voice, found):
+            name, side = found.prompt.name, _side(call, voice)
+            for one in answers:
+                at_mono = one.at_ns - voice.offset_ns
+                self._gates.decide(call, Decided(one.decision, BY_CONSENT, name, one.at_ns, at_mono, side))
+
+    def _counts(self, call: Call, voice: VoiceHeard, found: Played, gate: str = "") -> bool:
+        """Whether a call's gate hangs on an announcement in that voice. gate: of which kind; "": of any."""
+        last, prompt = call.keeping.last, found.prompt
         if last is None or last.excluded or gate_of(last) == "from-start" or (gate and gate_of(last) != gate):
             return False
         site = last.rule.site or self._gates.rules.site
-        return last.rule.is_opened_by(prompt.name) and (not prompt.sites or site in prompt.sites)
+        if not last.rule.is_opened_by(prompt.name) or not prompt.counts_at(site):
+            return False
+        if not last.counts_of(_side(call, voice)):
+            self._gates.note_wrong_side(call)
+            return False
+        return True
 
 
 def _asks(voice: VoiceHeard, found: Played, call: Call, code: FeatureCode) -> bool:
@@ -136,9 +191,13 @@ def _asks(voice: VoiceHeard, found: Played, call: Call, code: FeatureCode) -> bo
     prompt = found.prompt
     if prompt.purpose != CONSENT or not found.is_full or code.digits not in prompt.agree + prompt.refuse:
         return False
-    seat = call.seats.get(voice.call_id, (0, 1))[voice.sender]
-    is_other = code.seat & 1 != seat & 1
+    is_other = SIDE_NAMES[code.seat & 1] != _side(call, voice)
     return is_other and found.begin_mono <= code.at_mono <= found.end_mono + prompt.within_ns
+
+
+def _side(call: Call, voice: VoiceHeard) -> str:
+    """Return in whose voice it is: "caller" or "callee"."""
+    return SIDE_NAMES[call.seats.get(voice.call_id, (0, 1))[voice.sender] & 1]
 
 
 def _now(call: Call) -> Call:

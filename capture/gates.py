@@ -21,9 +21,10 @@ Decision = Literal["agreed", "refused", "announced", "keep"]
 State = Literal["open", "closed", "shut", "excluded"]
 GateName = Mode | Literal["on-demand"]
 
-AGREED: Final = "agreed"
-REFUSED: Final = "refused"
+AGREED: Final[Decision] = "agreed"
+REFUSED: Final[Decision] = "refused"
 LIMIT: Final = "limit"
+BY_API: Final = "api"  # a trigger
 NOT_OPENED: Final = "not-opened"
 EXCLUDED: Final = "excluded-by-rule"  # why packets are not stored; also an outcome
 DISCARDED: Final = "discarded-by-policy"  # likewise
@@ -46,7 +47,7 @@ _MOST_RULINGS: Final = 32
 class Decided:
     """Somebody decided. trigger: api, rule, digits, announcement, consent, limit. No key is kept.
 
-    by: a token's id, a rule's name, or an announcement's.
+    by: a token's id, a rule's name, or an announcement's. side: in whose voice that was; "" of none.
     """
 
     decision: str
@@ -54,10 +55,28 @@ class Decided:
     by: str
     at_ns: int
     mono_ns: int
+    side: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as `show` tells it."""
-        return {"decision": self.decision, "trigger": self.trigger, "by": self.by, "at": rfc3339(self.at_ns)}
+        side = {"side": self.side} if self.side else {}
+        return {"decision": self.decision, "trigger": self.trigger, "by": self.by, **side, "at": rfc3339(self.at_ns)}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A call whose gate was refused without anybody asking over a command: to be kept before anything is written.
+
+    erased: recordings that nobody may read any more. call_ids: SIP's.
+    """
+
+    recording: str
+    trigger: str
+    by: str
+    at_ns: int
+    mono_ns: int
+    call_ids: list[str]
+    erased: list[str]
 
 
 @dataclass(slots=True)
@@ -70,6 +89,7 @@ class Keeping:
     shut_by: str = ""  # REFUSED, LIMIT, NOT_OPENED: nothing more is stored
     is_erased: bool = False  # what was stored before is, too
     lost: bool = False  # held audio went with a worker
+    was_wrong_side: bool = False  # what would decide it was played by the wrong party
     renumbered: dict[str, dict[int, int]] = field(default_factory=dict)  # absorbed call -> numbers of its streams
     asked: tuple[int, ...] = ()  # how much of it was known when rules were asked last
 
@@ -100,8 +120,8 @@ class Keeping:
 
     def decide(self, decided: Decided) -> bool:
         """Take in a decision; return whether it is new."""
-        same = (decided.decision, decided.trigger, decided.by)
-        if any((d.decision, d.trigger, d.by) == same for d in self.decisions):
+        same = (decided.decision, decided.trigger, decided.by, decided.side)
+        if any((d.decision, d.trigger, d.by, d.side) == same for d in self.decisions):
             return False
         if len(self.decisions) < _MOST_DECISIONS:
             self.decisions.append(decided)
@@ -189,8 +209,12 @@ def gate_of(ruling: Ruling) -> GateName:
 
 
 def _may(decided: Decided, ruling: Ruling) -> bool:
-    """Whether a decision counts under a ruling: of what was heard, only announcements that its rule names do."""
-    return decided.trigger not in ("announcement", "consent") or ruling.rule.is_opened_by(decided.by)
+    """Whether a decision counts under a ruling: of what was heard, only announcements that its rule names do, played
+    by whom it says.
+    """
+    if decided.trigger not in ("announcement", "consent"):
+        return True
+    return ruling.rule.is_opened_by(decided.by) and (not decided.side or ruling.counts_of(decided.side))
 
 
 def _is_gated(ruling: Ruling) -> bool:

@@ -17,6 +17,8 @@ MOST_STATES: Final = 64
 MOST_SPEECH: Final = 2000  # stretches of one voice; beyond them the nearest two are one
 MOST_CONSENT: Final = 32
 TOO_MANY: Final = "too many voices"  # why one was not listened to whole
+NO_ANNOUNCEMENT: Final = "no announcement"  # none is known that tells a party something
+NOT_ALL: Final = "announcement missing"  # one that counts cannot be listened for
 _SAME_NS: Final = 300_000_000  # an announcement that begins as near to one heard before is the same, better known now
 _NEAREST_NS: Final = 200_000_000  # of speech
 
@@ -26,7 +28,7 @@ class Prompt:
     """A reference announcement, and what hearing it means.
 
     purpose: "notice", "consent" or "other". agree, refuse: digits of a consent prompt, any one of which says so, until
-    within_ns after it. sites: where it counts; empty: everywhere.
+    within_ns after it. sites: where it counts; empty: everywhere. language: BCP 47, "" unknown.
     """
 
     hash: str
@@ -36,6 +38,11 @@ class Prompt:
     refuse: str = ""
     within_ns: int = 0
     sites: tuple[str, ...] = ()
+    language: str = ""
+
+    def counts_at(self, site: str) -> bool:
+        """Whether it is played at a site."""
+        return not self.sites or site in self.sites
 
 
 @dataclass(slots=True)
@@ -78,6 +85,15 @@ class Consent:
     reference: str  # hash
 
 
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """A key that would refuse: to which consent prompts, by hash, and whose; which key it was is not kept."""
+
+    at_mono: int
+    side: str
+    prompts: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class VoiceHeard:
     """One voice: of whom it is, what of it was listened to, and what was heard. offset_ns: UTC less monotonic time."""
@@ -92,10 +108,17 @@ class VoiceHeard:
     to_mono: int = 0  # to here
     heard_ns: int = 0
     lacks: str = ""  # why announcements that count were not listened for
+    missing: tuple[Prompt, ...] = ()  # those of them that are known; with lacks and none: nobody knows which
     why: list[str] = field(default_factory=list)  # what kept it from being listened to whole
     played: list[Played] = field(default_factory=list)
     states: list[LineState] = field(default_factory=list)
     speech: array[int] = field(default_factory=lambda: array("q"))  # begin, end, begin, end ... in order
+
+    def lack(self, why: str, missing: tuple[Prompt, ...]) -> None:
+        """Note why announcements are not listened for in it, and which."""
+        self.lacks = self.lacks or why
+        if missing is not self.missing:
+            self.missing = tuple(dict.fromkeys((*self.missing, *missing)))
 
     def miss(self, why: str) -> None:
         """Note why some of it was not listened to."""
@@ -166,6 +189,7 @@ class Heard:
 
     voices: dict[int, VoiceHeard] = field(default_factory=dict)  # by the flow's key; below 0: of one that has another
     consent: list[Consent] = field(default_factory=list)
+    objections: list[Objection] = field(default_factory=list)  # whose prompt is not heard yet; for a minute
 
     @property
     def count(self) -> int:
@@ -181,12 +205,17 @@ class Heard:
                 self.voices[free] = voice
             else:
                 self.miss_one()
+        self.objections = sorted([*self.objections, *other.objections], key=lambda one: one.at_mono)[-MOST_CONSENT:]
         self.consent = sorted([*self.consent, *other.consent], key=lambda one: one.at_ns)[:MOST_CONSENT]
 
     def miss_one(self) -> None:
         """Note that a voice is left out: what was played may have been in it."""
         for voice in self.voices.values():
             voice.miss(TOO_MANY)
+
+    def add_objection(self, found: Objection) -> None:
+        """Remember a key that would refuse."""
+        self.objections = [*self.objections[1 - MOST_CONSENT :], found]
 
     def add_consent(self, found: Consent) -> None:
         """Take in an answer."""

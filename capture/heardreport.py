@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from vittne.capture.calls import Call, Stream
 from vittne.capture.columns import SECOND
-from vittne.capture.heard import MOST_SPEECH, Played, VoiceHeard
+from vittne.capture.heard import MOST_SPEECH, NOT_ALL, Played, Prompt, VoiceHeard
 from vittne.capture.pausebook import PauseBook
 from vittne.capture.sip.session import SIDE_NAMES
 from vittne.capture.times import rfc3339
@@ -16,6 +16,7 @@ from vittne.capture.times import rfc3339
 # What a call says goes into one record of its recording, which has room for a megabyte with all else that is told.
 _MOST_PLAYED: Final = 256  # what decides first
 _MOST_STATES: Final = 512
+_MOST_MISSING: Final = 256  # beyond them none is named: then every one may have been missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,10 @@ def without_pauses(call: Call, pauses: PauseBook) -> None:
                 voice.cut(pause.from_mono, pause.to_mono)
 
 
-def heard_report(call: Call, streams: dict[int, Stream], detector: str, window_s: float) -> dict[str, Any]:
-    """Return what was heard. streams: by their flows' keys. detector: version of who listens."""
+def heard_report(
+    call: Call, streams: dict[int, Stream], detector: str, window_s: float, site: str = ""
+) -> dict[str, Any]:
+    """Return what was heard. streams: by their flows' keys. detector: version of who listens. site: of the call."""
     told = [_told(call, voice, streams.get(key)) for key, voice in call.heard.voices.items()]
     told.sort(key=lambda one: (one.stream or 1 << 16, one.voice.first_mono))
     played = [(one, found) for one in told for found in one.voice.played]
@@ -55,9 +58,9 @@ def heard_report(call: Call, streams: dict[int, Stream], detector: str, window_s
     return {
         "detector": detector,
         "window_s": window_s,
-        "lacks": next((one.voice.lacks for one in told if one.voice.lacks), ""),
+        **_lacking([one.voice for one in told], site),
         "listened": [_listened(one) for one in told],
-        "announcements": [_announcement(one, found, told) for one, found in played],
+        "announcements": [_announcement(one, found, told, site) for one, found in played],
         "consent": [
             {"decision": one.decision, "at": rfc3339(one.at_ns), "reference": one.reference}
             for one in call.heard.consent
@@ -88,12 +91,25 @@ def _listened(one: Told) -> dict[str, Any]:
     }
 
 
-def _announcement(one: Told, found: Played, told: Sequence[Told]) -> dict[str, Any]:
+def _lacking(voices: Sequence[VoiceHeard], site: str) -> dict[str, Any]:
+    """Return why announcements that count were not listened for, and which, where that is known of all."""
+    lacks = sorted({voice.lacks for voice in voices if voice.lacks})
+    missing = dict.fromkeys(prompt for voice in voices for prompt in voice.missing)
+    is_known = all(voice.missing for voice in voices if voice.lacks == NOT_ALL) and len(missing) <= _MOST_MISSING
+    named = [{**_named(one), "elsewhere": not one.counts_at(site)} for one in missing] if is_known else []
+    return {"lacks": next((one for one in lacks if one != NOT_ALL), lacks[0] if lacks else ""), "missing": named}
+
+
+def _named(prompt: Prompt) -> dict[str, Any]:
+    names = {"name": prompt.name, "language": prompt.language, "purpose": prompt.purpose}
+    return {"reference": prompt.hash, **names}
+
+
+def _announcement(one: Told, found: Played, told: Sequence[Told], site: str) -> dict[str, Any]:
     first = min(other.voice.first_mono for other in told if other.seat & 1 == one.seat & 1)
     return {
-        "reference": found.prompt.hash,
-        "name": found.prompt.name,
-        "purpose": found.prompt.purpose,
+        **_named(found.prompt),
+        "elsewhere": not found.prompt.counts_at(site),
         "stream": one.stream,
         "party": one.party,
         "begin": one.at(found.begin_mono),

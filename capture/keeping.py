@@ -21,7 +21,19 @@ from vittne.capture.calls import Call, Stream
 from vittne.capture.digits import FeatureCode
 from vittne.capture.facts import shown
 from vittne.capture.gatebuffer import GateBuffer
-from vittne.capture.gates import BEFORE_GATE, DISCARDED, EXCLUDED, GATE_LOST, LIMIT, NOT_OPENED, Decided, State
+from vittne.capture.gates import (
+    BEFORE_GATE,
+    BY_API,
+    DISCARDED,
+    EXCLUDED,
+    GATE_LOST,
+    LIMIT,
+    NOT_OPENED,
+    REFUSED,
+    Decided,
+    Refusal,
+    State,
+)
 from vittne.capture.matching import Run
 from vittne.capture.recordrules import RecordRule, RecordRules
 from vittne.capture.rtp import RtpRows
@@ -32,6 +44,7 @@ from vittne.capture.sip.stream import Heard
 
 Mask = npt.NDArray[np.bool_]
 
+WRONG_SIDE: Final = "gate: announcement played by the other party"  # a counter, of calls
 _MOST_DECIDED: Final = 100_000
 _MOST_EXPECTED: Final = 20_000
 _REASONS: Final[dict[State, str]] = {"excluded": EXCLUDED, "shut": DISCARDED, "closed": BEFORE_GATE}
@@ -49,6 +62,7 @@ class RecordKeeper:
         self._decided: deque[Call] = deque(maxlen=_MOST_DECIDED)
         self._expected: dict[str, list[Decided]] = {}  # by SIP Call-ID, of calls that were not heard of yet
         self._held: list[tuple[Call, Packets]] = []
+        self._refused: deque[tuple[Call, Decided]] = deque(maxlen=_MOST_DECIDED)
 
     @property
     def is_idle(self) -> bool:
@@ -99,6 +113,12 @@ class RecordKeeper:
                         code.call, Decided(decision, "digits", last.rule.name, code.at_mono + offset, code.at_mono)
                     )
 
+    def note_wrong_side(self, call: Call) -> None:
+        """What would decide a call's gate was played by the other party; counted once a call."""
+        if not call.keeping.was_wrong_side:
+            call.keeping.was_wrong_side = True
+            self._counters[WRONG_SIDE] += 1
+
     def decide(self, call: Call, decided: Decided) -> None:
         """Take in a decision on a call, and on what is related to it; may be asked from a second thread.
 
@@ -120,6 +140,12 @@ class RecordKeeper:
             if one.keeping.decide(decided):
                 one.event(decided.at_ns, decided.mono_ns, "gate", **_told(decided))
                 self._decided.append(one)
+                if decided.decision == REFUSED and decided.trigger != BY_API and one.keeping.shut_by == REFUSED:
+                    self._refused.append((one, decided))
+
+    def take_refused(self) -> list[Refusal]:
+        """Return the calls that were refused since the last time; who asked over the API tells of it itself."""
+        return [_refusal(*self._refused.popleft()) for _ in range(len(self._refused))]
 
     # What is due
 
@@ -273,6 +299,14 @@ class RecordKeeper:
             if stream.held:
                 stream.drop(reason, stream.held)
                 stream.held = 0
+
+
+def _refusal(call: Call, decided: Decided) -> Refusal:
+    while call.merged_into is not None:
+        call = call.merged_into
+    call_ids = list(dict.fromkeys(session.call_id for session in call.sessions if session.call_id))
+    erased = [call.id, *call.absorbed] if call.keeping.erases_all else []
+    return Refusal(call.id, decided.trigger, decided.by, decided.at_ns, decided.mono_ns, call_ids, erased)
 
 
 def _is_closed(call: Call) -> bool:

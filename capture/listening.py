@@ -18,7 +18,7 @@ from vittne.capture.callbook import CallBook
 from vittne.capture.calls import Call, is_silent
 from vittne.capture.columns import I64, SECOND
 from vittne.capture.flows import Flow
-from vittne.capture.heard import MOST_VOICES, VoiceHeard
+from vittne.capture.heard import MOST_VOICES, NOT_ALL, Prompt, VoiceHeard
 from vittne.capture.media import FOREVER
 from vittne.capture.pausebook import PauseBook
 from vittne.capture.sip.session import Session
@@ -39,8 +39,6 @@ CODEC: Final = "codec"
 EXCLUDED: Final = "excluded"
 PAUSED: Final = "paused"
 RESTARTED: Final = "restarted"
-NO_ANNOUNCEMENT: Final = "no announcement"  # none is known that tells a party something
-NOT_ALL: Final = "announcement missing"  # one that counts cannot be listened for
 CHANGED: Final = "announcements changed"
 
 Mask = npt.NDArray[np.bool_]
@@ -78,6 +76,7 @@ class Listening:
         self.is_wanted = window_ns > 0
         self.is_awaited = False  # a gate waits for what is heard
         self.lacks = ""  # why announcements that count are not listened for now
+        self.missing: tuple[Prompt, ...] = ()  # which these are, as far as it is known
         self.ended: list[int] = []  # numbers that are listened to no more, to be told
         self._window_ns = window_ns
         self._book = book
@@ -249,7 +248,7 @@ class Listening:
             goes_on = voice.from_mono and first <= voice.to_mono
             voice.heard_ns += last - voice.to_mono if goes_on else size
             self.voices += not voice.from_mono
-            voice.lacks = voice.lacks or self.lacks
+            voice.lack(self.lacks, self.missing)
             voice.from_mono = voice.from_mono or first
             voice.to_mono = last
 
@@ -260,6 +259,11 @@ class Listening:
             if voice is not None and (voice.to_mono or lost_ns == 0):
                 voice.miss(why)
                 voice.heard_ns = max(0, voice.heard_ns - lost_ns)
+
+    def lack(self, missing: Iterable[Prompt]) -> None:
+        """These announcements count as well, and cannot be listened for."""
+        self.missing = tuple(dict.fromkeys((*self.missing, *missing)))
+        self.lacks = self.lacks or (NOT_ALL if self.missing else "")
 
     def voice_of(self, number: int, begin_mono: int, end_mono: int) -> tuple[Call, VoiceHeard] | None:
         """Return whose a voice is in which something was heard; None when it is nobody's, or not of that time."""

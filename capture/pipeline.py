@@ -28,6 +28,7 @@ from vittne.capture.columns import SECOND, Block, Datagrams, Segments
 from vittne.capture.digits import DigitWatch
 from vittne.capture.errors import Malformed
 from vittne.capture.flows import FlowTable
+from vittne.capture.gates import Refusal
 from vittne.capture.handover import Handover
 from vittne.capture.heard import Prompt
 from vittne.capture.heardreport import heard_report, without_pauses
@@ -123,6 +124,7 @@ class Commit:
     packets: int = 0  # RTP packets looked at
     unsignalled: list[dict[str, Any]] = field(default_factory=list)  # streams that ended
     pauses: list[Pause] = field(default_factory=list)  # as they changed, oldest first; what was told is left out
+    refused: list[Refusal] = field(default_factory=list)  # calls that may not be kept from now on
 
 
 @dataclass(slots=True)
@@ -382,6 +384,7 @@ class Pipeline:
         self.handover.follow(self.now_mono)
         self.digits.settle(horizon_mono)
         self.keeper.follow_codes(self.now_at, self.now_mono)
+        self.announcing.settle()
         self._settle_pauses(done)
         self._settle_gates(works)
         rows, flows = self._due(horizon_mono)
@@ -402,6 +405,7 @@ class Pipeline:
         for call in list(self.book.calls.values()):
             if call.opened or call.id in works:
                 self._sign(call, horizon_mono, works)
+        done.refused = self.recording.take_refused()
         done.works = list(works.values())
         if final or horizon_mono - self._kept_house > _HOUSEKEEPING_NS:
             self._keep_house(horizon_mono, final, done)
@@ -440,15 +444,15 @@ class Pipeline:
         """Return all that is told of a call as it stands."""
         report = call_report(call, self.states)
         site, tags, details = self.recording.report(call)
-        heard = {"heard": self._heard(call)} if self.settings.listen_ns else {}
+        heard = {"heard": self._heard(call, site)} if self.settings.listen_ns else {}
         return {**report, "site": site, "tags": tags, **heard, "details": {**report["details"], **details}}
 
-    def _heard(self, call: Call) -> dict[str, Any]:
+    def _heard(self, call: Call, site: str) -> dict[str, Any]:
         without_pauses(call, self.pauses)
         streams = list(call.streams.values())
         keys = self.flows.keys_of(np.array([stream.flow for stream in streams], np.int32)).tolist()
         window_s = round(self.settings.listen_ns / SECOND, 3)
-        return heard_report(call, dict(zip(keys, streams, strict=True)), self.settings.detector, window_s)
+        return heard_report(call, dict(zip(keys, streams, strict=True)), self.settings.detector, window_s, site)
 
     def _settle_pauses(self, done: Commit) -> None:
         done.pauses += self.keeper.settle(self.now_at, self.now_mono)

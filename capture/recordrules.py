@@ -18,6 +18,7 @@ from vittne.capture.conditions import Condition, Facts, HeaderIs
 Then = Literal["record", "exclude", "on-demand", "percent"]
 Mode = Literal["from-start", "after-announcement", "after-consent", "discard-on-objection"]
 AtLimit = Literal["discard", "keep"]
+PlayedBy = Literal["ours", "caller", "callee", "either"]
 
 SETTLED_NS: Final = 2 * SECOND  # after the answer: legs of one call are answered one after the other
 ALL: Final = "(all calls)"  # the rule of calls that no rule is about
@@ -37,7 +38,8 @@ class Keys:
 class RecordRule:
     """One rule. percent: of calls that are recorded. keep_before: what was said before the gate opened is kept too.
 
-    announcements: names of those whose being heard decides its gate; empty: of any.
+    announcements: names of those whose being heard decides its gate; empty: of any. side: in whose voice; ours: the
+    caller's on a call that goes out, the callee's on every other.
     """
 
     name: str
@@ -51,6 +53,7 @@ class RecordRule:
     site: str = ""
     tags: tuple[str, ...] = ()
     announcements: tuple[str, ...] = ()
+    side: PlayedBy = "ours"
 
     def is_opened_by(self, announcement: str) -> bool:
         """Whether an announcement, by its name, counts for the rule's gate."""
@@ -102,6 +105,14 @@ class Ruling:
     from_at: int
     rule: RecordRule
     excluded: bool = False
+    is_outbound: bool = False
+
+    def counts_of(self, side: str) -> bool:
+        """Whether its gate counts what is played in the voice of the "caller" or the "callee"."""
+        wanted = self.rule.side
+        if wanted == "ours":
+            wanted = "caller" if self.is_outbound else "callee"
+        return wanted in ("either", side)
 
 
 def version_of(text: str) -> str:

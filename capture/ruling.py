@@ -43,14 +43,15 @@ class Ruler:
         if keeping.asked == known:
             return False
         keeping.asked = known
-        rule = self.rules.find(self.facts(call))
+        facts = self.facts(call)
+        rule = self.rules.find(facts)
         excluded = rule.then == "exclude" or (rule.then == "percent" and not self._is_chosen(call, rule))
         if last is not None and (last.rule.name, last.excluded) == (rule.name, excluded):
             return False
         answered = min((s.answered_mono for s in call.sessions if s.answered_mono), default=mono_ns)
         is_first = last is None or mono_ns <= answered + SETTLED_NS
         begin = (0, call.first.first_at) if is_first else (mono_ns, at_ns)
-        keeping.add(Ruling(*begin, rule, excluded), is_first)
+        keeping.add(Ruling(*begin, rule, excluded, facts.direction == "outbound"), is_first)
         return last is not None
 
     def _known(self, call: Call) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ tones; nobody waits for it, and what finds no room there is counted and missing 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -23,7 +24,8 @@ from vittne.appliance.analysis.references import Loaded, pack_references
 from vittne.capture.columns import SECOND
 from vittne.capture.handed import Piece, Tone
 from vittne.capture.handover import NO_CODEC, NO_KEY
-from vittne.capture.listening import NO_ANNOUNCEMENT, NOT_ALL, TOO_LATE
+from vittne.capture.heard import NO_ANNOUNCEMENT, NOT_ALL, Prompt
+from vittne.capture.listening import TOO_LATE
 from vittne.capture.pipeline import Pipeline
 from vittne.capture.unheard import KEPT, LEFT_OUT
 
@@ -116,11 +118,16 @@ class Ears:
             if mine and ear.is_up and not self._tell(ear, messages.ENDED, np.array(mine, np.int32).tobytes(), now_ns):
                 listening.ended += mine  # there was no room
 
-    def note_references(self, references: list[Loaded], is_all: bool = True) -> None:
-        """Listen for these announcements from now on. is_all: that count. May be called from a second thread."""
+    def note_references(self, references: list[Loaded], missing: Sequence[Prompt] = ()) -> None:
+        """Listen for these announcements from now on. missing: count as well, and cannot be listened for.
+
+        May be called from a second thread.
+        """
         self._pipeline.note_prompts([one.prompt for one in references])
         tells = any(one.prompt.purpose != "other" for one in references)
-        self._pipeline.handover.listening.lacks = NO_ANNOUNCEMENT if not tells else "" if is_all else NOT_ALL
+        listening = self._pipeline.handover.listening
+        listening.missing = tuple(missing)
+        listening.lacks = NO_ANNOUNCEMENT if not tells else NOT_ALL if missing else ""
         self._references = references
         self._learning_deaths = 0
 
@@ -264,9 +271,11 @@ class Ears:
     def _name_unusable(self, ear: Ear, reply: Reply) -> None:
         for found in reply.findings:
             if found.number < len(ear.prompts):
-                name, listening = ear.prompts[found.number].name, self._pipeline.handover.listening
-                listening.lacks = listening.lacks or NOT_ALL
-                self.messages.append(f"the announcement {name} is not listened for: too little sound to recognise")
+                prompt = ear.prompts[found.number]
+                if any(one.prompt == prompt for one in self._references):  # it counts still
+                    self._pipeline.handover.listening.lack([prompt])
+                what = f"the announcement {prompt.name} ({prompt.hash[:12]}) is not listened for"
+                self.messages.append(f"{what}: too little sound to recognise")
 
     def _note(self, found: Finding, asked: Asked) -> None:
         """Enter a finding, as far as it can be: of a voice, and within the times, that were asked about."""
@@ -311,8 +320,9 @@ class Ears:
         if busy is None and any(one.kind == messages.REFERENCES for one in asked):
             self._learning_deaths += 1
             if self._learning_deaths >= _MOST_LEARNING_DEATHS:
-                self._references = []
                 handover.listening.lacks = NO_ANNOUNCEMENT
+                handover.listening.lack(one.prompt for one in self._references)
+                self._references = []
                 self.messages.append("announcements end the analysis process: none is listened for until they change")
         if busy is not None and busy == ear.suspect:
             handover.refuse(busy)

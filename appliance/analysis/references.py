@@ -47,17 +47,28 @@ def load_references(data_dir: Path, handles: Iterable[ReferenceHandle]) -> tuple
             problems.append(f"the announcement {handle.name} ({handle.hash[:12]}) is not listened for: {problem}")
             continue
         total += len(samples)
-        prompt = Prompt(
-            handle.hash,
-            handle.name,
-            handle.purpose,
-            handle.agree,
-            handle.refuse,
-            int(handle.within_s * SECOND),
-            handle.sites,
-        )
-        found.append(Loaded(prompt, handle.required, samples))
+        found.append(Loaded(prompt_of(handle), handle.required, samples))
     return found, problems
+
+
+def prompt_of(handle: ReferenceHandle) -> Prompt:
+    """Return what hearing an announcement means."""
+    return Prompt(
+        handle.hash,
+        handle.name,
+        handle.purpose,
+        handle.agree,
+        handle.refuse,
+        int(handle.within_s * SECOND),
+        handle.sites,
+        handle.language,
+    )
+
+
+def left_out(handles: Iterable[ReferenceHandle], loaded: Iterable[Loaded]) -> list[Prompt]:
+    """Return the announcements of these that were not loaded."""
+    there = {one.prompt.hash for one in loaded}
+    return [prompt_of(one) for one in handles if one.hash not in there]
 
 
 def _samples(path: Path, expected: str) -> tuple[bytes, str]:

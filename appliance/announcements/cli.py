@@ -148,7 +148,7 @@ def _add(options: argparse.Namespace) -> int:
 def _list(options: argparse.Namespace) -> int:
     from vittne.appliance.announcements.listing import Listing  # noqa: PLC0415
 
-    return Listing(existing_data_dir(options.data, options.config)).list(options.all, options.json)
+    return Listing(existing_data_dir(options.data, options.config)).list(options.all, options.json, options.config)
 
 
 def _show(options: argparse.Namespace) -> int:

@@ -17,12 +17,12 @@ from typing import Final
 
 import numpy as np
 
+from vittne.appliance.announcements.sounds import FOLDER, sound_path
 from vittne.appliance.announcements.terms import LONGEST_MS, RATE, Terms, read_terms
 from vittne.appliance.store.errors import StoreError, explain
 from vittne.appliance.store.files import open_plain, sync_path, write_atomically
 from vittne.codecs.base import I16
 
-FOLDER: Final = "announcements"
 _MOST_BYTES: Final = LONGEST_MS * RATE // 1000 * 2
 _TERMS_LIMIT: Final = 1 << 20
 _TERMS_NAME: Final = re.compile(r"^[a-z0-9_-]+\.\d+\.json$")
@@ -41,11 +41,6 @@ def as_bytes(samples: I16) -> bytes:
 def sound_hash(data: bytes) -> str:
     """Return what a sound is called: SHA-256 of its bytes, in hex."""
     return hashlib.sha256(data).hexdigest()
-
-
-def sound_path(data_dir: Path, reference: str) -> Path:
-    """Return where a sound is."""
-    return data_dir / FOLDER / f"{reference}.s16"
 
 
 def write_sound(data_dir: Path, data: bytes) -> str:

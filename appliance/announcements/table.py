@@ -47,9 +47,7 @@ class AnnouncementTable:
 
     def at(self, at_us: int) -> list[Terms]:
         """Return what counts at a time, by name: of each the newest version that had begun, unless it was over."""
-        begun = [one for one in self.versions() if one.from_us is None or one.from_us <= at_us]
-        counting = {one.name: one for one in begun}.values()
-        return [one for one in counting if not one.retired and (one.until_us is None or at_us < one.until_us)]
+        return counting(self.versions(), at_us)
 
     def next_change(self, at_us: int) -> int | None:
         """Return when something begins or is over next, after a time; None when nothing will."""
@@ -60,6 +58,12 @@ class AnnouncementTable:
         """Write a version; it is durable on return."""
         with self._catalogue.writing(lasting=True) as connection:
             put_all(connection, [terms])
+
+
+def counting(versions: Iterable[Terms], at_us: int) -> list[Terms]:
+    """Return what counts at a time of versions by name and number: of each name the newest that had begun."""
+    begun = {one.name: one for one in versions if one.from_us is None or one.from_us <= at_us}
+    return [one for one in begun.values() if not one.retired and (one.until_us is None or at_us < one.until_us)]
 
 
 def put_all(connection: Connection, versions: Iterable[Terms]) -> None:

@@ -73,6 +73,7 @@ class MarkShown(ApiModel):
     party: str
     name: str
     permille: int | None
+    language: str
 
 
 class TimelineShown(ApiModel):
@@ -191,6 +192,7 @@ async def timeline(request: web.Request) -> web.Response:
                 party=mark.party,
                 name=mark.name,
                 permille=mark.permille,
+                language=mark.language,
             )
             for mark in line.marks
         ],

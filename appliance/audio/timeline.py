@@ -7,7 +7,7 @@ catalogue only, to a packet; once it is open, exactly.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from vittne.appliance.audio.sounds import About
@@ -47,6 +47,7 @@ class Mark:
     party: str = ""
     name: str = ""
     permille: int | None = None  # of an announcement that was heard
+    language: str = ""  # likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,10 @@ def _announcements(call: CallRow, place: _Place) -> Iterator[Mark | None]:
     for one in _dicts(heard.get("announcements")):
         share = one.get("share")
         permille = round(share * 1000) if isinstance(share, (int, float)) else None
-        kind: Kind = "announcement" if one.get("purpose") in (None, "", "notice") else "prompt"
-        yield place.told(kind, one, str(one.get("name", "")), ("begin", "end"), permille)
+        tells = one.get("purpose") in (None, "", "notice") and not one.get("elsewhere")
+        kind: Kind = "announcement" if tells else "prompt"
+        mark = place.told(kind, one, str(one.get("name", "")), ("begin", "end"), permille)
+        yield mark if mark is None else replace(mark, language=str(one.get("language") or "")[:35])
     for one in _dicts(heard.get("consent")):
         yield place.told("consent", one, str(one.get("decision", "")), ("at", "at"))
     for one in _dicts(heard.get("states")):

@@ -34,6 +34,10 @@ RING_FULL: Final = AlarmKind("ring-full", "warn", for_us=0)
 DISK_FULL: Final = AlarmKind("disk-full", for_us=0)
 WORKER_DIED: Final = AlarmKind("worker-died", "warn", for_us=_HOUR_US)
 WEBHOOK_DEAD: Final = AlarmKind("webhook-dead", "warn", by="name")
+_GONE: Final = AlarmKind("announcement-gone", for_us=0, by="name")
+_UNHEARD: Final = AlarmKind("announcement-unheard", for_us=0, by="name")
+_SHUT: Final = AlarmKind("gate-shut", for_us=0, by="rule")
+_NO_OBJECTION: Final = AlarmKind("gate-no-objection", for_us=0, by="rule")
 UNLISTED: Final = AlarmKind("other")
 _STAMPS: Final = AlarmKind("stamps-late", for_us=0, by="authority")
 
@@ -62,7 +66,11 @@ ALARMS: Final[dict[str, AlarmKind]] = {
     "pauses of an agent are over what is configured": AlarmKind("agent-pauses", "warn", by="agent"),
     "a call was not announced as its rule wants": AlarmKind("call-unannounced", "warn", by="recording"),
     "too many of the last calls were not announced": _UNANNOUNCED,
-    "the sound of an announcement is gone": AlarmKind("announcement-gone", by="name"),
+    "the sound of an announcement is gone": _GONE,
+    "an announcement is not listened for": _UNHEARD,
+    "the announcements cannot be read": AlarmKind("announcements-unread", for_us=_HOUR_US),
+    "nothing opens a gate any more; its calls are not recorded": _SHUT,
+    "nobody can object by key; the calls of a rule are recorded": _NO_OBJECTION,
     "a recording is damaged; have it restored from a backup": AlarmKind("recording-damaged", for_us=0, by="recording"),
     "the ledger is damaged": AlarmKind("ledger-damaged", for_us=0),
     "the backup failed": AlarmKind("backup-failed"),
@@ -85,5 +93,9 @@ CLEARED_BY: Final[dict[str, AlarmKind]] = {
     "alarm over: a control channel that calls depend on is back": _CHANNEL,
     "the clock is right again": _CLOCK,
     "calls are announced again": _UNANNOUNCED,
+    "the sound of an announcement is back": _GONE,
+    "an announcement is listened for again": _UNHEARD,
+    "a gate can be opened again": _SHUT,
+    "somebody can object again": _NO_OBJECTION,
     "the time stamping authority answers again": _STAMPS,
 }

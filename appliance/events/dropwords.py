@@ -129,6 +129,14 @@ _TABLE: Final[tuple[tuple[str, DropWords], ...]] = (
         ),
     ),
     (
+        r"media: gate: announcement played by the other party",
+        DropWords(
+            "look",
+            "Calls whose gate stayed closed since the announcement was played by the other party.",
+            "Whose voice it must be in is `side` of [[record]]; which calls go out is known by site.own_numbers.",
+        ),
+    ),
+    (
         r"media: gate: no more memory",
         DropWords("look", "A call that waits for a decision found no memory.", "Raise gate.total_mib."),
     ),

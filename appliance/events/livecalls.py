@@ -111,7 +111,7 @@ def _announcement(report: Mapping[str, Any]) -> tuple[str, str]:
     heard = heard_or_nothing(report)
     if heard is None or not heard.listened:
         return "not-listened", ""
-    said = [one for one in heard.announcements if one.purpose == "notice"]
+    said = [one for one in heard.announcements if one.purpose == "notice" and not one.elsewhere]
     best = max(said, key=lambda one: (one.state == "full", one.share), default=None)
     return ("none", "") if best is None else (best.state, best.name)
 

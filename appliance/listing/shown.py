@@ -16,6 +16,7 @@ from vittne.appliance.store.listing import voices
 from vittne.appliance.store.parties import names_of, number_of
 from vittne.appliance.store.rows import RECORDING, CallRow, StreamRow
 from vittne.appliance.store.times import from_rfc3339, rfc3339
+from vittne.appliance.verdicts.heard import heard_or_nothing
 
 Party = Annotated[str, Of("party")]
 
@@ -129,6 +130,25 @@ class NoteShown(BaseModel):
     text: Annotated[str, Of("business")]
 
 
+class HeardShown(BaseModel):
+    """An announcement that was heard. reference: its hash; elsewhere: it counts at other sites only; shares 0 to 1."""
+
+    reference: str
+    name: str
+    language: str
+    purpose: str
+    elsewhere: bool
+    party: str
+    begin: str
+    end: str
+    offset_s: float
+    state: str
+    share: float
+    required_share: float
+    score: float
+    overlap: float
+
+
 class RecordingShown(RecordingItem):
     """All that the catalogue knows of a call. digits: how many keys were pressed; which, nobody knows."""
 
@@ -141,6 +161,7 @@ class RecordingShown(RecordingItem):
     events: list[EventShown]
     digits: int
     announcement: dict[str, Any] | None
+    heard: list[HeardShown]
     speech: dict[str, Any] | None
     flags: list[str]
     not_decodable: list[str]
@@ -179,6 +200,7 @@ def recording_of_call(found: FoundCall, notes: Sequence[Note], holds: Sequence[H
         events=sorted(events_of(call), key=lambda one: one.at),
         digits=int(details.get("digits") or 0),
         announcement=_object(details.get("announcement")),
+        heard=list(_heard(details)),
         speech=_object((_object(details.get("heard")) or {}).get("speech")),
         flags=[str(one) for one in details.get("flags", ())],
         not_decodable=[str(one) for one in details.get("not_decodable", ())],
@@ -308,9 +330,17 @@ def events_of(call: CallRow) -> Iterator[EventShown]:
     told_of = _object(call.details.get("announcement")) or {}
     if told_of.get("begin"):
         words, party = "The announcement was heard", str(told_of.get("party") or "")
-        yield from told(_text(told_of.get("begin")), "announced", words, party=party)
+        which = " ".join(str(told_of.get(name) or "") for name in ("name", "language")).strip()
+        yield from told(_text(told_of.get("begin")), "announced", words, party=party, reason=which)
     if call.erased_us is not None:
         yield from told(shown["erased_at"], "erased", "It was erased")
+
+
+def _heard(details: Mapping[str, Any]) -> Iterator[HeardShown]:
+    heard = heard_or_nothing({"heard": details.get("heard")})
+    names = HeardShown.model_fields
+    for one in heard.announcements if heard is not None else ():
+        yield HeardShown(**{name: getattr(one, name) for name in names})
 
 
 def _between(begin: str | None, end: str | None) -> float | None:

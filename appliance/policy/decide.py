@@ -92,10 +92,10 @@ def policy_rules(config: KeepingConfig) -> PolicyRules:
     )
 
 
-def decide(report: Mapping[str, Any], rules: PolicyRules) -> Policy:
-    """Return what a report comes to. Ages count from the call's end."""
+def decide(report: Mapping[str, Any], rules: PolicyRules, known: Verdict | None = None) -> Policy:
+    """Return what a report comes to. Ages count from the call's end. known: the verdict, where it was made before."""
     facts = facts_of_report(report)
-    verdict = judge(report, facts, rules.announcement)
+    verdict = judge(report, facts, rules.announcement) if known is None else known
     facts = replace(facts, announced=_is_announced(report, verdict))
     made_us = from_rfc3339(report["ended_at"] or report["started_at"])
     kept = next((rule for rule in rules.retention if rule.when.meets(facts)), None)

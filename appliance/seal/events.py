@@ -232,6 +232,7 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     VERDICT: frozenset(
         {
             *("rec", "n", "by", "announced", "expected", "proven", "rule", "rules", "reason", "then", "due", "kept_by"),
+            "missing",  # references that were not listened for, by hash and name
             *("reference", "name", "language", "party", "stream", "begin", "end", "offset_ms"),
             *("share_permille", "required_permille", "score_permille", "overlap_permille", "detector", "listened"),
         }

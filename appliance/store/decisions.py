@@ -26,6 +26,7 @@ class DecisionRow:
     decision: str
     by: str
     at_us: int
+    trigger: str = "api"
 
 
 class DecisionTable:

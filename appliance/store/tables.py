@@ -23,7 +23,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD: Final = "0018"  # the last step in migrations/versions
+HEAD: Final = "0019"  # the last step in migrations/versions
 
 metadata: Final = MetaData(
     naming_convention={
@@ -153,6 +153,7 @@ decisions: Final = Table(
     Column("decision", Text, primary_key=True),
     Column("by", Text, nullable=False),
     Column("at_us", BigInteger, nullable=False),
+    Column("trigger", Text, nullable=False, server_default="api"),
     Index(None, "at_us"),
 )
 

@@ -37,16 +37,20 @@ class UnannouncedAlarms:
         for one in verdicts:
             if not one.told.get("expected"):
                 continue
-            if alarm_of(one.told):
-                log.error(
-                    "alarm: a call was not announced as its rule wants",
-                    recording=one.recording,
-                    rule=one.told.get("rule", ""),
-                    announced=one.told["announced"],
-                    reason=one.told.get("reason", ""),
-                )
+            self.tell_one(one)
             self._last.append(is_missing(one.told))
             self._look()
+
+    def tell_one(self, one: Kept) -> None:
+        """Raise the alarm that a verdict asks for, if it does."""
+        if alarm_of(one.told):
+            log.error(
+                "alarm: a call was not announced as its rule wants",
+                recording=one.recording,
+                rule=one.told.get("rule", ""),
+                announced=one.told["announced"],
+                reason=one.told.get("reason", ""),
+            )
 
     @property
     def share(self) -> float:

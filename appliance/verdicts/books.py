@@ -8,49 +8,60 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from vittne.appliance.policy.announcements import DISCARD, QUARANTINE
 from vittne.appliance.policy.decide import Policy, PolicyRules, decide
 from vittne.appliance.seal import events
 from vittne.appliance.seal.canonical import Json
-from vittne.appliance.verdicts.heard import Heard, heard_or_nothing
-from vittne.appliance.verdicts.judge import NOT_EXPECTED
+from vittne.appliance.store.times import from_rfc3339
+from vittne.appliance.verdicts.heard import Heard, Reference, heard_or_nothing
+from vittne.appliance.verdicts.judge import NOT_EXPECTED, verdict_in
 from vittne.appliance.verdicts.stored import ENTERED, NOTHING, is_missing
 from vittne.appliance.verdicts.table import Kept
 from vittne.appliance.verdicts.talked import details_of
 
-_OURS: Final = frozenset({"heard", "announcement"})  # members that nobody else writes
+Known = TypeVar("Known", bound=Reference)
+OURS: Final = frozenset({"heard", "announcement"})  # members that nobody else writes
 RESTART: Final = "restart"  # why a voice was not listened to whole
 NOT_ANNOUNCED: Final = "not-announced"  # why a call was discarded
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A reference as it is enrolled here. purpose: notice, consent or other."""
+    """A reference as it is enrolled here. purpose: notice, consent or other; sites: empty: it counts everywhere."""
 
     name: str
     language: str
     purpose: str
+    sites: tuple[str, ...] = ()
 
 
-Prompts = Callable[[Sequence[str]], Mapping[str, Prompt]]  # by hash; of those that are known
+Prompts = Callable[[Sequence[str], int], Mapping[str, Prompt]]  # by hash, as they were at a time; of those known
 
 
-def judged(report: Mapping[str, Any], rules: PolicyRules, prompts: Prompts, is_kept: bool) -> dict[str, Any]:
+def judged(
+    report: Mapping[str, Any],
+    rules: PolicyRules,
+    prompts: Prompts,
+    is_kept: bool,
+    known: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Return a call's report with what the rules say of it, whatever it said; of what is not kept that is little.
 
     What was heard is a member of a report that a worker sends, and stands in its details once it was looked at.
+    known: the verdict, where it was made before everything died.
     """
     said = report.get("details", {})
     heard = heard_or_nothing(report)
     if heard is None and report.get("heard") is None:
         heard = _cut_off(heard_or_nothing(said))
-    details = {name: value for name, value in said.items() if name not in _OURS}
-    plain = {**{name: value for name, value in report.items() if name not in _OURS}, "details": details}
-    asked = plain if heard is None else {**plain, "heard": enrolled(heard, prompts).as_json()}
-    policy = decide(asked, rules)
+    details = {name: value for name, value in said.items() if name not in OURS}
+    plain = {**{name: value for name, value in report.items() if name not in OURS}, "details": details}
+    asked = plain if heard is None else {**plain, "heard": enrolled(heard, prompts, report).as_json()}
+    policy = decide(asked, rules, None if known is None else verdict_in(known))
     told = policy.verdict.as_json() if policy.verdict is not None and policy.verdict.announced else {}
+    told = told if known is None else dict(known)
     if not is_kept:
         return _not_kept(plain, told if heard is not None else {})
     if heard is not None:
@@ -77,23 +88,35 @@ def _not_kept(plain: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
     return {**plain, **members, "details": {**plain["details"], **known}}
 
 
-def enrolled(heard: Heard, prompts: Prompts) -> Heard:
-    """Return what was heard with each prompt's name, language and purpose as they are enrolled under its hash.
+def enrolled(heard: Heard, prompts: Prompts, report: Mapping[str, Any]) -> Heard:
+    """Return what was heard with each prompt's terms as they were enrolled under its hash when the call was.
 
-    What is not enrolled here was not listened for: nobody could show years later what it was.
+    What is not enrolled here was not listened for: nobody could show years later what it was. Of what was missing the
+    worker's words stay, so that a call is rather not known than not announced. report: whose times and site count.
     """
-    if not heard.announcements and not heard.consent:
+    if not heard.announcements and not heard.consent and not heard.missing:
         return heard
-    hashes = [one.reference for one in heard.announcements] + [one.reference for one in heard.consent]
-    known = prompts(hashes)
+    hashes = [one.reference for one in (*heard.announcements, *heard.missing)]
+    hashes += [one.reference for one in heard.consent]
+    known, site = prompts(hashes, answered_us(report)), str(report.get("site", ""))
     asked = {reference for reference, prompt in known.items() if prompt.purpose == "consent"}
-    found = [
-        one.model_copy(update={"name": prompt.name, "language": prompt.language, "purpose": prompt.purpose})
-        for one in heard.announcements
-        if (prompt := known.get(one.reference)) is not None
+    found = [_as_enrolled(one, known[one.reference], site) for one in heard.announcements if one.reference in known]
+    missing = [
+        _as_enrolled(one, known[one.reference], site) if one.reference in known else one for one in heard.missing
     ]
     consent = tuple(one for one in heard.consent if one.reference in asked)
-    return heard.model_copy(update={"announcements": tuple(found), "consent": consent})
+    return heard.model_copy(update={"announcements": tuple(found), "missing": tuple(missing), "consent": consent})
+
+
+def answered_us(report: Mapping[str, Any]) -> int:
+    """Return when a call was answered, else when it began: what was enrolled then counts for it."""
+    return from_rfc3339(report.get("answered_at") or report["started_at"])
+
+
+def _as_enrolled(one: Known, prompt: Prompt, site: str) -> Known:
+    elsewhere = bool(prompt.sites) and site not in prompt.sites
+    terms = {"name": prompt.name, "language": prompt.language, "purpose": prompt.purpose, "elsewhere": elsewhere}
+    return one.model_copy(update=terms)
 
 
 def verdict_of(report: Mapping[str, Any]) -> Mapping[str, Any]:

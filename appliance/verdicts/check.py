@@ -25,7 +25,7 @@ from vittne.appliance.verdicts.heard import NOTHING, PARTIES, Heard, heard_or_no
 from vittne.appliance.verdicts.judge import NOT_LISTENED, NOT_STORED, judge
 from vittne.appliance.verdicts.stored import LISTENED, same_finding
 from vittne.appliance.verdicts.table import Kept
-from vittne.capture.listening import NO_ANNOUNCEMENT
+from vittne.capture.heard import NO_ANNOUNCEMENT, NOT_ALL
 from vittne.codecs.base import I16
 from vittne.codecs.timeline import Rendering, lay_out
 from vittne.codecs.tracks import Side
@@ -43,10 +43,14 @@ _SILENT: Final = 32  # peak below which a party said nothing
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """What is listened for: references in the order of the detector's list, and the detector itself."""
+    """What is listened for: references in the order of the detector's list, and the detector itself.
+
+    missing: what counts as well, and whose sound is gone.
+    """
 
     terms: tuple[Terms, ...]
     detector: Detector
+    missing: tuple[Terms, ...] = ()
 
     @property
     def hashes(self) -> tuple[str, ...]:
@@ -174,10 +178,7 @@ def _heard(
             from_us, to_us = (since_us + round(at * 1e6) for at in (match.heard_from, match.heard_to))
             announcements.append(
                 {
-                    "reference": terms.reference,
-                    "name": terms.name,
-                    "purpose": terms.purpose,
-                    "language": terms.language,
+                    **_named(terms),
                     "party": party,
                     "begin": rfc3339(from_us),
                     "end": rfc3339(to_us),
@@ -190,8 +191,14 @@ def _heard(
                 }
             )
     said = {"detector": VERSION, "window_s": window_s, "listened": listened, "announcements": announcements}
-    said["lacks"] = "" if any(one.purpose != "other" for one in listener.terms) else NO_ANNOUNCEMENT
+    tells = any(one.purpose != "other" for one in listener.terms)
+    said["lacks"] = NO_ANNOUNCEMENT if not tells else NOT_ALL if listener.missing else ""
+    said["missing"] = [_named(one) for one in listener.missing]
     return Heard.model_validate({**known.as_json(), **said})
+
+
+def _named(terms: Terms) -> dict[str, Any]:
+    return {name: getattr(terms, name) for name in ("reference", "name", "purpose", "language")}
 
 
 def _search(detector: Detector, rendering: Rendering, column: int, first: int, last: int) -> list[Match]:

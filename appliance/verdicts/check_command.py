@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from vittne.appliance.announcements.files import read_sound
+from vittne.appliance.announcements.files import SoundMissing, read_sound
 from vittne.appliance.announcements.table import AnnouncementTable
 from vittne.appliance.announcements.terms import Terms
 from vittne.appliance.config import Config
@@ -94,8 +94,22 @@ class _Ears:
         terms = self._wanted or played_at(self._known.at(call.answered_us or call.started_us), call.site)
         key = tuple((one.name, one.version) for one in terms)
         if key not in self._made:
-            self._made[key] = Listener(tuple(terms), Detector([_reference(self._data, one) for one in terms]))
+            self._made[key] = self._made_of(terms)
         return self._made[key]
+
+    def _made_of(self, terms: Sequence[Terms]) -> Listener:
+        there, missing, references = [], [], []
+        for one in terms:
+            try:
+                references.append(_reference(self._data, one))
+            except SoundMissing as error:
+                if self._wanted:
+                    raise
+                print(painted(f"{clean(one.name)} is not listened for: {clean(str(error), 300)}", RED), file=sys.stderr)
+                missing.append(one)
+            else:
+                there.append(one)
+        return Listener(tuple(there), Detector(references), tuple(missing))
 
 
 def _reference(data: Path, terms: Terms) -> Reference:

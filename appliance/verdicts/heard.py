@@ -86,13 +86,24 @@ class Listened(_Said):
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, validate_by_alias=True, serialize_by_alias=True)
 
 
-class Announcement(_Said):
-    """One reference that was heard. reference: its hash; language: "" where the worker does not know it."""
+class Reference(_Said):
+    """One reference. reference: its hash; language: "" unknown; elsewhere: it counts at other sites only."""
 
     reference: Hash
     name: Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
     purpose: Literal["notice", "consent", "other"] = "notice"
     language: Language = ""
+    elsewhere: bool = False
+
+    @property
+    def tells(self) -> bool:
+        """Whether a party is told something by it here. A consent prompt tells; what is only recognised does not."""
+        return self.purpose != "other" and not self.elsewhere
+
+
+class Announcement(Reference):
+    """One reference that was heard."""
+
     stream: int = 0
     party: Party
     begin: Time
@@ -139,6 +150,7 @@ class Heard(_Said):
     detector: str = Field(default="", max_length=32, pattern=r"^[A-Za-z0-9._+-]*$")
     window_s: Seconds = 0.0
     lacks: Word = ""  # why announcements that count were not listened for, or not all of them
+    missing: tuple[Reference, ...] = Field(default=(), strict=False, max_length=_LISTED)  # which; (): unknown
     listened: tuple[Listened, ...] = Field(default=(), strict=False, max_length=_LISTED)
     announcements: tuple[Announcement, ...] = Field(default=(), strict=False, max_length=_LISTED)
     consent: tuple[Consent, ...] = Field(default=(), strict=False, max_length=_LISTED)

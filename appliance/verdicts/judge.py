@@ -16,8 +16,18 @@ from vittne.appliance.policy.announcements import (
     AnnouncementRules,
 )
 from vittne.appliance.store.times import from_rfc3339, rfc3339
-from vittne.appliance.verdicts.heard import PARTIES, Announcement, Heard, Listened, Party, heard_or_nothing, nobodys
+from vittne.appliance.verdicts.heard import (
+    PARTIES,
+    Announcement,
+    Heard,
+    Listened,
+    Party,
+    Reference,
+    heard_or_nothing,
+    nobodys,
+)
 from vittne.capture.conditions import Facts, like
+from vittne.capture.heard import NOT_ALL as NOT_ALL_LISTENED_FOR
 
 FULL: Final = "full"
 PARTIAL: Final = "partial"
@@ -33,6 +43,8 @@ WRONG_SIDE: Final = "wrong-side"
 TOO_LATE: Final = "too-late"
 CUT_SHORT: Final = "cut-short"
 NOT_ALL: Final = "not-all"
+PARTY_NOT_SEEN: Final = "party-not-seen"  # in whose voice it could have been: the mirror shows the other one only
+_MOST_MISSING: Final = 16  # references that a verdict names
 _MISSES: Final = (NOT_HEARD, OTHER_PROMPT, OTHER_LANGUAGE, WRONG_SIDE, TOO_LATE, CUT_SHORT)
 _SECOND_US: Final = 1_000_000
 # why a voice was not listened to whole, where we are to blame: of machines that died, load, and what was altered
@@ -54,6 +66,7 @@ class Verdict:
     match: Announcement | None = None
     detector: str = ""
     due_us: int | None = None
+    missing: tuple[Reference, ...] = ()  # that could have been it, and were not listened for
 
     @property
     def is_met(self) -> bool:
@@ -73,7 +86,19 @@ class Verdict:
             told["then"] = list(self.then)
         if self.due_us is not None:
             told["due"] = rfc3339(self.due_us)
+        if self.missing:
+            told["missing"] = [
+                {"reference": one.reference, "name": nobodys(one.name)} for one in self.missing[:_MOST_MISSING]
+            ]
         return told | (_matched(self.match) if self.match is not None else {})
+
+
+def verdict_in(told: Mapping[str, Any]) -> Verdict:
+    """Return a verdict as manifest, ledger or catalogue have it, as far as rules ask: without what matched."""
+    rule, rules, reason = (str(told.get(name, "")) for name in ("rule", "rules", "reason"))
+    is_expected, is_proven = bool(told.get("expected")), bool(told.get("proven"))
+    then = tuple(str(one) for one in told.get("then", ()))
+    return Verdict(str(told["announced"]), is_expected, is_proven, rule, rules, reason, then)
 
 
 NO_VERDICT: Final = Verdict("")  # nobody listened, and no rule asks
@@ -110,11 +135,14 @@ def judge(report: Mapping[str, Any], facts: Facts, rules: AnnouncementRules = NO
         return _unasked(heard, fits, rules.version, detector)
     best, reason, match = _best(heard, fits, begin_us)
     proven = best == FULL or (best == PARTIAL and fits.partial_suffices and reason in ("", CUT_SHORT, NOT_ALL))
-    if not proven and (why := _unheard(heard, fits) if best == NONE or reason == NOT_ALL else _broken(heard, match)):
-        best, reason = NOT_LISTENED, why
+    missing: tuple[Reference, ...] = ()
+    if not proven:
+        is_unheard = best == NONE or reason == NOT_ALL
+        why = _unheard(heard, fits) if is_unheard else _broken(heard, fits, match)
+        best, reason, missing = (NOT_LISTENED, why, _missing(heard, fits)) if why else (best, reason, ())
     then = () if proven else fits.not_listened if best == NOT_LISTENED else fits.otherwise
     due = None if proven else _due(match, begin_us)
-    return Verdict(best, True, proven, fits.name, rules.version, reason, then, match, detector, due)
+    return Verdict(best, True, proven, fits.name, rules.version, reason, then, match, detector, due, missing)
 
 
 def _unasked(heard: Heard | None, fits: AnnouncementConfig | None, version: str, detector: str) -> Verdict:
@@ -169,10 +197,8 @@ def _nearest(
 def _miss(
     one: Announcement, rule: AnnouncementConfig, prompts: tuple[str, ...], sides: tuple[Party, ...], begin_us: int
 ) -> str:
-    if prompts and not any(like(one.name, prompt) for prompt in prompts):
-        return OTHER_PROMPT
-    if rule.languages and not any(like(one.language, wanted) for wanted in rule.languages):
-        return OTHER_LANGUAGE
+    if other := _other(one, rule, prompts):
+        return other
     if one.party not in sides:
         return WRONG_SIDE
     if rule.within_s is not None and from_rfc3339(one.begin) - begin_us > rule.within_s * _SECOND_US:
@@ -180,9 +206,18 @@ def _miss(
     return ""
 
 
+def _other(one: Reference, rule: AnnouncementConfig, prompts: tuple[str, ...]) -> str:
+    """Return in what a reference is not the one that is wanted; "" when it is."""
+    if prompts and not any(like(one.name, prompt) for prompt in prompts):
+        return OTHER_PROMPT
+    if rule.languages and not any(like(one.language, wanted) for wanted in rule.languages):
+        return OTHER_LANGUAGE
+    return ""
+
+
 def _notices(heard: Heard | None) -> list[Announcement]:
-    """Return what tells a party something; a consent prompt does as well, what is only recognised does not."""
-    return [] if heard is None else [one for one in heard.announcements if one.purpose != "other"]
+    """Return what tells a party something."""
+    return [] if heard is None else [one for one in heard.announcements if one.tells]
 
 
 def _sides(rule: AnnouncementConfig) -> tuple[Party, ...]:
@@ -193,29 +228,45 @@ def _unheard(heard: Heard | None, rule: AnnouncementConfig) -> str:
     """Return why a call was not listened to where the announcement should be; "" when it was.
 
     A voice that was listened to for a while and then no more (its codec changed) was not listened to whole. What we
-    ourselves lost of one voice may have been in that one, however whole another voice of the party is.
+    ourselves lost of one voice may have been in that one, however whole another voice of the party is. Where it may be
+    on either side, both must have been listened to.
     """
     if heard is None:
         return "not-told"
-    if heard.lacks:
-        return heard.lacks
+    if lacks := _lacking(heard, rule):
+        return lacks
     sides = [listened for listened in heard.listened if listened.party in _sides(rule)]
     if lost := next((why for one in sides if (why := _ours(one))), ""):
         return lost
     whole = {one.party for one in sides if not one.why and one.seconds > 0}
-    is_enough = whole >= {one.party for one in sides} and (rule.side != "both" or len(whole) == len(PARTIES))
-    if whole and is_enough:
+    if whole >= set(_sides(rule)):
         return ""
-    return next((one.why.split(", ")[0] for one in sides if one.why), "no-voice")
+    if why := next((one.why.split(", ")[0] for one in sides if one.why), ""):
+        return why
+    return PARTY_NOT_SEEN if whole else "no-voice"
 
 
-def _broken(heard: Heard | None, match: Announcement | None) -> str:
-    """Return why the voice in which a part was heard was not listened to whole by fault of ours; "" when it was.
+def _lacking(heard: Heard, rule: AnnouncementConfig) -> str:
+    """Return why what the rule wants was not listened for; "" when all of it was."""
+    if heard.lacks == NOT_ALL_LISTENED_FOR and heard.missing and not _missing(heard, rule):
+        return ""
+    return heard.lacks
 
-    Then nobody knows whether the rest of it was played.
+
+def _missing(heard: Heard | None, rule: AnnouncementConfig) -> tuple[Reference, ...]:
+    """Return the references that would have been what the rule wants, and were not listened for."""
+    some = () if heard is None else heard.missing
+    return tuple(one for one in some if one.tells and not _other(one, rule, rule.prompts))
+
+
+def _broken(heard: Heard | None, rule: AnnouncementConfig, match: Announcement | None) -> str:
+    """Return why a part that was heard says little: the voice was not listened to whole by fault of ours, or what
+    was not listened for may have been it. "" when it is what was played.
     """
     if heard is None or match is None:
         return ""
+    if lacks := _lacking(heard, rule):
+        return lacks
     voices = (one for one in heard.listened if (one.stream, one.party) == (match.stream, match.party))
     return next((why for one in voices if (why := _ours(one))), "")
 

@@ -52,6 +52,13 @@ class Analyse(Order):
     recordings: list[str] = Field(min_length=1, max_length=TOGETHER)
 
 
+class Missing(Order):
+    """A reference that was not listened for."""
+
+    reference: Hash
+    name: Name | Literal[""] = ""
+
+
 class Told(Order):
     """A verdict, as judge.Verdict.as_json."""
 
@@ -63,6 +70,7 @@ class Told(Order):
     reason: Word = ""
     then: list[Literal["flag", "alarm", "quarantine", "discard"]] = Field(default_factory=list, max_length=4)
     due: Time | None = None
+    missing: list[Missing] = Field(default_factory=list, max_length=16)
     reference: Hash | None = None
     name: Name | Literal[""] = ""
     language: Language = ""

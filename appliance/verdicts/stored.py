@@ -17,7 +17,7 @@ _SAME_MS: Final = 300
 LISTENED: Final = frozenset({FULL, PARTIAL, NONE})
 # What an entry of the ledger has of a verdict: everything but what a rule's words could tell of people.
 ENTERED: Final = (
-    *("announced", "expected", "proven", "rule", "rules", "reason", "then", "due", "kept_by"),
+    *("announced", "expected", "proven", "rule", "rules", "reason", "then", "due", "kept_by", "missing"),
     *("reference", "name", "language", "party", "stream", "begin", "end", "offset_ms"),
     *("share_permille", "required_permille", "score_permille", "overlap_permille", "detector"),
 )

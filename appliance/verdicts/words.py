@@ -33,6 +33,8 @@ def told_words(told: Mapping[str, Any]) -> list[str]:
     if told.get("rule"):
         wanted = "wanted" if told.get("expected") else "not wanted"
         found.append(f"{wanted} by rule {told['rule']}, {'met' if told.get('proven') else 'not met'}")
+    for one in told.get("missing", ()):
+        found.append(f"not listened for: {one['name'] or 'a prompt'} {one['reference'][:16]}")
     for name in ("reason", "kept_by"):
         if told.get(name):
             found.append(f"{name.replace('_', ' ')}: {told[name]}")
@@ -48,7 +50,7 @@ def heard_lines(row: CallRow) -> list[str]:
     heard = row.details.get("heard")
     if not isinstance(heard, Mapping):
         return []
-    lines = [*_talk(heard.get("talk") or {}), *_listened(heard.get("listened") or ())]
+    lines = [*_talk(heard.get("talk") or {}), *_listened(heard.get("listened") or ()), *_played(row, heard)]
     for one in heard.get("consent") or ():
         lines.append(f"{one['decision']} at {_since(row, one['at'])}")
     states = heard.get("states") or ()
@@ -74,6 +76,16 @@ def _listened(listened: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for one in listened:
         if one.get("why"):
             yield f"not listened to the {one['party']} whole: {one['why']}"
+
+
+def _played(row: CallRow, heard: Mapping[str, Any]) -> Iterator[str]:
+    for one in (heard.get("announcements") or ())[:_STATES]:
+        language = f" ({one['language']})" if one.get("language") else ""
+        elsewhere = ", which counts at other sites only" if one.get("elsewhere") else ""
+        where = f"of the {one['party']} at {_since(row, one['begin'])}"
+        yield f"{one.get('name') or one['reference'][:16]}{language} {where}: {one['state']}{elsewhere}"
+    for one in (heard.get("missing") or ())[:_STATES]:
+        yield f"not listened for: {one.get('name') or one['reference'][:16]}"
 
 
 def _since(row: CallRow, at: str) -> str:

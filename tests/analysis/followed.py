@@ -14,7 +14,7 @@ from builders import START_NS, Scenario
 from building.playing import COMMIT_NS, NEVER, Result, blocks_of, take
 
 from vittne.appliance.analysis.ears import Ears
-from vittne.appliance.analysis.references import load_references
+from vittne.appliance.analysis.references import left_out, load_references
 from vittne.appliance.announcements.handle import ReferenceHandle
 from vittne.capture.columns import SECOND
 from vittne.capture.pause import PauseSettings
@@ -24,8 +24,8 @@ from vittne.capture.recordrules import RecordRule, RecordRules
 WINDOW_NS = 30 * SECOND
 
 
-def listening(*rules: RecordRule, window_ns: int = WINDOW_NS, site: str = "") -> Settings:
-    recording = RecordRules(rules, key=b"k" * 32, version="v", site=site)
+def listening(*rules: RecordRule, window_ns: int = WINDOW_NS, site: str = "", own: tuple[str, ...] = ()) -> Settings:
+    recording = RecordRules(rules, own, key=b"k" * 32, version="v", site=site)
     return Settings(recording=recording, pause=PauseSettings(auto_digits=0), listen_ns=window_ns, detector="1")
 
 
@@ -48,7 +48,7 @@ class Followed:
         """Have announcements listened for; return what is wrong with some."""
         self.handles = handles
         loaded, problems = load_references(self.data, handles)
-        self.ears.note_references(loaded, not problems)
+        self.ears.note_references(loaded, left_out(handles, loaded))
         return problems
 
     def kill_analysis(self) -> None:

@@ -86,6 +86,7 @@ def a_call(
     keys: tuple[tuple[float, str], ...] = (),
     srtp: tuple[Crypto, Crypto] | None = None,
     keys_from_callee: bool = False,
+    played_by_caller: bool = False,
     talk_from_s: float = 9.0,
     scenario: Scenario | None = None,
     ends: tuple[Endpoint, Endpoint] | None = None,
@@ -107,7 +108,11 @@ def a_call(
     own[talk:] = np.resize(spoken(TALK, "en-us"), len(own) - talk)
     pressed_by = ([], list(keys)) if keys_from_callee else (list(keys), [])
     played = line_of(text, begin_s, seconds)
-    sides = ((alice, bob, own, lines[0], pressed_by[0]), (bob, alice, played, lines[1], pressed_by[1]))
+    said_by = (played, own) if played_by_caller else (own, played)
+    sides = (
+        (alice, bob, said_by[0], lines[0], pressed_by[0]),
+        (bob, alice, said_by[1], lines[1], pressed_by[1]),
+    )
     for sender, receiver, said, key, pressed in sides:
         scenario.voice(
             sender,

@@ -20,7 +20,7 @@ from vittne.capture import pausing, record
 from vittne.capture.columns import SECOND
 from vittne.capture.conditions import Condition
 from vittne.capture.pausing import PauseOrder
-from vittne.capture.recordrules import RecordRule
+from vittne.capture.recordrules import PlayedBy, RecordRule
 
 FIRST_S = 0.51  # of the voices: ten milliseconds behind the answer
 NEAR_S = 0.3
@@ -53,12 +53,8 @@ def test_an_announcement_is_heard_on_the_side_that_played_it(codec: str, tmp_pat
     found = heard(follow(call.scenario, tmp_path, handles=handles))
 
     (played,) = found["announcements"]
-    assert (played["name"], played["purpose"], played["party"], played["state"]) == (
-        "welcome",
-        "notice",
-        "callee",
-        "full",
-    )
+    names = ("name", "language", "purpose", "elsewhere", "party", "state")
+    assert [played[name] for name in names] == ["welcome", "en", "notice", False, "callee", "full"]
     assert played["reference"] == handles[1].hash
     assert seconds_of(played["begin"]) == pytest.approx(FIRST_S + call.begin_s, abs=NEAR_S)
     assert seconds_of(played["end"]) == pytest.approx(FIRST_S + call.end_s, abs=NEAR_S)
@@ -154,8 +150,56 @@ def test_an_announcement_that_does_not_count_opens_nothing(rule: RecordRule, sit
     run = follow(a_call().scenario, tmp_path, listening(rule, site=site), [handle])
 
     assert only(run)["outcome"] == "discarded-by-policy"
-    assert len(heard(run)["announcements"]) == 1, "it was heard all the same"
+    (played,) = heard(run)["announcements"]  # all the same
+    assert played["elsewhere"] == bool(site)
     assert not stored_s(run)
+
+
+def test_a_caller_who_plays_the_prompt_himself_opens_nothing(tmp_path: Path) -> None:
+    call = a_call(played_by_caller=True)
+
+    run = follow(call.scenario, tmp_path, listening(AFTER), [reference_in(tmp_path, "welcome", WELCOME)])
+
+    assert only(run)["outcome"] == "discarded-by-policy"
+    assert [one["party"] for one in heard(run)["announcements"]] == ["caller"]
+    assert not stored_s(run)
+    assert run.pipeline.counters["gate: announcement played by the other party"] == 1
+
+
+@pytest.mark.parametrize(
+    ("side", "own", "by_caller", "opens"),
+    [
+        ("ours", ("1001",), True, True),
+        ("ours", ("1001",), False, False),
+        ("ours", ("1002",), False, True),
+        ("ours", ("1001", "1002"), True, False),
+        ("caller", (), True, True),
+        ("callee", (), True, False),
+        ("either", (), True, True),
+    ],
+)
+def test_the_prompt_is_played_by_our_side_to_the_other_party(
+    side: PlayedBy, own: tuple[str, ...], by_caller: bool, opens: bool, tmp_path: Path
+) -> None:
+    settings = listening(replace(AFTER, side=side), own=own)
+    handles = [reference_in(tmp_path, "welcome", WELCOME)]
+
+    run = follow(a_call(played_by_caller=by_caller).scenario, tmp_path, settings, handles)
+
+    assert only(run)["outcome"] == ("recorded" if opens else "discarded-by-policy")
+    decided = [one["side"] for one in only(run)["details"]["recording_rule"]["decisions"]]
+    assert decided == (["caller" if by_caller else "callee"] if opens else [])
+
+
+def test_a_consent_prompt_that_the_caller_plays_decides_nothing(tmp_path: Path) -> None:
+    after_s = 2.0 + len(spoken(ASKS)) / 8000
+    keys = ((after_s + 1.0, "1"),)
+    call = a_call(text=ASKS, keys=keys, keys_from_callee=True, played_by_caller=True, seconds=16.0, talk_from_s=12.0)
+    handle = reference_in(tmp_path, "asks", ASKS, "consent", "1", "2")
+
+    run = follow(call.scenario, tmp_path, listening(CONSENT), [handle])
+
+    assert only(run)["outcome"] == "discarded-by-policy"
 
 
 @pytest.mark.parametrize(
@@ -288,6 +332,9 @@ def test_a_sound_that_is_broken_is_named_and_hinders_no_other(tmp_path: Path) ->
         f"{'0' * 64}.s16: No such file or directory",
     ]
     assert [one["name"] for one in heard(run)["announcements"]] == ["welcome"]
+    lacked = [(one["reference"], one["name"], one["language"]) for one in heard(run)["missing"]]
+    assert (closed.hash, "closed", "en") in lacked
+    assert welcome.hash not in [reference for reference, _, _ in lacked]
 
 
 def test_a_sound_in_which_nothing_is_to_be_recognised_is_named_and_hinders_no_other(tmp_path: Path) -> None:
@@ -297,6 +344,7 @@ def test_a_sound_in_which_nothing_is_to_be_recognised_is_named_and_hinders_no_ot
 
     assert [one["name"] for one in heard(run)["announcements"]] == ["welcome"]
     assert [one for one in run.ears.messages if "still" in one]
+    assert [one["name"] for one in heard(run)["missing"]] == ["still"]
     assert heard(run)["lacks"] == "announcement missing"
     assert not run.pipeline.counters["analysis process restarted"]
 

@@ -8,18 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import ledgers
 import pytest
-from announced import ANOTHER, OTHER, RULE, Archive, configured, enrol, heard, prompt, rec
+from announced import ANOTHER, OTHER, RULE, WELCOME, Archive, configured, enrol, heard, prompt, rec
 from cuts import START_US
 from scenarios import basic
 
+from vittne.appliance.announcements.operations import CHANGE_ANNOUNCEMENT, ChangeAnnouncement
 from vittne.appliance.config import ConfigErrors
 from vittne.appliance.control.client import drain
 from vittne.appliance.control.operation import Caller, Operation, Order
 from vittne.appliance.life.operations import PLACE_HOLD, PlaceHold
 from vittne.appliance.policy.decide import decide, policy_rules
+from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.times import rfc3339
 from vittne.appliance.verdicts.judge import Verdict
+from vittne.appliance.verdicts.table import VerdictTable
 
 Vittne = Callable[..., tuple[int, str, str]]
 CALL: dict[str, Any] = {
@@ -137,6 +141,50 @@ def test_what_nobody_listened_for_is_not_taken_for_not_played(lacks: str) -> Non
 
     assert (found.announced, found.reason, found.then) == ("not-listened", lacks, ("flag",))
     assert verdict(rules, prompt(), lacks=lacks).proven
+
+
+GONE = {"reference": OTHER, "name": "night-de", "language": "de", "purpose": "notice"}
+
+
+@pytest.mark.parametrize(
+    ("words", "gone", "announced"),
+    [
+        ({}, {}, "not-listened"),
+        ({"prompts": ["night-*"], "languages": ["de*"]}, {}, "not-listened"),
+        ({"prompts": ["notice-*"]}, {}, "none"),
+        ({"languages": ["en"]}, {}, "none"),
+        ({}, {"purpose": "other"}, "none"),
+        ({}, {"elsewhere": True}, "none"),
+    ],
+)
+def test_a_reference_that_is_missing_could_have_been_what_the_rule_wants_or_not(
+    words: dict[str, Any], gone: dict[str, Any], announced: str
+) -> None:
+    found = verdict(rule(**words), lacks="announcement missing", missing=[GONE | gone])
+
+    assert found.announced == announced
+    told = found.as_json().get("missing", [])
+    assert told == ([{"reference": OTHER, "name": "night-de"}] if announced == "not-listened" else [])
+
+
+def test_a_part_that_was_heard_may_have_been_of_the_reference_that_is_missing() -> None:
+    found = verdict(rule(), HALF, lacks="announcement missing", missing=[GONE])
+
+    assert (found.announced, found.reason) == ("not-listened", "announcement missing")
+    assert verdict(rule(prompts=["b"]), HALF, lacks="announcement missing", missing=[GONE]).announced == "partial"
+
+
+@pytest.mark.parametrize(
+    ("side", "announced"), [("either", "not-listened"), ("callee", "none"), ("both", "not-listened")]
+)
+def test_who_is_not_in_the_mirror_may_have_played_it(side: str, announced: str) -> None:
+    callee = [{"stream": 1, "party": "callee", "seconds": 30.0, "why": ""}]
+
+    found = verdict(rule(side=side), listened=callee)
+
+    assert (found.announced, found.reason) == (announced, "not-heard" if side == "callee" else "party-not-seen")
+    assert verdict(rule(side="either"), prompt(), listened=callee).proven
+    assert verdict(rule(side="caller"), listened=callee).reason == "no-voice"
 
 
 def test_what_we_lost_of_one_voice_may_have_been_in_it_though_the_other_of_its_party_is_whole() -> None:
@@ -327,6 +375,45 @@ def test_rules_are_shown_and_tried(vittne: Vittne, tmp_path: Path) -> None:
     assert "announcement outside: directions inbound: any of notice-*, on the callee side, within 8 s" in shown
     (call,) = [one for one in json.loads(tried) if one["what"] == "call"]
     assert (call["announcement_rule"], call["announcement_expected"]) == ("every call", True)
+
+
+def test_what_is_played_at_another_site_proves_nothing_here(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "data", rule())
+    registrar = archive.registrar()
+    reference = enrol(registrar, "berlin", "de", ANOTHER, sites=["berlin"])
+    registrar.close()
+
+    here = archive.close(1, heard(prompt(reference=reference)), site="hamburg")
+    there = archive.close(2, heard(prompt(reference=reference)), site="berlin")
+
+    assert (here.announced, there.announced) == ("none", "full")
+    with Catalogue(archive.data / "catalogue.db", read_only=True) as catalogue:
+        listened = [VerdictTable(catalogue).of(rec(n))[0].references for n in (1, 2)]
+    assert [reference in one for one in listened] == [False, True]
+
+
+def test_what_a_prompt_will_be_later_says_nothing_of_a_call_before(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "data", rule())
+    change = ChangeAnnouncement(name="welcome-en", changes={"purpose": "other", "from_us": START_US + 10**15})
+    do(archive, CHANGE_ANNOUNCEMENT, change)
+
+    assert archive.close(1, heard(prompt())).announced == "full"
+
+
+def test_a_reference_that_the_worker_lacked_is_named_and_was_not_listened_for(vittne: Vittne, tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "data", rule())
+    said = heard(lacks="announcement missing", missing=[{**GONE, "reference": WELCOME, "name": "whatever"}])
+
+    found = archive.close(1, said)
+
+    told = found.details["announcement"]
+    assert (found.announced, told["reason"]) == ("not-listened", "announcement missing")
+    assert told["missing"] == [{"reference": WELCOME, "name": "welcome-en"}]
+    (entry,) = [one for one in ledgers.entries(archive.data) if one["t"] == "verdict"]
+    assert entry["missing"] == told["missing"]
+    assert "listened" not in entry, "nothing else was enrolled"
+    _, shown, _ = vittne("show", rec(1), "--data", archive.data)
+    assert f"not listened for: welcome-en {WELCOME[:16]}" in shown
 
 
 def test_the_enrolled_name_and_language_count_and_not_what_a_worker_says(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def refused(vittne: Vittne, data: Path, *words: object) -> str:
 
 def counting(data: Path, at: str = "") -> list[ReferenceHandle]:
     with Catalogue(data / "catalogue.db", read_only=True) as catalogue:
-        return active(catalogue, data, from_rfc3339(at) if at else now_us())
+        return active(catalogue, from_rfc3339(at) if at else now_us())
 
 
 def test_an_enrolled_prompt_counts_and_its_sound_is_what_the_hash_says(

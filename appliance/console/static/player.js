@@ -164,7 +164,7 @@ class Player {
   }
 
   label(mark) {
-    const more = [mark.name && !["paused", "cut"].includes(mark.name) ? mark.name : "", mark.permille ? `${(mark.permille / 10).toFixed(0)} % ${this.text("heard")}` : ""];
+    const more = [mark.name && !["paused", "cut"].includes(mark.name) ? mark.name : "", mark.language, mark.permille ? `${(mark.permille / 10).toFixed(0)} % ${this.text("heard")}` : ""];
     return [this.text(mark.kind), ...more.filter(Boolean)].join(": ");
   }
 
