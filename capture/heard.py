@@ -206,7 +206,7 @@ class Heard:
             else:
                 self.miss_one()
         self.objections = sorted([*self.objections, *other.objections], key=lambda one: one.at_mono)[-MOST_CONSENT:]
-        self.consent = sorted([*self.consent, *other.consent], key=lambda one: one.at_ns)[:MOST_CONSENT]
+        self.consent = sorted([*self.consent, *other.consent], key=lambda one: one.at_ns)[-MOST_CONSENT:]
 
     def miss_one(self) -> None:
         """Note that a voice is left out: what was played may have been in it."""
@@ -218,6 +218,5 @@ class Heard:
         self.objections = [*self.objections[1 - MOST_CONSENT :], found]
 
     def add_consent(self, found: Consent) -> None:
-        """Take in an answer."""
-        if len(self.consent) < MOST_CONSENT:
-            self.consent.append(found)
+        """Take in an answer; the last word counts, so the first one goes where there are too many."""
+        self.consent = [*self.consent[1 - MOST_CONSENT :], found]

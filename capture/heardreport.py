@@ -86,6 +86,7 @@ def _listened(one: Told) -> dict[str, Any]:
         "stream": one.stream,
         "party": one.party,
         "from": one.at(voice.from_mono) if voice.from_mono else None,
+        "to": one.at(voice.to_mono) if voice.from_mono else None,
         "seconds": round(voice.heard_ns / SECOND, 2),
         "why": ", ".join(voice.why),
     }

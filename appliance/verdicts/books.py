@@ -99,12 +99,17 @@ def enrolled(heard: Heard, prompts: Prompts, report: Mapping[str, Any]) -> Heard
     hashes = [one.reference for one in (*heard.announcements, *heard.missing)]
     hashes += [one.reference for one in heard.consent]
     known, site = prompts(hashes, answered_us(report)), str(report.get("site", ""))
-    asked = {reference for reference, prompt in known.items() if prompt.purpose == "consent"}
+    asked = {
+        reference
+        for reference, prompt in known.items()
+        if prompt.purpose == "consent" and (not prompt.sites or site in prompt.sites)
+    }
     found = [_as_enrolled(one, known[one.reference], site) for one in heard.announcements if one.reference in known]
     missing = [
         _as_enrolled(one, known[one.reference], site) if one.reference in known else one for one in heard.missing
     ]
-    consent = tuple(one for one in heard.consent if one.reference in asked)
+    # the last word counts: a no is never left out, whatever it was said to
+    consent = tuple(one for one in heard.consent if one.reference in asked or one.decision == "refused")
     return heard.model_copy(update={"announcements": tuple(found), "missing": tuple(missing), "consent": consent})
 
 

@@ -75,11 +75,15 @@ class _Said(BaseModel):
 
 
 class Listened(_Said):
-    """One voice that was listened to, or was not. why: "" the whole window; else a word of ours, such as codec."""
+    """One voice that was listened to, or was not.
+
+    to: its last packet that was. why: "" the whole window; else a word of ours, such as codec.
+    """
 
     stream: int = 0
     party: Party
     begin: Time | None = Field(default=None, alias="from")
+    to: Time | None = None
     seconds: Seconds = 0.0
     why: Words = ""
 

@@ -44,6 +44,8 @@ TOO_LATE: Final = "too-late"
 CUT_SHORT: Final = "cut-short"
 NOT_ALL: Final = "not-all"
 PARTY_NOT_SEEN: Final = "party-not-seen"  # in whose voice it could have been: the mirror shows the other one only
+WINDOW_OVER: Final = "window-over"  # listening ended while it was played
+_NEAR_S: Final = 1
 _MOST_MISSING: Final = 16  # references that a verdict names
 _MISSES: Final = (NOT_HEARD, OTHER_PROMPT, OTHER_LANGUAGE, WRONG_SIDE, TOO_LATE, CUT_SHORT)
 _SECOND_US: Final = 1_000_000
@@ -260,15 +262,24 @@ def _missing(heard: Heard | None, rule: AnnouncementConfig) -> tuple[Reference, 
 
 
 def _broken(heard: Heard | None, rule: AnnouncementConfig, match: Announcement | None) -> str:
-    """Return why a part that was heard says little: the voice was not listened to whole by fault of ours, or what
+    """Return why a part that was heard says little: the voice was not listened to whole, or not long enough, or what
     was not listened for may have been it. "" when it is what was played.
     """
     if heard is None or match is None:
         return ""
     if lacks := _lacking(heard, rule):
         return lacks
-    voices = (one for one in heard.listened if (one.stream, one.party) == (match.stream, match.party))
-    return next((why for one in voices if (why := _ours(one))), "")
+    voices = [one for one in heard.listened if (one.stream, one.party) == (match.stream, match.party)]
+    if why := next((_ours(one) or one.why.split(", ")[0] for one in voices if one.why), ""):
+        return why
+    return WINDOW_OVER if any(_is_window_over(one, heard, match) for one in voices) else ""
+
+
+def _is_window_over(one: Listened, heard: Heard, match: Announcement) -> bool:
+    """Whether a voice was listened to until the end of its window, and no longer, while the announcement was played."""
+    if one.to is None or not heard.window_s or one.seconds < heard.window_s - _NEAR_S:
+        return False
+    return from_rfc3339(match.end) >= from_rfc3339(one.to) - _NEAR_S * _SECOND_US
 
 
 def _ours(one: Listened) -> str:

@@ -19,6 +19,7 @@ from vittne.appliance.store.times import now_us, rfc3339
 from vittne.appliance.verdicts import books
 from vittne.appliance.verdicts.heard import Hash, Language, Party, Time, Word
 from vittne.appliance.verdicts.restore import stand
+from vittne.appliance.verdicts.settling import settle_verdicts
 from vittne.appliance.verdicts.table import CHECK, Kept
 from vittne.appliance.wordsconfig import Name
 
@@ -159,6 +160,7 @@ def _why_not(call: CallRow) -> str | None:
 
 
 def _enter(registrar: Registrar, order: EnterVerdicts, caller: Caller) -> Steps:
+    settle_verdicts(registrar)  # numbers go on from what the ledger has
     calls = {call.id: call for call in registrar.catalogue.get_all([one.recording for one in order.found])}
     newest = registrar.verdicts.newest(list(calls))
     at = now_us()

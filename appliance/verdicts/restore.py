@@ -27,7 +27,8 @@ def restored(
         return row, []
     at = row.ended_us or row.started_us
     kept = [Kept(row.id, 1, at, RECORDER, first)]
-    kept += [Kept(row.id, one.n, one.at_us, LEDGER, told_in(one.event)) for one in later if one.n > 1]
+    newest = {one.n: one for one in later if one.n > 1}  # a crash may have had one entered twice: the later stands
+    kept += [Kept(row.id, n, one.at_us, LEDGER, told_in(one.event)) for n, one in sorted(newest.items())]
     return stand(row, [(one.told, one.at_us) for one in kept], is_released), kept
 
 

@@ -14,13 +14,13 @@ from vittne.appliance.seal.ledgerview import LedgerView
 from vittne.appliance.seal.manifest import BadManifest, Manifest, read_manifest
 from vittne.appliance.seal.scan import read_entry
 from vittne.appliance.store.rows import FINISHED, CallRow
-from vittne.appliance.store.times import now_us
+from vittne.appliance.store.times import from_rfc3339, now_us
 from vittne.appliance.verdicts import books
 from vittne.appliance.verdicts.enrolled import listened_for
 from vittne.appliance.verdicts.heard import heard_or_nothing
 from vittne.appliance.verdicts.judge import NOT_EXPECTED, verdict_in
-from vittne.appliance.verdicts.restore import restored
-from vittne.appliance.verdicts.table import RECORDER, Kept
+from vittne.appliance.verdicts.restore import restored, stand, told_in
+from vittne.appliance.verdicts.table import LEDGER, RECORDER, Kept
 
 if TYPE_CHECKING:
     from vittne.appliance.registrar import Registrar
@@ -34,7 +34,8 @@ def settle_verdicts(registrar: Registrar) -> list[str]:
     The entry is made behind that of the seal: where the last seals have none behind them, it is missing. Call it when
     the catalogue is level with what is sealed. Asked again it finds nothing to do.
     """
-    lacking = _without_verdict(registrar)
+    registrar.ledger.flush()  # what waits since a disk was full
+    lacking, later = _unsettled(registrar)
     rows = {row.id: row for row in registrar.catalogue.get_all(lacking)}
     versions = AnnouncementTable(registrar.catalogue).versions() if lacking else []
     kept = []
@@ -50,12 +51,29 @@ def settle_verdicts(registrar: Registrar) -> list[str]:
     known = registrar.verdicts.newest([one.recording for one in kept])
     fresh = [one for one in kept if one.recording not in known or known[one.recording].n == 1]
     registrar.verdicts.put([(rows[one.recording], one) for one in fresh if one.recording in rows])
+    _settle_later(registrar, later)
     return [one.recording for one in kept]
 
 
-def _without_verdict(registrar: Registrar) -> list[str]:
+def _settle_later(registrar: Registrar, later: list[Kept]) -> None:
+    """Bring the catalogue up with verdicts on stored calls that are in the ledger and not there."""
+    known = registrar.verdicts.newest([one.recording for one in later])
+    rows = {row.id: row for row in registrar.catalogue.get_all([one.recording for one in later])}
+    for one in later:  # in their order
+        row, before = rows.get(one.recording), known.get(one.recording)
+        if row is None or row.erased_us is not None or (before is not None and before.n >= one.n):
+            continue
+        stands = stand(row, [(one.told, one.at_us)], registrar.verdicts.was_released(row.id))
+        if row.quarantined_us is not None:
+            stands = replace(stands, quarantined_us=row.quarantined_us)
+        registrar.verdicts.enter([(stands, one)])
+        rows[row.id], known[row.id] = stands, one
+
+
+def _unsettled(registrar: Registrar) -> tuple[list[str], list[Kept]]:
+    """Return the last sealed recordings without a first verdict behind their seal, and the last later verdicts."""
     view = LedgerView(registrar.data_dir / "ledger", registrar.ledger.key.verifier)
-    told, lacking = set(), []
+    told, lacking, later = set(), [], []
     for _, entry in islice(view.backwards(), _LOOKED_BACK):
         event = read_entry(entry)
         recording = str(event.get("rec", ""))
@@ -64,7 +82,10 @@ def _without_verdict(registrar: Registrar) -> list[str]:
         elif event["t"] == events.SEALED and recording not in told:
             told.add(recording)
             lacking.append(recording)
-    return lacking[::-1]
+        elif event["t"] == events.VERDICT:
+            at_us = from_rfc3339(str(event["at"]))
+            later.append(Kept(recording, int(str(event["n"])), at_us, LEDGER, told_in(event)))
+    return lacking[::-1], later[::-1]
 
 
 def _manifest(registrar: Registrar, recording: str) -> Manifest | None:

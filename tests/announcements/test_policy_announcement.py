@@ -10,7 +10,7 @@ from typing import Any
 
 import ledgers
 import pytest
-from announced import ANOTHER, OTHER, RULE, WELCOME, Archive, configured, enrol, heard, prompt, rec
+from announced import ANOTHER, OTHER, RULE, SOUND, WELCOME, Archive, configured, enrol, heard, prompt, rec
 from cuts import START_US
 from scenarios import basic
 
@@ -37,6 +37,13 @@ CALL: dict[str, Any] = {
 }
 
 HALF = prompt("partial", name="b")
+ASKED = """
+[[basis]]
+name = "asked"
+lawful_basis = "consent"
+purpose = "training"
+proof = "consent"
+"""
 
 
 def verdict(rules: str, *announcements: dict[str, Any], **said: Any) -> Verdict:
@@ -141,6 +148,53 @@ def test_what_nobody_listened_for_is_not_taken_for_not_played(lacks: str) -> Non
 
     assert (found.announced, found.reason, found.then) == ("not-listened", lacks, ("flag",))
     assert verdict(rules, prompt(), lacks=lacks).proven
+
+
+@pytest.mark.parametrize(
+    ("seconds", "to_s", "announced"),
+    [(30.0, 3.1, "not-listened"), (3.0, 3.1, "partial"), (30.0, 9.0, "partial")],
+    ids=["we stopped listening", "the voice ended", "it was cut before"],
+)
+def test_a_prompt_that_outlasts_the_window_is_not_one_that_was_cut_short(
+    seconds: float, to_s: float, announced: str
+) -> None:
+    to = rfc3339(START_US + round(to_s * 1e6))
+    listened = [
+        {"stream": 1, "party": "caller", "seconds": 30.0, "why": ""},
+        {"stream": 2, "party": "callee", "seconds": seconds, "to": to, "why": ""},
+    ]
+
+    found = verdict(rule(otherwise=["discard"]), prompt("partial"), listened=listened)  # from second 1 to 3
+
+    assert (found.announced, found.reason) == (announced, "cut-short" if announced == "partial" else "window-over")
+
+
+@pytest.mark.parametrize("why", ["paused", "codec", "no key"])
+def test_a_part_of_a_voice_that_was_not_heard_whole_says_nothing(why: str) -> None:
+    assert verdict(rule(), prompt("partial"), why=why).reason == why
+
+
+def test_a_no_counts_whatever_it_was_said_to(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "data", ASKED)
+    registrar = archive.registrar()
+    asks = enrol(registrar, "asks", "en", ANOTHER, purpose="consent", agree="1", refuse="2")
+    elsewhere = enrol(registrar, "asks-berlin", "en", SOUND[:16_000], purpose="consent", agree="1", sites=["berlin"])
+    registrar.close()
+
+    answers = [
+        [("agreed", asks, 1)],
+        [("agreed", asks, 1), ("refused", OTHER, 2)],
+        [("agreed", elsewhere, 1)],
+    ]
+    proven = []
+    for number, said in enumerate(answers, 1):
+        consent = [
+            {"decision": decision, "at": rfc3339(START_US + s * 10**6), "reference": reference}
+            for decision, reference, s in said
+        ]
+        proven.append(archive.close(number, heard(consent=consent)).basis["proven"])
+
+    assert proven == [True, False, False]
 
 
 GONE = {"reference": OTHER, "name": "night-de", "language": "de", "purpose": "notice"}

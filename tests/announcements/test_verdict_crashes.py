@@ -12,12 +12,15 @@ from announced import RULE, Archive, configured, heard, prompt, rec
 from deaths import dying
 from structlog.testing import capture_logs
 
+from vittne.appliance.control.client import drain
+from vittne.appliance.control.operation import Caller
 from vittne.appliance.recover import recover
 from vittne.appliance.seal.manifest import read_manifest
 from vittne.appliance.seal.signing import load_verifier
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.rows import CallRow
 from vittne.appliance.verdicts.alarms import UnannouncedAlarms
+from vittne.appliance.verdicts.operations import ENTER_VERDICTS, EnterVerdicts, Found, Told
 from vittne.appliance.verdicts.sums import sums
 from vittne.appliance.verdicts.table import VerdictTable
 
@@ -149,3 +152,33 @@ def test_alarms_on_calls_that_a_crash_ended_are_raised_at_the_start(tmp_path: Pa
             UnannouncedAlarms(configured("").unannounced).tell_one(one)
 
     assert [(line["recording"], line["reason"]) for line in logs] == [(rec(1), "restart")]
+
+
+def test_a_later_verdict_that_only_the_ledger_has_is_taken_up_and_the_next_goes_on_from_it(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "data", RULE + 'otherwise = ["quarantine"]\n')
+    archive.close(1, heard(prompt()))
+
+    def enter() -> None:
+        registrar = archive.registrar()
+        told = Told(announced="none", expected=True, proven=False, then=["quarantine"])
+        found = [Found(recording=rec(1), told=told)]
+        order = EnterVerdicts(found=found, recordings=1, changed=1, differing=0, failed=0)
+        drain(ENTER_VERDICTS.do(registrar, order, Caller("Ann")))
+        registrar.close()
+
+    at = 1
+    while dying(at, enter) and not later_entries(archive):
+        at += 1
+    assert [one["n"] for one in later_entries(archive)] == [2]
+
+    row = recovered(archive)
+    enter()
+
+    assert (row.announced, row.quarantined_us is not None) == ("none", True)
+    assert [one["n"] for one in later_entries(archive)] == [2, 3]
+    with Catalogue(archive.data / "catalogue.db", read_only=True) as catalogue:
+        assert [one.n for one in VerdictTable(catalogue).of(rec(1))] == [1, 2, 3]
+
+
+def later_entries(archive: Archive) -> list[dict[str, Any]]:
+    return [one for one in ledgers.entries(archive.data) if one["t"] == "verdict" and one["n"] > 1]
