@@ -22,6 +22,7 @@ pytestmark = pytest.mark.system
 
 TALK_S = 16.0
 AGREED_S, KILLED_S, LATER_S = 6.0, 8.5, 11.0  # when 301 agrees; the worker dies; 303 objects, and 305 agrees
+KEYED_S = 7.7  # when 306 objects by a key, within the second in which the worker dies
 RULES = """
 hold_back_s = 2
 [site]
@@ -35,6 +36,11 @@ name = "may object"
 callees = ["303"]
 gate = "discard-on-objection"
 [[record]]
+name = "may object by key"
+callees = ["306"]
+gate = "discard-on-objection"
+refuse_key = "2"
+[[record]]
 name = "ask first"
 callees = ["300..309"]
 gate = "after-consent"
@@ -45,14 +51,16 @@ class = "gdpr-90d"
 
 
 def calls() -> tuple[Scenario, dict[str, str]]:
-    """Calls to 301 to 305 at once; their Call-IDs by callee."""
+    """Calls to 301 to 306 at once; their Call-IDs by callee."""
     scenario, ids = Scenario("gated"), {}
-    for number in range(1, 6):
+    for number in range(1, 7):
         alice = scenario.endpoint("alice", f"10.7.0.{10 + number}", 40_000, f"10{number}")
         bob = scenario.endpoint("bob", f"10.7.1.{10 + number}", 50_000, f"30{number}")
         dialog = scenario.dialog(alice, bob)
         dialog.set_up(0.0)
-        scenario.talk(dialog.call, alice, bob, 1.0, TALK_S)
+        keys = [(KEYED_S - 1.0, "2")] if number == 6 else []
+        scenario.voice(alice, bob, 1.0, TALK_S, call=dialog.call, keys=keys)
+        scenario.voice(bob, alice, 1.007, TALK_S, call=dialog.call)
         dialog.bye(TALK_S + 1.1)
         ids[bob.user] = dialog.call.call_ids[0]
     return scenario, ids
@@ -118,6 +126,7 @@ def test_each_call_ends_as_its_rule_and_its_caller_said(
         "303": ("discarded-by-policy", ["refused"]),
         "304": ("excluded-by-rule", ["works council"]),
         "305": ("partial", ["gate-lost"]),
+        "306": ("discarded-by-policy", ["refused"]),
     }
     assert {callee for callee, call in found.items() if call["retention_class"] == "gdpr-90d"} == {"301", "305"}
     assert {call["site"] for call in found.values()} == {"hamburg"}
@@ -146,7 +155,7 @@ def test_bytes_of_what_was_not_agreed_to_are_nowhere(
     unwanted = {
         frame[42:86]  # with its RTP header: all calls say the same words
         for _, frame in scenario.frames()
-        if len(frame) == 214 and {frame[29], frame[33]} & {12, 13, 14}  # 302, 303, 304
+        if len(frame) == 214 and {frame[29], frame[33]} & {12, 13, 14, 16}  # 302, 303, 304, 306
     }
 
     assert len(unwanted) > 1000
@@ -157,6 +166,8 @@ def test_decisions_are_in_the_ledger(done: tuple[Path, dict[str, dict[str, Any]]
     data, found, _ = done
     entries = b"\n".join(ledgers.lines(data))
 
-    assert entries.count(b'"t":"gate"') == 3
-    assert entries.count(b'"t":"rec.discard"') == 1
+    assert entries.count(b'"t":"gate"') == 4
+    assert entries.count(b'"t":"rec.discard"') == 2
+    refused = {one["rec"]: one["by"] for one in ledgers.entries(data) if one.get("decision") == "refused"}
+    assert refused[found["306"]["id"]] == "may object by key", "a key, before anything else of it was written"
     assert found["303"]["id"].encode() in entries
