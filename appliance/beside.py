@@ -18,7 +18,7 @@ from aiohttp import web
 from vittne.appliance.api.access_routes import ACCESS_ROUTES
 from vittne.appliance.api.app import Add
 from vittne.appliance.api.audio import ROUTES as AUDIO_ROUTES
-from vittne.appliance.api.auth import HEARD
+from vittne.appliance.api.auth import GATE, HEARD
 from vittne.appliance.api.compliance import ROUTES as COMPLIANCE_ROUTES
 from vittne.appliance.api.consent import ROUTES as CONSENT_ROUTES
 from vittne.appliance.api.listening import ROUTES as LISTENING_ROUTES
@@ -69,6 +69,8 @@ from vittne.appliance.pausedesk import PauseDesk
 from vittne.appliance.pbxlinks import PbxLinks
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.scrub.runner import Scrubber
+from vittne.appliance.signon.sources import Sources as SignOnSources
+from vittne.appliance.signon.watch import SignOnWatch
 from vittne.appliance.stamps.stamper import Stamper
 from vittne.appliance.storage.runner import StorageRunner
 from vittne.appliance.store.errors import StoreError
@@ -110,8 +112,13 @@ def beside(
         # without the private half it records, and nothing is ever opened here
         keys = KeyDesk(registrar, config.keys, do=desk.books.do) if ring_path(config.data).exists() else None
 
+        elsewhere = SignOnSources(config.sign_on)
+        sign_on = SignOnWatch(operator, elsewhere)
+
         def fill(app: web.Application) -> None:
             nonlocal heard
+            app[GATE].sources = elsewhere
+            sign_on.use(app[GATE].sessions, app[GATE].users.get)
             app[DESK], app[OPERATOR], heard = desk, operator, app[HEARD]
             app[CASES] = CaseDesk()
             add_audio(app, AudioDesk(config.data, operator, keys.keys.data_key if keys is not None else no_keys))
@@ -139,6 +146,7 @@ def beside(
             "checkpoints": CheckpointPublisher(registrar.ledger, config.ledger).run,
             "clock": watch.run,
             "stamps": stamper.run,
+            **({"sign-on": sign_on.run} if elsewhere.all else {}),
         }
         if keys is not None:
             everything["keys"], sources.keys = keys.run, keys.keys.status

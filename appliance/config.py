@@ -33,6 +33,7 @@ from vittne.appliance.recordconfig import KeepingConfig
 from vittne.appliance.review.plans import PlanConfig
 from vittne.appliance.ruleconfig import RuleConfig
 from vittne.appliance.scrub.settings import ScrubSettings
+from vittne.appliance.signon.settings import SignOnSettings
 from vittne.appliance.stamps.settings import StampsConfig
 from vittne.appliance.storage.settings import StorageTarget, days_kept, names_differ
 from vittne.appliance.subjects.settings import SubjectsConfig
@@ -86,6 +87,7 @@ class Config(KeepingConfig):
     analysis: AnalysisConfig = AnalysisConfig()
     api: ApiSettings = ApiSettings()
     access: AccessSettings = AccessSettings()
+    sign_on: SignOnSettings = SignOnSettings()
     triggers: TriggersConfig = TriggersConfig()
     keys: KeysConfig = KeysConfig()
     stamps: StampsConfig = StampsConfig()

@@ -21,6 +21,7 @@ from vittne.appliance.review.operations import REVIEW_OPERATIONS
 from vittne.appliance.scrub.runner import ENTER_SCRUB
 from vittne.appliance.searches import SEARCHED
 from vittne.appliance.settings_operation import CHANGE_SETTINGS
+from vittne.appliance.signon.operations import SIGN_ON_OPERATIONS
 from vittne.appliance.stamps.operation import ENTER_STAMPS
 from vittne.appliance.storage.operation import ADOPT, ENTER_STORED, LEAVE
 from vittne.appliance.subjects.operations import SUBJECT_OPERATIONS
@@ -62,6 +63,7 @@ OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     *SUBJECT_OPERATIONS,
     *ACCESS_OPERATIONS,
     *FACTOR_OPERATIONS,
+    *SIGN_ON_OPERATIONS,
     CHANGE_SETTINGS,
     *VERDICT_OPERATIONS,
     *ANNOUNCEMENT_OPERATIONS,

@@ -28,7 +28,8 @@ def add_users(commands: Any, where: argparse.ArgumentParser) -> None:
 
     users = group("user", "who may log in to the console")
     new = add(users, "add", _add, "add a user, and print a code to set a password with")
-    new.add_argument("name", metavar="NAME", help="to log in with")
+    new.add_argument("name", metavar="NAME", help="to log in with; of a source: their name there")
+    new.add_argument("--from", dest="origin", metavar="SOURCE", help="who is known to a source of [sign_on]: no code")
     change = add(users, "change", _change, "change what a user is called, may do and sees")
     change.add_argument("name", metavar="NAME")
     for one in (new, change):
@@ -63,7 +64,7 @@ def _data(arguments: argparse.Namespace) -> Path:
 def _add(arguments: argparse.Namespace) -> int:
     from vittne.appliance import user_command  # noqa: PLC0415
 
-    return user_command.add(_data(arguments), arguments.name, _given(arguments))
+    return user_command.add(_data(arguments), arguments.name, _given(arguments), arguments.origin or "")
 
 
 def _change(arguments: argparse.Namespace) -> int:

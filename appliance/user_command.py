@@ -26,8 +26,13 @@ class RoleFile(StoreError):
     """A file of roles that cannot be read."""
 
 
-def add(data: Path, name: str, given: dict[str, Any]) -> int:
-    """Add a user and print the code to set a password with."""
+def add(data: Path, name: str, given: dict[str, Any], origin: str = "") -> int:
+    """Add a user and print the code to set a password with; origin: of the source that knows them, and no code."""
+    if origin:
+        name = f"{name}@{origin}"
+        perform(data, ops.ADD_USER, ops.AddUser(name=name, origin=origin, **given))
+        print(f"{clean(name)} comes in by signing in at {clean(origin)}", file=sys.stderr)
+        return 0
     perform(data, ops.ADD_USER, ops.AddUser(name=name, **given))
     return invite(data, name)
 

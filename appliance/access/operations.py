@@ -111,6 +111,8 @@ def _add(registrar: Registrar, order: AddUser, caller: Caller) -> Steps:
     table = UserTable(registrar.catalogue)
     if table.named(order.name) is not None:
         raise CannotChange("there is such a user", order.name, "nothing was done")
+    if order.subject and table.known(order.origin, order.subject) is not None:
+        raise CannotChange("somebody is known by this subject", order.name, "nothing was done")
     _check_roles(table, order.roles)
     user = User(
         id=secrets.token_hex(8),

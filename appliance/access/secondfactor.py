@@ -12,7 +12,9 @@ TOTP: Final = "totp"
 PASSKEY: Final = "passkey"
 RECOVERY: Final = "recovery"
 SECOND: Final = frozenset({TOTP, PASSKEY})  # what a user may set up; recovery codes come with them
-STRONG: Final = frozenset({TOTP, PASSKEY, RECOVERY})  # a passkey is two: the device, and its owner's finger or PIN
+SOURCE: Final = "source-second"  # a second factor that the source saw, where its word counts (signon/settings.py)
+# A passkey is two: the device, and its owner's finger or PIN.
+STRONG: Final = frozenset({TOTP, PASSKEY, RECOVERY, SOURCE})
 
 
 def lacking(

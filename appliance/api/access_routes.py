@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from vittne.appliance.api import factors, passkeys, roles, setup, token_routes, users
+from vittne.appliance.api import elsewhere, factors, passkeys, roles, setup, sources, token_routes, users
 
 ACCESS_ROUTES: Final = (
     *users.ROUTES,
@@ -13,4 +13,6 @@ ACCESS_ROUTES: Final = (
     *factors.ROUTES,
     *passkeys.ROUTES,
     *setup.ROUTES,
+    *elsewhere.ROUTES,
+    *sources.ROUTES,
 )

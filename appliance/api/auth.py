@@ -31,6 +31,7 @@ from vittne.appliance.api.problems import REQUEST_ID, Problem
 from vittne.appliance.api.routes import PREFIX, Access
 from vittne.appliance.api.sessions import CSRF_HEADER, Session, Sessions, csrf_of, secret_of
 from vittne.appliance.api.tokens import Address, Token, Tokens, split
+from vittne.appliance.signon.sources import Sources
 from vittne.appliance.store.errors import StoreError
 
 log = structlog.get_logger()
@@ -69,6 +70,7 @@ class Gate:
         self.mono_s = mono_s
         self.settings = settings
         self.factors = factors
+        self.sources = Sources()
         self.enrolments = Enrolments()
         self.challenges = Enrolments()  # apart: anybody may ask for one
         self.rate = TokenRate(limits)
@@ -82,7 +84,14 @@ class Gate:
         """Return what somebody who logged in has yet to do before anything else."""
         if STRONG & set(session.factors):
             return ""
-        return lacking(session.factors, self.factors.kinds(user.id), user.roles, self.settings)
+        settings = self.settings
+        if self.sources.wants_own_factor(user):
+            settings = settings.model_copy(update={"second_factor": "required"})
+        return lacking(session.factors, self.factors.kinds(user.id), user.roles, settings)
+
+    def is_in(self, user: User, session: Session) -> bool:
+        """Say whether somebody may still be logged in."""
+        return user.disabled_us is None and self.sources.lets_in(user, session.checked_us, self.now_us())
 
     def use(self, settings: AccessSettings) -> None:
         """Go by other settings from now on."""
@@ -130,8 +139,9 @@ def still(request: web.Request, scope: str) -> Principal | None:
     who: Principal | None = None
     if SESSION in request:
         user = gate.users.get(request[SESSION].user)
-        held = {one.id for one in gate.sessions.of(user.id, now_us)} if user is not None else set()
-        may = user is not None and user.disabled_us is None and request[SESSION].id in held
+        now = {one.id: one for one in gate.sessions.of(user.id, now_us)} if user is not None else {}
+        held = now.get(request[SESSION].id)
+        may = user is not None and held is not None and gate.is_in(user, held)
         if user is not None and may and not gate.lacking(user, request[SESSION]):
             who = principal(user, gate.users.roles())
     elif TOKEN in request:
@@ -167,7 +177,7 @@ def _logged_in(gate: Gate, request: web.Request, secret: str, access: Access) ->
     """Return the session of a cookie, and whose it is. Raises Problem."""
     session = gate.sessions.find(secret, gate.now_us())
     user = gate.users.get(session.user) if session is not None else None
-    if session is None or user is None or user.disabled_us is not None:
+    if session is None or user is None or not gate.is_in(user, session):
         raise Problem(401, "/problems/not-logged-in", "You are not logged in", "log in again")
     # What takes a token in the URL changes something by GET: a page of a neighbouring host has a browser send that.
     if (request.method not in _SAFE or access.in_url) and not _is_ours(request, secret):

@@ -27,10 +27,11 @@ from vittne.appliance.access.totp import (
     step_of,
     unseal,
 )
-from vittne.appliance.access.users import User
+from vittne.appliance.access.users import LOCAL, User
 from vittne.appliance.api.access_changes import change
 from vittne.appliance.api.auth import GATE
 from vittne.appliance.api.bodies import ApiModel, answer, body_of
+from vittne.appliance.api.elsewhere import proved_elsewhere
 from vittne.appliance.api.logins import (
     SessionShown,
     begin_session,
@@ -42,7 +43,7 @@ from vittne.appliance.api.logins import (
 from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.reader import READER
 from vittne.appliance.api.routes import ANYBODY, ENROLLING, FRESH, HALF, PREFIX, About, Access, Answer, Route
-from vittne.appliance.api.sessions import Session, csrf_of, set_cookie
+from vittne.appliance.api.sessions import Session, carried, csrf_of, set_cookie
 from vittne.appliance.control.caller import API, Caller
 
 _CODE: Final = Field(min_length=1, max_length=100)
@@ -161,6 +162,8 @@ async def prove(request: web.Request) -> web.Response:
         if body.code is None:
             raise Problem(422, "/problems/code-needed", "A code is needed", "of your telephone, or a recovery code")
         await checked_code(request, user, body.code.get_secret_value())
+    elif user.origin != LOCAL:
+        await proved_elsewhere(request, user, body.password)
     elif not user.password:
         raise Problem(403, "/problems/log-in-again", "Log in again", "your password is not kept here")
     else:
@@ -232,7 +235,12 @@ async def set_up(request: web.Request, user: User, held: Session, factor: str, k
     codes = [] if RECOVERY in gate.factors.kinds(user.id) else await _new_codes(request, user)
     shown_with = (*held.factors, kind)
     session, secret = gate.sessions.begin(
-        user.id, shown_with, request.remote or "", request.headers.get("User-Agent", ""), gate.now_us()
+        user.id,
+        shown_with,
+        request.remote or "",
+        request.headers.get("User-Agent", ""),
+        gate.now_us(),
+        carried(held, gate.now_us()),
     )
     gate.sessions.end_all(user.id, but=session.id)  # elsewhere it was not shown
     response = answer(SetUpShown(id=factor, recovery=codes, csrf=csrf_of(secret)), 201)

@@ -26,7 +26,7 @@ from vittne.appliance.api.bodies import ApiModel, answer, body_of
 from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.reader import READER
 from vittne.appliance.api.routes import ANYBODY, HALF, PREFIX, PUBLIC, About, Answer, Route
-from vittne.appliance.api.sessions import Session, clear_cookie, csrf_of, secret_of, set_cookie
+from vittne.appliance.api.sessions import Foreign, Session, carried, clear_cookie, csrf_of, secret_of, set_cookie
 from vittne.appliance.control.caller import API, Caller
 from vittne.appliance.control.server import Operator
 from vittne.appliance.store.times import rfc3339
@@ -109,16 +109,42 @@ async def log_in(request: web.Request) -> web.Response:
 
 async def begin_session(request: web.Request, user: User, factors: tuple[str, ...]) -> web.Response:
     """Log a user in whom these factors showed to be who they say; return the answer with the cookie."""
+    session, secret = await begun_session(request, user, factors)
+    response = answer(shown_session(request.app[GATE], user, session, secret), 201)
+    set_cookie(response, secret)
+    return response
+
+
+async def begun_session(
+    request: web.Request, user: User, factors: tuple[str, ...], foreign: Foreign | None = None
+) -> tuple[Session, str]:
+    """Log a user in; return the session, and what the cookie holds. foreign: what the source said that knows them.
+
+    Whom a source knows comes in through it and no other way: a factor of ours is a second one. Raises Problem.
+    """
     gate = request.app[GATE]
+    if user.origin != LOCAL and foreign is None:
+        foreign, factors = _of_source(request, user, factors)
+    if user.origin == LOCAL and not gate.sources.may_use_password(user):
+        raise Problem(403, "/problems/not-here", "You may not log in like this", "log in where your house does")
     source, agent = request.remote or "", request.headers.get("User-Agent", "")
     order = NoteLogin(user=user.name, kind="in", source=source, factors=factors)
     await request.app[OPERATOR].perform(NOTE_LOGIN, order, Caller(user.name, API))
-    session, secret = gate.sessions.begin(user.id, factors, source, agent, gate.now_us())
+    session, secret = gate.sessions.begin(user.id, factors, source, agent, gate.now_us(), foreign)
     if gate.lacking(user, session) != "prove":  # else a password alone would let its thief try codes from anywhere
         gate.known.note(user.id, source)
-    response = answer(_shown(gate, user, session, secret), 201)
-    set_cookie(response, secret)
-    return response
+    return session, secret
+
+
+def _of_source(request: web.Request, user: User, factors: tuple[str, ...]) -> tuple[Foreign, tuple[str, ...]]:
+    """Return what the source said when this browser's session began, and all factors with these. Raises Problem."""
+    gate = request.app[GATE]
+    held = request.get(SESSION) or gate.sessions.find(secret_of(request), gate.now_us())
+    foreign = carried(held, gate.now_us()) if held is not None and held.user == user.id else None
+    if held is None or foreign is None or not gate.is_in(user, held):
+        raise Problem(403, "/problems/not-here", "You may not log in like this", "log in where your house does")
+    every = tuple(dict.fromkeys((*held.factors, *factors)))
+    return foreign, every
 
 
 async def is_right_password(request: web.Request, name: str, user: User | None, password: SecretStr, kept: str) -> bool:
@@ -185,7 +211,7 @@ async def session(request: web.Request) -> web.Response:
     """Say who is logged in."""
     gate, secret = request.app[GATE], secret_of(request)
     user, held = of_session(request)
-    return answer(_shown(gate, user, held, secret))
+    return answer(shown_session(gate, user, held, secret))
 
 
 def of_session(request: web.Request) -> tuple[User, Session]:
@@ -197,7 +223,7 @@ def of_session(request: web.Request) -> tuple[User, Session]:
     return user, held
 
 
-def _shown(gate: Gate, user: User, held: Session, secret: str) -> SessionShown:
+def shown_session(gate: Gate, user: User, held: Session, secret: str) -> SessionShown:
     who = principal(user, gate.users.roles())
     return SessionShown(
         user=user.id,

@@ -35,9 +35,11 @@ _AGENT_LIMIT: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Somebody who logged in. factors: with what: password, totp, passkey, recovery, oidc, ldap. Times us UTC.
+    """Somebody who logged in. factors: with what: password, totp, passkey, recovery, oidc, ldap, source-second. Times
+    us UTC.
 
-    proved_us: when they last showed to be who they say; None: before this was kept.
+    proved_us: when they last showed to be who they say; None: nobody knows. checked_us: when the source that knows
+    them last said that they may; foreign_sid: of their session there. Both None for who is known here.
     """
 
     id: str
@@ -49,6 +51,8 @@ class Session:
     source: str
     agent: str
     proved_us: int | None = None
+    checked_us: int | None = None
+    foreign_sid: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return it for the user whose it is."""
@@ -61,6 +65,20 @@ class Session:
             "source": self.source,
             "agent": self.agent,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """What the source that knows a user says of this session; see Session."""
+
+    checked_us: int
+    proved_us: int | None
+    sid: str
+
+
+def carried(held: Session, now_us: int) -> Foreign | None:
+    """Return what goes on with another session of the same login, in which a factor of ours was just shown."""
+    return None if held.checked_us is None else Foreign(held.checked_us, now_us, held.foreign_sid or "")
 
 
 class Sessions:
@@ -77,7 +95,15 @@ class Sessions:
         self._idle_us = idle_us
         self._longest_us = longest_us
 
-    def begin(self, user: str, factors: tuple[str, ...], source: str, agent: str, now_us: int) -> tuple[Session, str]:
+    def begin(
+        self,
+        user: str,
+        factors: tuple[str, ...],
+        source: str,
+        agent: str,
+        now_us: int,
+        foreign: Foreign | None = None,
+    ) -> tuple[Session, str]:
         """Log a user in; return the session and what the cookie holds, which nobody can say again."""
         secret = _text(secrets.token_bytes(_SECRET_BYTES))
         session = Session(
@@ -89,7 +115,9 @@ class Sessions:
             factors,
             source,
             agent[:_AGENT_LIMIT],
-            now_us,
+            foreign.proved_us if foreign is not None else now_us,
+            foreign.checked_us if foreign is not None else None,
+            foreign.sid if foreign is not None else None,
         )
         values = {name: getattr(session, name) for name in Session.__slots__}
         values |= {"factors": list(factors), "secret_sha256": _hash(secret)}
@@ -126,6 +154,35 @@ class Sessions:
         query = select(sessions).where(sessions.c.user == user, ~self._is_over(now_us))
         with self._database.reading() as connection:
             return [_session(row) for row in connection.execute(query.order_by(sessions.c.created_us.desc()))]
+
+    def checked(self, now_us: int) -> dict[str, int]:
+        """Return users whom a source knows and who are logged in, with when it was asked last of any session."""
+        query = select(sessions.c.user, sessions.c.checked_us).where(
+            sessions.c.checked_us.is_not(None), ~self._is_over(now_us)
+        )
+        found: dict[str, int] = {}
+        with self._database.reading() as connection:
+            for row in connection.execute(query):
+                found[row.user] = min(row.checked_us, found.get(row.user, row.checked_us))
+        return found
+
+    def note_checked(self, user: str, now_us: int) -> None:
+        """Note that the source that knows a user said that they may still be logged in."""
+        which = (sessions.c.user == user) & sessions.c.checked_us.is_not(None)
+        with self._database.writing() as connection:
+            connection.execute(update(sessions).where(which).values(checked_us=now_us))
+
+    def end_foreign(self, user: str, sid: str) -> None:
+        """Log a user out whose session at the source ended; sid: that one only, "" for all of them."""
+        which = (sessions.c.user == user) & sessions.c.checked_us.is_not(None)
+        with self._database.writing() as connection:
+            connection.execute(delete(sessions).where(which & (sessions.c.foreign_sid == sid) if sid else which))
+
+    def of_sid(self, sid: str) -> set[str]:
+        """Return the users who have a session that goes with one at their source."""
+        query = select(sessions.c.user).where(sessions.c.foreign_sid == sid)
+        with self._database.reading() as connection:
+            return set(connection.execute(query).scalars())
 
     def prove(self, session_id: str, now_us: int) -> None:
         """Note that somebody showed once more to be who they say."""

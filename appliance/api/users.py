@@ -19,6 +19,7 @@ from vittne.appliance.access.users import LOCAL, UserTable
 from vittne.appliance.api.access_changes import change, not_oneself, user_asked
 from vittne.appliance.api.auth import GATE
 from vittne.appliance.api.bodies import ApiModel, answer, body_of
+from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.reader import READER
 from vittne.appliance.api.routes import PREFIX, About, Answer, Route, needs
 from vittne.appliance.store.catalogue import Catalogue
@@ -122,8 +123,16 @@ async def change_user(request: web.Request) -> web.Response:
     rights = {name: set(given[name]) - {""} for name in ("roles", "own", "sites") if name in given}
     if body.is_disabled or any(value != set(getattr(user, name)) for name, value in rights.items()):
         not_oneself(request, user)
+    source = request.app[GATE].sources.rights_come_from(user.origin)
+    if source is not None and "roles" in rights and rights["roles"] != set(user.roles):
+        raise roles_come_from(source.words)
     done = await change(request, ops.CHANGE_USER, ops.ChangeUser(user=user.id, **given))
     return answer(UserShown(**user_shown(done, list(request.app[GATE].factors.kinds(user.id)))))
+
+
+def roles_come_from(source: str) -> Problem:
+    """Return the problem of who would give roles that follow the groups of a source."""
+    return Problem(409, "/problems/cannot-change", "Their roles come from their groups", f"change them at {source}")
 
 
 async def remove_user(request: web.Request) -> web.Response:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -93,6 +94,7 @@ def render(request: web.Request, template: str, status: int = 200, **values: Any
         "here": request.path,
         "has_passkeys": is_possible(request),
         "has_second": bool(user is not None and SECOND & request.app[GATE].factors.kinds(user.id)),
+        "elsewhere": _elsewhere(request, user),
         "navigation": _navigation(console, request.get(PRINCIPAL)),
         **values,
     }
@@ -106,6 +108,17 @@ def user_of(request: web.Request) -> User | None:
     """Return who is logged in."""
     session = request.get(SESSION)
     return request.app[GATE].users.get(session.user) if session is not None else None
+
+
+def _elsewhere(request: web.Request, user: User | None) -> dict[str, str] | None:
+    """Return the source that knows who is logged in; again, out: of a provider, where they go to."""
+    sources = request.app[GATE].sources
+    source = sources.named(user.origin) if user is not None else None
+    if source is None:
+        return None
+    place = f"/sign-on/{source.name}" if source.name in sources.providers else ""
+    again = f"{place}?again=1&then={quote(request.path_qs, safe='')}" if place else ""
+    return {"title": source.words, "again": again, "out": f"{place}/out" if place else ""}
 
 
 def _navigation(console: Console, who: Principal | None) -> list[tuple[str, list[dict[str, str]]]]:

@@ -14,6 +14,7 @@ from vittne.appliance.api.access_changes import user_asked
 from vittne.appliance.api.auth import GATE, principal_of
 from vittne.appliance.api.reader import READER
 from vittne.appliance.api.roles import role_named, role_shown
+from vittne.appliance.api.sources import sources_shown
 from vittne.appliance.api.users import all_users, user_shown
 from vittne.appliance.console.pages import Item, Page
 from vittne.appliance.console.render import CONSOLE, render
@@ -22,7 +23,15 @@ from vittne.appliance.console.render import CONSOLE, render
 async def users(request: web.Request) -> web.StreamResponse:
     """Show everybody."""
     found = await request.app[READER](all_users)
-    return render(request, "users.html", users=found, roles=_roles(request), languages=_languages(request))
+    return render(
+        request,
+        "users.html",
+        users=found,
+        roles=_roles(request),
+        languages=_languages(request),
+        sources=sources_shown(request).sources,
+        titles=_titles(request),
+    )
 
 
 async def user(request: web.Request) -> web.StreamResponse:
@@ -41,6 +50,9 @@ async def user(request: web.Request) -> web.StreamResponse:
         is_me=principal_of(request).id == found.id,
         sessions=[one.as_json() for one in gate.sessions.of(found.id, gate.now_us())],
         languages=_languages(request),
+        title=_titles(request).get(found.origin, ""),
+        subject=found.subject,
+        rights_from=_titles(request)[found.origin] if gate.sources.rights_come_from(found.origin) else "",
     )
 
 
@@ -89,6 +101,10 @@ def _roles(request: web.Request) -> list[dict[str, Any]]:
 def _role(role: Profile) -> dict[str, Any]:
     shown = role_shown(role).model_dump(mode="json")
     return {**shown, "scopes": sorted(role.scopes), "is_built_in": role.name in BUILT_IN}
+
+
+def _titles(request: web.Request) -> dict[str, str]:
+    return {one.name: one.words for one in request.app[GATE].sources.all}
 
 
 def _languages(request: web.Request) -> list[str]:

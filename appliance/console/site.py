@@ -9,9 +9,10 @@ from typing import Final
 from aiohttp import web
 
 from vittne.appliance.access.scopes import SCOPES
-from vittne.appliance.access.users import UserTable
+from vittne.appliance.access.users import LOCAL, UserTable
 from vittne.appliance.api.app import DOCUMENT
 from vittne.appliance.api.auth import GATE, SESSION, principal_of
+from vittne.appliance.api.elsewhere import offered
 from vittne.appliance.api.problems import PROBLEM_PAGE, Problem, ProblemPage
 from vittne.appliance.api.reader import READER
 from vittne.appliance.api.routes import PUBLIC, Access
@@ -21,6 +22,7 @@ from vittne.appliance.console.factor_pages import leading_to, safe, way_of
 from vittne.appliance.console.pages import Page
 from vittne.appliance.console.render import CONSOLE, CSP, STATIC, Console, navigation_of, render, user_of
 from vittne.appliance.console.settings_users import PAGES as ACCESS_PAGES
+from vittne.appliance.console.signon_pages import PAGES as SIGN_ON_PAGES
 from vittne.appliance.store.catalogue import Catalogue
 
 _FILES: Final = frozenset(path for path in STATIC.rglob("*") if path.is_file())
@@ -29,7 +31,7 @@ _FOR_EVER: Final = "public, max-age=31536000, immutable"
 
 def add_console(app: web.Application, access_of: dict[web.AbstractRoute, Access], pages: Sequence[Page]) -> None:
     """Put pages and files into the application."""
-    every = [*PAGES, *FACTOR_PAGES, *pages, *ACCESS_PAGES]
+    every = [*PAGES, *FACTOR_PAGES, *pages, *ACCESS_PAGES, *SIGN_ON_PAGES]
     app[CONSOLE] = Console(navigation_of(every))
     app[PROBLEM_PAGE] = ProblemPage(_problem)
     for page in every:
@@ -70,11 +72,12 @@ async def first(request: web.Request) -> web.StreamResponse:
 async def login(request: web.Request) -> web.StreamResponse:
     """Ask for name and password."""
     is_new = not await request.app[READER](_anybody)
-    return render(request, "login.html", then=safe(request.query.get("then", "/")), is_new=is_new)
+    then = safe(request.query.get("then", "/"))
+    return render(request, "login.html", then=then, is_new=is_new, sources=offered(request))
 
 
 def _anybody(catalogue: Catalogue) -> bool:
-    return any(user.password for user in UserTable(catalogue).all())
+    return any(user.password or user.origin != LOCAL for user in UserTable(catalogue).all())
 
 
 async def invitation(request: web.Request) -> web.StreamResponse:

@@ -21,9 +21,10 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    text,
 )
 
-HEAD: Final = "0019"  # the last step in migrations/versions
+HEAD: Final = "0020"  # the last step in migrations/versions
 
 metadata: Final = MetaData(
     naming_convention={
@@ -398,6 +399,7 @@ subject_acts: Final = Table(
 
 # Who may log in. own: extensions and agent names; origin: local, oidc, ldap; subject: the name that one knows.
 # password: argon2id, or empty. Roles of one's own are in `roles`, the others in appliance/access/profile.py.
+_IS_KNOWN: Final = text("subject != ''")
 users: Final = Table(
     "users",
     metadata,
@@ -414,6 +416,7 @@ users: Final = Table(
     Column("password_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),
     Column("disabled_us", BigInteger),
+    Index(None, "origin", "subject", unique=True, sqlite_where=_IS_KNOWN, postgresql_where=_IS_KNOWN),
 )
 
 roles: Final = Table(
@@ -461,6 +464,8 @@ sessions: Final = Table(
     Column("source", Text, nullable=False),
     Column("agent", Text, nullable=False),
     Column("proved_us", BigInteger),
+    Column("checked_us", BigInteger),
+    Column("foreign_sid", Text),
     Index(None, "user"),
 )
 

@@ -154,6 +154,12 @@ PATCH  /users/{id}                       users                     | administrat
 DELETE /users/{id}                       users                     | administrator
 POST   /users/{id}/invitation            users                     | administrator
 DELETE /users/{id}/factors               users                     | administrator
+GET    /sign-on                          public
+GET    /sign-on/sources                  users                     | administrator
+POST   /sign-on/{name}/session           public
+POST   /sign-on/{name}/logout            public
+POST   /sign-on/{name}/users             users                     | administrator
+POST   /sign-on/{name}/try               users                     | administrator
 GET    /roles                            users                     | administrator
 PUT    /roles/{name}                     users                     | administrator
 DELETE /roles/{name}                     users                     | administrator
