@@ -28,6 +28,7 @@ from vittne.appliance.policy.decide import decide, policy_rules
 from vittne.appliance.recordconfig import RecordConfig
 from vittne.appliance.ruleconfig import RuleConfig
 from vittne.appliance.seal import events
+from vittne.appliance.signon.settings import LdapSource, OidcSource
 from vittne.appliance.stamps.settings import AuthoritySettings
 from vittne.appliance.storage.settings import StorageTarget
 from vittne.appliance.store.rows import CallRow, StreamRow
@@ -64,7 +65,7 @@ TABLES: Final[list[type[BaseModel]]] = [
     *(RuleConfig, AmiSettings, EslSettings, AuthoritySettings),
     *(RecordConfig, ClassConfig, RetentionConfig, BasisConfig, AnnouncementConfig),
     *(SyslogSettings, MailSettings, DirectorySettings, WitnessSettings),
-    StorageTarget,
+    *(StorageTarget, OidcSource, LdapSource),
 ]
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -160,6 +160,20 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip()[:200]).casefold()
 
 
+def may_be_one_person(one: User, other: User) -> bool:
+    """Say whether two users could be one person who is known in two places: by login there, or by the full name.
+
+    Where two persons are needed, a namesake more to ask is better than somebody who approves what they asked for.
+    """
+    if one.id == other.id:
+        return True
+    logins, names = (
+        {folded(user.name.removesuffix(f"@{user.origin}")) for user in (one, other)},
+        {folded(user.full_name) for user in (one, other)},
+    )
+    return one.origin != other.origin and (len(logins) == 1 or (names - {""} == names and len(names) == 1))
+
+
 def principal(user: User, known: Mapping[str, Profile]) -> Principal:
     """Return a user as who asks. A role that is gone gives nothing."""
     held = tuple(known[name] for name in user.roles if name in known)

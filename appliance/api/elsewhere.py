@@ -96,8 +96,13 @@ async def sign_in(request: web.Request) -> web.Response:
     return response
 
 
-async def right_password(request: web.Request, directory: Directory, name: str, password: SecretStr) -> Identity:
-    """Return who has a name and a password at a directory; a wrong one is counted and written down. Raises Problem."""
+async def right_password(
+    request: web.Request, directory: Directory, name: str, password: SecretStr, subject: str = ""
+) -> Identity:
+    """Return who has a name and a password at a directory; a wrong one is counted and written down. Raises Problem.
+
+    subject: of who is logged in, and shows once more who they are.
+    """
     gate, source = request.app[GATE], request.remote or ""
     here = f"{name.strip()}@{directory.source.name}"
     user = gate.users.named(here)
@@ -108,7 +113,7 @@ async def right_password(request: web.Request, directory: Directory, name: str, 
     try:
         async with gate.sources.turn:
             must_wait(gate, source, here, user)
-            return await directory.sign_in(name, password.get_secret_value())
+            return await directory.sign_in(name, password.get_secret_value(), subject)
     except NotRight as error:
         log.warning("a directory refused a login", source=directory.source.name, reason=error.next_step)
         await refuse_login(request, gate, here, user)
@@ -159,7 +164,7 @@ async def proved_elsewhere(request: web.Request, user: User, password: SecretStr
     if password is None:
         raise Problem(422, "/problems/password-needed", "Your password is needed", "that of the directory")
     login = user.name.removesuffix(f"@{user.origin}")
-    identity = await right_password(request, directory, login, password)
+    identity = await right_password(request, directory, login, password, user.subject)
     if identity.subject != user.subject:
         raise Problem(403, "/problems/not-right", "This is somebody else")
 

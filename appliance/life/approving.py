@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from vittne.appliance.access.users import UserTable, may_be_one_person
 from vittne.appliance.control.operation import Caller, Operation, Order, Progress, Steps
 from vittne.appliance.life import asking
 from vittne.appliance.life.asking import AskCut
@@ -40,6 +41,7 @@ def _approve(registrar: Registrar, order: Approve, caller: Caller) -> Steps:
         asking.refuse_token(caller, request.operation)
         if asking.is_his_own(request, caller):
             raise CannotApprove(f"{caller.name!r} asked for it himself", request.id, "somebody else has to approve")
+        _two_persons(registrar, request, caller)
         said = {"request": request.id, "operation": request.operation, "asked_by": request.asked_by}
         registrar.audit.note(events.APPROVED, caller, request.recording, **said)
         registrar.life.decide_request(request.id, APPROVED, caller, now_us())
@@ -54,6 +56,15 @@ def _approve(registrar: Registrar, order: Approve, caller: Caller) -> Steps:
     answer = yield from _done(registrar, request, (Caller(request.asked_by, second.via, request.asked_user), second))
     asking.mark_done(registrar, request)
     return {"request": request.id, "approved": True, **answer}
+
+
+def _two_persons(registrar: Registrar, request: Request, caller: Caller) -> None:
+    """Raise CannotApprove where who asked and who approves are two users, and may be one person known in two places."""
+    table = UserTable(registrar.catalogue)
+    one, other = (table.get(user) if user else None for user in (request.asked_user, caller.user))
+    if one is not None and other is not None and may_be_one_person(one, other):
+        what = f"{one.name} and {other.name} may be one person"
+        raise CannotApprove(what, request.id, "somebody else has to approve")
 
 
 def _done(registrar: Registrar, request: Request, persons: tuple[Caller, ...]) -> Steps:

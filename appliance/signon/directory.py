@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 import structlog
 
-from vittne.appliance.signon.identity import Away, Identity, NotLetIn, NotRight
+from vittne.appliance.signon.identity import Away, Identity, NotLetIn, NotRight, printable
 from vittne.appliance.signon.ldapwire import Connection, Entry, ServerAway
 from vittne.appliance.signon.names import id_text, in_dn, in_filter
 from vittne.appliance.signon.secret import secret_for
@@ -42,16 +42,18 @@ class Directory:
         self._in_chain = in_chain
         self._away: dict[str, float] = {}  # server -> when it was, monotonic s
 
-    async def sign_in(self, login: str, password: str) -> Identity:
-        """Return who has this name and this password."""
+    async def sign_in(self, login: str, password: str, subject: str = "") -> Identity:
+        """Return who has this name and this password. subject: of who is logged in, and shows it once more."""
         if not login.strip() or not password or "\0" in login + password:
             raise NotRight("name or password is not right", self.source.name, "nothing was asked")
 
         async def work(connection: Connection) -> Identity:
             if self.source.user_dn:
                 await connection.bind(self.source.user_dn.replace("{login}", in_dn(login)), password)
-            found = await self._entry(connection, self._by_login(login))
+            is_known = bool(subject and self.source.bind_dn)
+            found = await self._entry(connection, self._by_id(subject) if is_known else self._by_login(login))
             if found is None:  # and it takes as long as a wrong password
+                await self._groups(connection, Entry(f"cn=nobody,{self.source.base}", {}), login)
                 await connection.bind(f"cn={secrets.token_hex(8)},{self.source.base}", password)
                 raise NotRight("name or password is not right", self.source.name, "no entry has this name")
             identity = await self._identity(connection, found, login)
@@ -69,8 +71,7 @@ class Directory:
         self._need_account()
 
         async def work(connection: Connection) -> Identity | None:
-            name = self.source.attributes["id"]
-            found = await self._entry(connection, f"({name}={_id_in_filter(name, subject)})")
+            found = await self._entry(connection, self._by_id(subject))
             if found is None:
                 return None
             try:
@@ -146,11 +147,15 @@ class Directory:
         assert last is not None
         raise last
 
+    def _by_id(self, subject: str) -> str:
+        name = self.source.attributes["id"]
+        return f"({name}={_id_in_filter(name, subject)})"
+
     def _by_login(self, login: str) -> str:
         return self.source.user_filter.replace("{login}", in_filter(login.strip()))
 
     async def _entry(self, connection: Connection, found_by: str) -> Entry | None:
-        names = [*self.source.attributes.values(), self.source.group_attribute, *_STATE]
+        names = [*self.source.attributes.values(), self.source.group_attribute, "cn", *_STATE]
         found = await connection.search(self.source.base, found_by, list(dict.fromkeys(names)), 1)
         if len(found) > 1:
             what = "more than one entry has this name"
@@ -166,8 +171,8 @@ class Directory:
         return Identity(
             origin=self.source.name,
             subject=id_text(names["id"], ids[0]),
-            login=entry.text(names["login"]) or login.strip(),
-            full_name=entry.text(names["full_name"])[:200],
+            login=printable(entry.text(names["login"])) or login.strip(),
+            full_name=printable(entry.text(names["full_name"]) or entry.text("cn")),
             groups=frozenset(await self._groups(connection, entry, login)),
         )
 

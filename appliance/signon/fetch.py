@@ -59,6 +59,8 @@ async def post_form(
 
 def check_place(source: OidcSource, url: str) -> str:
     """Return an address that the discovery document names, if it is one that is configured. Raises ProviderAway."""
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        raise _bad("an endpoint is no address", source)
     try:
         parts, own = urlsplit(url), urlsplit(source.issuer)
         port, own_port = parts.port, own.port

@@ -13,6 +13,7 @@ from vittne.appliance.store.errors import StoreError
 
 _NOT_IN_NAMES: Final = re.compile(r"[\s/\\\x00-\x1f\x7f]+")
 _LONGEST_LOGIN: Final = 60
+_LONGEST_NAME: Final = 200
 
 
 class Away(StoreError):
@@ -45,6 +46,15 @@ class Identity:
     sid: str = ""
 
 
+def printable(text: str) -> str:
+    """Return what a source calls somebody, so that it can be shown: without marks that turn or hide letters.
+
+    >>> printable("Anna \\u202eGreb")
+    'Anna Greb'
+    """
+    return "".join(one for one in text if one.isprintable())[:_LONGEST_NAME]
+
+
 def roles_of(source: Source, groups: frozenset[str]) -> tuple[str, ...]:
     """Return the roles that somebody's groups give, each once."""
     fold = folded_dn if isinstance(source, LdapSource) else str
@@ -59,7 +69,9 @@ def name_of(identity: Identity) -> str:
     >>> name_of(Identity("ad", "1", "EXAMPLE\\\\anna berg", "", frozenset()))
     'EXAMPLE-anna-berg@ad'
     """
-    login = _NOT_IN_NAMES.sub("-", identity.login.strip())[:_LONGEST_LOGIN] or identity.subject[:_LONGEST_LOGIN]
+    login = (
+        _NOT_IN_NAMES.sub("-", printable(identity.login.strip()))[:_LONGEST_LOGIN] or identity.subject[:_LONGEST_LOGIN]
+    )
     return f"{_NOT_IN_NAMES.sub('-', login)}@{identity.origin}"
 
 

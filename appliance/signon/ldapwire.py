@@ -218,7 +218,7 @@ class Connection:
         return self._away(f"it refused: {words}", step, "see its log")
 
     def _away(
-        self, what: str, step: str, next_step: str = "see whether it runs, and can be reached from here"
+        self, what: str, step: str, next_step: str = "does it run, and can it be reached from here?"
     ) -> ServerAway:
         return ServerAway(what, self.server, next_step, step)
 

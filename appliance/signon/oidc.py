@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from vittne.appliance.signon.fetch import ProviderAway, Refused, get_json, post_form
-from vittne.appliance.signon.identity import Identity, NotLetIn, NotRight
+from vittne.appliance.signon.identity import Identity, NotLetIn, NotRight, printable
 from vittne.appliance.signon.idtoken import (
     check_access_token,
     check_id_token,
@@ -234,7 +234,7 @@ def _has_second(source: OidcSource, claims: dict[str, Any]) -> bool:
 
 
 def _short(value: object) -> str:
-    return "".join(one for one in value[:200] if one.isprintable()) if isinstance(value, str) else ""
+    return printable(value) if isinstance(value, str) else ""
 
 
 def _with(address: str, asked: dict[str, str]) -> str:

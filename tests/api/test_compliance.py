@@ -13,7 +13,8 @@ from lives import FAR_US, archive, classed, several
 
 from vittne.appliance.access import operations as ops
 from vittne.appliance.api.logins import OPERATOR
-from vittne.appliance.control.caller import Caller
+from vittne.appliance.control.caller import API, Caller
+from vittne.appliance.life.approving import APPROVE, Approve, CannotApprove
 from vittne.appliance.store.times import rfc3339
 
 TWO = {"approval": {"operations": ["erase", "hold-release"]}}
@@ -298,3 +299,23 @@ def test_a_recording_stays_longer_and_an_auditor_changes_nothing(data: Path) -> 
         assert (await house["anna"].post(f"recordings/{REC}/retention", {"reason": "what"})).status == 422
 
     run_house(data, TEAM, use)
+
+
+def test_somebody_who_is_known_in_two_places_is_no_second_person(data: Path) -> None:
+    """A local user and one of the house's directory: two users, and perhaps one person."""
+
+    async def use(house: House) -> None:
+        operator = house.served.app[OPERATOR]
+        request = (await house["anna"].post(f"recordings/{REC}/erase", {"reason": "asked"})).json["waits"]
+        for name, full_name, is_refused in (("anna@ad", "", True), ("aberg@ad", "", False)):
+            order = ops.AddUser(name=name, full_name=full_name, roles=("compliance",), origin="ad")
+            user = await operator.perform(ops.ADD_USER, order, Caller("test"))
+            caller = Caller(name, API, user["id"])
+            if is_refused:
+                with pytest.raises(CannotApprove, match="may be one person"):
+                    await operator.perform(APPROVE, Approve(request=request), caller)
+            else:
+                await operator.perform(APPROVE, Approve(request=request), caller)
+        assert house.registrar.catalogue.get(REC).erased_us is not None
+
+    run_house(data, TEAM, use, TWO)

@@ -54,8 +54,10 @@ def test_wrong_passwords_wait_by_name_and_by_address(tmp_path: Path, slapd: Slap
 
 def test_a_password_of_the_directory_shows_once_more_who_it_is(tmp_path: Path, slapd: Slapd) -> None:
     async def use(house: House) -> None:
+        await house.add("anna@house", "agent")  # so that she is called otherwise here
         browser = house.browser()
-        await browser.with_password("house", "anna", PEOPLE["anna"])
+        found = await browser.with_password("house", "anna", PEOPLE["anna"])
+        assert found.json["name"] == "anna2@house"
         body = {"name": "new", "roles": ["agent"]}
         house.clock.more_s = 11 * 60
         assert (await browser.api("POST", "users", body)).problem["type"] == "/problems/prove-again"

@@ -148,6 +148,7 @@ def test_what_proves_nothing_lets_nobody_in(tmp_path: Path) -> None:
             browser = house.browser()
             page = await browser.sign_in()
             assert page.status == 403, name
+            assert b"does not show who you are" in page.body, name
             assert COOKIE not in browser.cookies, name
             house.clock.more_s += 4000  # the wait for wrong answers is over
             house.gate.backoff = type(house.gate.backoff)(house.gate.backoff._limits)
