@@ -185,6 +185,7 @@ async def back_channel(request: web.Request) -> web.Response:
         gate.backoff.failed(source, gate.mono_s())
         raise Problem(400, "/problems/no-logout-token", "This is no logout token", error.what) from None
     except StoreError as error:
+        gate.backoff.failed(source, gate.mono_s())  # anybody may ask: the provider is not, again and again
         raise away(error) from None
     if gate.sources.is_first(f"{client.source.name} {jti}"):
         user = gate.users.known(client.source.name, sub) if sub else None

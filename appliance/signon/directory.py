@@ -26,6 +26,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 IN_CHAIN: Final = "1.2.840.113556.1.4.1941"  # LDAP_MATCHING_RULE_IN_CHAIN: members of members too
 _GROUPS: Final = 2000
+_LONGEST_ID: Final = 150
 _SHUT_OFF: Final = 0x2  # ADS_UF_ACCOUNTDISABLE of userAccountControl
 _NEVER: Final = {0, 0x7FFF_FFFF_FFFF_FFFF}  # accountExpires
 _FILETIME_S: Final = 11_644_473_600  # from 1601 to 1970
@@ -165,7 +166,7 @@ class Directory:
     async def _identity(self, connection: Connection, entry: Entry, login: str) -> Identity:
         names = self.source.attributes
         ids = entry.values.get(names["id"].casefold(), [])
-        if len(ids) != 1 or not ids[0]:
+        if len(ids) != 1 or not 0 < len(ids[0]) <= _LONGEST_ID:
             what = f"an entry has no {names['id']}, which would name it for good"
             raise Away(what, self.source.name, "set id_attribute, or let the service account read it")
         return Identity(

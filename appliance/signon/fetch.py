@@ -6,7 +6,6 @@ What comes back is JSON that nobody has looked at.
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ import aiohttp
 
 from vittne.appliance.signon.identity import Away
 from vittne.appliance.signon.settings import OidcSource, is_this_machine
+from vittne.appliance.signon.trust import trust_of
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.version import VERSION
 
@@ -87,7 +87,8 @@ async def _ask(
 ) -> dict[str, Any]:
     check_place(source, url)
     timeout = aiohttp.ClientTimeout(total=source.timeout_s)
-    connector = aiohttp.TCPConnector(ssl=tls_of(source), limit=1, force_close=True)
+    trust = await trust_of(source.ca_file) if url.startswith("https:") else True
+    connector = aiohttp.TCPConnector(ssl=trust, limit=1, force_close=True)
     try:
         async with (
             aiohttp.ClientSession(
@@ -142,14 +143,3 @@ def _read(source: OidcSource, status: int, body: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise _bad("its answer is no JSON object", source)
     return found
-
-
-def tls_of(source: OidcSource) -> ssl.SSLContext:
-    """Return who is trusted. Raises ProviderAway."""
-    try:
-        context = ssl.create_default_context(cafile=source.ca_file)
-    except (OSError, ValueError) as error:
-        what = "the certificates that should vouch for it cannot be read"
-        raise ProviderAway(what, str(source.ca_file), "ca_file names a PEM file", "tls") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context

@@ -29,6 +29,7 @@ from sansldap import (
 
 from vittne.appliance.signon.identity import Away, NotRight
 from vittne.appliance.signon.settings import LdapSource
+from vittne.appliance.signon.trust import trust_of
 
 _READ: Final = 65_536
 _MOST_BYTES: Final = 8 << 20  # of one answer
@@ -81,7 +82,7 @@ class Connection:
         """Connect, and begin TLS."""
         parts = urlsplit(self.server)
         host, is_ldaps = parts.hostname or "", parts.scheme == "ldaps"
-        tls = None if self._source.plain and not is_ldaps else self._context()
+        tls = None if self._source.plain and not is_ldaps else await trust_of(self._source.ca_file)
         port = parts.port or (636 if is_ldaps else 389)
         try:
             async with asyncio.timeout(self._source.timeout_s):
@@ -122,15 +123,6 @@ class Connection:
             raise self._away("no TLS connection came about", "tls")
         protocol.connection_made(made)
         self._transport, self._reader = made, reader
-
-    def _context(self) -> ssl.SSLContext:
-        try:
-            context = ssl.create_default_context(cafile=self._source.ca_file)
-        except (OSError, ValueError) as error:
-            what = "the certificates that should vouch for it cannot be read"
-            raise Away(what, self._source.ca_file or "", "ca_file names a PEM file") from error
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        return context
 
     async def bind(self, dn: str, password: str) -> None:
         """Show who asks. Raises NotRight; never without a password, which would be no one: RFC 4513 section 5.1.2."""

@@ -16,6 +16,7 @@ from vittne.appliance.signon.identity import Away, Identity, NotLetIn, NotRight,
 from vittne.appliance.signon.ldapwire import Connection, ServerAway
 from vittne.appliance.signon.oidc import OidcClient
 from vittne.appliance.signon.settings import LdapSource, Source
+from vittne.appliance.signon.trust import NoTrust
 from vittne.appliance.store.errors import StoreError
 
 State = Literal["good", "bad", "warn"]
@@ -49,6 +50,8 @@ async def try_provider(client: OidcClient, known_roles: Mapping[str, object]) ->
     except ProviderAway as error:
         step = {"name": REACH, "tls": TRUST}.get(error.step, DOCUMENT)
         return [Tried(step, "bad", _said(error))]
+    except NoTrust as error:
+        return [Tried(TRUST, "bad", _said(error))]
     except StoreError as error:
         return [Tried(DOCUMENT, "bad", _said(error))]
     found.append(Tried(DOCUMENT, "good", f"the provider answers and is {client.source.issuer}"))
@@ -99,7 +102,8 @@ async def _server(directory: Directory, server: str, with_groups: bool) -> tuple
     except ServerAway as error:
         return [Tried(_STEP.get(error.step, REACH), "bad", _said(error), server)], False
     except StoreError as error:
-        return [Tried(ACCOUNT, "bad", _said(error), server)], False
+        step = TRUST if isinstance(error, NoTrust) else ACCOUNT
+        return [Tried(step, "bad", _said(error), server)], False
     try:
         found = [Tried(REACH, "good", "it answers", server)]
         words = "nothing goes over a network" if source.plain else "TLS, and its certificate is trusted"

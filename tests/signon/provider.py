@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import secrets
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
+from signon.certificates import Made
 
 from vittne.appliance.signon.settings import OidcSource
 
@@ -206,8 +208,8 @@ def by_secret(key: bytes) -> Callable[[dict[str, Any]], str]:
 
 
 @asynccontextmanager
-async def providing() -> AsyncIterator[Provider]:
-    """Run one on loopback."""
+async def providing(tls: Made | None = None) -> AsyncIterator[Provider]:
+    """Run one on loopback; tls: as localhost, with this certificate."""
     provider = Provider()
     provider.people = {
         "1001": {"preferred_username": "anna", "name": "Anna Berg", "groups": ["admins", "staff"]},
@@ -218,10 +220,14 @@ async def providing() -> AsyncIterator[Provider]:
     app.add_routes(provider.routes())
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    context = None
+    if tls is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(tls.chain, tls.key)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
     await site.start()
     host, port = runner.addresses[0][:2]
-    provider.address = f"http://{host}:{port}"
+    provider.address = f"https://localhost:{port}" if tls is not None else f"http://{host}:{port}"
     try:
         yield provider
     finally:

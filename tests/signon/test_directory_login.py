@@ -6,11 +6,14 @@ import base64
 from pathlib import Path
 
 import pytest
-from signon.house import House, run_house
+from api.harness import Answer
+from api.softkey import SoftKey
+from signon.house import Browser, House, run_house
 from signon.slapd import DESK, PEOPLE, Slapd, begin
 
 from vittne.appliance.access import operations as ops
 from vittne.appliance.access.operations import CannotChange
+from vittne.appliance.access.settings import AccessSettings
 from vittne.appliance.access.totp import code_at
 from vittne.appliance.api.sessions import COOKIE
 from vittne.appliance.control.caller import Caller
@@ -151,6 +154,33 @@ def test_a_passkey_or_telephone_of_ours_is_a_second_factor_never_the_way_in(tmp_
         assert (await browser.api("GET", "whoami")).status == 401
 
     run_house(tmp_path, use, ldap=(slapd.source(own_second_factor=True),))
+
+
+def test_a_passkey_alone_lets_nobody_in_whom_the_directory_would_not(tmp_path: Path, slapd: Slapd) -> None:
+    async def use(house: House) -> None:
+        browser = house.browser()
+        await browser.with_password("house", "anna", PEOPLE["anna"])
+        key = SoftKey("localhost", f"https://localhost:{house.served.address[1]}")
+        options = (await browser.api("POST", "factors/passkey")).json["options"]
+        made = await browser.ask("PUT", "/api/v1/factors/passkey", json={"credential": key.made(options)})
+        assert made.status == 201
+
+        async def shown(one: Browser) -> Answer:
+            challenge = (await one.api("POST", "session/passkey/options")).json["options"]
+            return await one.api("POST", "session/passkey", {"credential": key.signed(challenge)})
+
+        alone = house.browser()
+        assert (await shown(alone)).problem["type"] == "/problems/not-here"
+        assert COOKIE not in alone.cookies
+        half = house.browser()
+        assert (await half.with_password("house", "anna", PEOPLE["anna"])).json["lacks"] == "prove"
+        found = await shown(half)
+        assert (found.status, found.json["factors"], found.json["lacks"]) == (201, ["ldap", "passkey"], "")
+        other = house.browser()
+        await other.with_password("house", "bo", PEOPLE["bo"])
+        assert (await shown(other)).status == 403
+
+    run_house(tmp_path, use, ldap=(slapd.source(),), access=AccessSettings(host="localhost"))
 
 
 def test_who_may_try_a_source_sees_what_is_wrong_and_no_secret(tmp_path: Path, slapd: Slapd) -> None:

@@ -10,10 +10,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from signon.certificates import certificate_for
 from signon.house import House, run_house, then_of
 from signon.provider import SECRET, Lies, Provider, by_secret, new_key, providing, unsigned
 
 from vittne.appliance.api.sessions import COOKIE
+from vittne.appliance.signon.oidc import OidcClient
+from vittne.appliance.signon.trying import try_provider
 
 
 def test_who_has_a_mapped_group_comes_in_with_its_roles(tmp_path: Path) -> None:
@@ -422,6 +425,30 @@ def test_only_configured_places_are_asked(tmp_path: Path) -> None:
                     await Client(source).metadata()
             provider.lies = Lies(discovery={"end_session_endpoint": "https://evil.example/out"})
             assert (await Client(source).metadata()).end_session == ""
+
+    asyncio.run(whole())
+
+
+def test_a_provider_is_believed_by_its_certificate_only(tmp_path: Path) -> None:
+    made = certificate_for(tmp_path, "localhost")
+    (tmp_path / "secret").write_text(SECRET)
+    (tmp_path / "secret").chmod(0o600)
+
+    async def tried(provider: Provider, **more: Any) -> dict[str, str]:
+        client = OidcClient(provider.source(tmp_path / "secret", **more), "https://rec.example.org/x")
+        found = await try_provider(client, {"administrator": 1, "supervisor": 1})
+        return {one.step: f"{one.state}: {one.words}" for one in found}
+
+    async def whole() -> None:
+        async with providing(made) as provider:
+            good = await tried(provider, ca_file=made.ca)
+            assert {words.partition(":")[0] for words in good.values()} == {"good"}
+            assert "not trusted" in (await tried(provider))["trust"]
+            provider.address = provider.address.replace("localhost", "127.0.0.1")
+            assert "not trusted" in (await tried(provider, ca_file=made.ca))["trust"]
+            assert "cannot be read" in (await tried(provider, ca_file=tmp_path / "secret"))["trust"]
+            nowhere = await tried(provider, issuer="https://no-such-host.invalid")
+            assert nowhere == {"reach": "bad: its name has no address: is it spelled right, and does DNS answer?"}
 
     asyncio.run(whole())
 
