@@ -24,6 +24,7 @@ from vittne.appliance.api.consent import ROUTES as CONSENT_ROUTES
 from vittne.appliance.api.listening import ROUTES as LISTENING_ROUTES
 from vittne.appliance.api.live import ROUTES as LIVE_ROUTES
 from vittne.appliance.api.live import add_now
+from vittne.appliance.api.liveaudio import ROUTES as LIVE_AUDIO_ROUTES
 from vittne.appliance.api.logins import OPERATOR
 from vittne.appliance.api.logins import ROUTES as LOGIN_ROUTES
 from vittne.appliance.api.metrics import add_metrics
@@ -62,6 +63,7 @@ from vittne.appliance.events.state import Sources, StateReader
 from vittne.appliance.keyring.desk import KeyDesk
 from vittne.appliance.keyring.ring import ring_path
 from vittne.appliance.life.timer import RetentionTimer
+from vittne.appliance.live.desk import LiveDesk
 from vittne.appliance.log import fault
 from vittne.appliance.operations import OPERATIONS
 from vittne.appliance.pausealarms import PauseAlarms
@@ -94,6 +96,7 @@ def beside(
     file: Path | None = None,
     hub: Hub | None = None,
     sockets: Sequence[socket.socket] = (),
+    live: LiveDesk | None = None,
 ) -> Callable[[], Awaitable[None]]:
     """Return what the supervisor runs once a worker is up, until it is cancelled. file: the configuration's.
 
@@ -125,7 +128,7 @@ def beside(
             if keys is not None:
                 app[KEYS] = keys.keys
             app[WEBHOOKS] = config.webhooks
-            add_now(app, now, StateReader(sources, app[READER]))
+            add_now(app, now, StateReader(sources, app[READER]), live)
             app[CONFIG] = config
             app[SET_UP] = set_up_of(config, file)
             if config.ledger.witness_of:
@@ -199,6 +202,7 @@ def api_routes(config: Config) -> list[Route]:
         *LISTENING_ROUTES,
         *AUDIO_ROUTES,
         *LIVE_ROUTES,
+        *LIVE_AUDIO_ROUTES,
         *WEBHOOK_ROUTES,
         *COMPLIANCE_ROUTES,
         *(WITNESS_ROUTES if config.ledger.witness_of else ()),

@@ -28,6 +28,7 @@ from vittne.appliance.compliance.settings import InventoryConfig
 from vittne.appliance.datadir import DATA_VARIABLE, DEFAULT_DATA, ConfigError, config_file, read_toml
 from vittne.appliance.keyring.settings import KeysConfig
 from vittne.appliance.life.settings import ApprovalConfig, ExpiryConfig, StoreConfig
+from vittne.appliance.live.settings import LiveListenSettings
 from vittne.appliance.pauseconfig import DigitsConfig, PauseConfig
 from vittne.appliance.recordconfig import KeepingConfig
 from vittne.appliance.review.plans import PlanConfig
@@ -85,6 +86,7 @@ class Config(KeepingConfig):
     pause: PauseConfig = PauseConfig()
     digits: DigitsConfig = DigitsConfig()
     analysis: AnalysisConfig = AnalysisConfig()
+    live: LiveListenSettings = LiveListenSettings()
     api: ApiSettings = ApiSettings()
     access: AccessSettings = AccessSettings()
     sign_on: SignOnSettings = SignOnSettings()

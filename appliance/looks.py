@@ -17,7 +17,7 @@ from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.rows import CallRow
 from vittne.appliance.store.times import rfc3339
 
-Kind = Literal["play", "export", "view"]
+Kind = Literal["play", "export", "view", "live"]
 # GDPR Art. 18(2): what restricted data may be used for; "" is no purpose
 Purpose = Literal["", "consent", "legal-claims", "rights-of-others", "public-interest"]
 PURPOSES: Final = tuple(one for one in get_args(Purpose) if one)
@@ -44,7 +44,7 @@ class MayNotLook(StoreError):
     """A recording that is erased, restricted and asked for without a purpose that the law names, or in quarantine."""
 
 
-_EVENTS: Final = {"play": events.PLAYED, "export": events.EXPORTED, "view": events.VIEWED}
+_EVENTS: Final = {"play": events.PLAYED, "export": events.EXPORTED, "view": events.VIEWED, "live": events.OVERHEARD}
 
 
 def _look(registrar: Registrar, order: Look, caller: Caller) -> Steps:
@@ -95,18 +95,24 @@ LOOK: Final = Operation("look", "entering who looks at a recording", Look, _look
 
 
 class Heard(Order):
-    """What was heard or copied since a look (its row's id), in seconds of the call's time line, [from, to] each."""
+    """What was heard or copied since a look (its row's id), in seconds of the call's time line, [from, to] each.
+
+    from_at, to_at: when it was spoken, of a call that was heard while it lasted.
+    """
 
     recording: str
     look: str = Field(pattern="^[0-9a-f]{32}$")
     party: str = "both"
     seconds: int = Field(ge=0)
     spans: tuple[tuple[int, int], ...] = Field(strict=False, max_length=256)
+    from_at: str = Field(default="", max_length=40)
+    to_at: str = Field(default="", max_length=40)
 
 
 def _heard(registrar: Registrar, order: Heard, caller: Caller) -> Steps:
     yield Progress(0, 1)
-    details = order.model_dump(mode="json", exclude={"recording"})
+    unsaid = {name for name in ("from_at", "to_at") if not getattr(order, name)}
+    details = order.model_dump(mode="json", exclude={"recording", *unsaid})
     row = registrar.audit.note(events.HEARD, caller, order.recording, **details)
     return {"audit": row.id}
 

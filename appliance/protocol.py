@@ -72,6 +72,7 @@ class Status:
     not_listened: int = 0  # packets that found nobody in time who listened
     analysis_restarts: int = 0  # processes that died
     unheard: list[str] = field(default_factory=list)  # hashes of announcements that count and are not listened for
+    live_dropped: int = 0  # messages to those who listen live that found no room
     kind: Literal["status"] = "status"
 
 
@@ -129,11 +130,20 @@ class Start:
     listen_ns: int = 0  # of each voice, see listening.py
     detector: str = ""  # version of who listens for announcements
     references: list[ReferenceHandle] = field(default_factory=list)  # announcements that count now
+    live_fd: int = -1  # where what is heard live goes, see live/tapping.py
     kind: Literal["start"] = "start"
 
 
 _START: Final = TypeAdapter(Start)
-What = Literal["pause", "resume", "extend", "status", "find", "gate", "references"]
+What = Literal["pause", "resume", "extend", "status", "find", "gate", "references", "live"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One who hears a call while it lasts. number: never used again."""
+
+    number: int
+    recording: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +163,8 @@ class Command:
     trigger: str = "api"  # of the decision
     only: str = ""  # resume no pause but those that this one asked for
     references: list[ReferenceHandle] = field(default_factory=list)  # that count from now on
+    listening: list[Listener] = field(default_factory=list)  # all who listen live from now on
+    levels: bool = False  # of all calls are wanted from now on
     kind: Literal["command"] = "command"
 
 

@@ -172,9 +172,11 @@ def _live(options: RecordOptions, registrar: Any, manager: ServiceManager, kept:
     from vittne.appliance import log as logging  # noqa: PLC0415
     from vittne.appliance.beside import beside  # noqa: PLC0415
     from vittne.appliance.events.hub import Hub  # noqa: PLC0415
+    from vittne.appliance.live.desk import LiveDesk  # noqa: PLC0415
     from vittne.appliance.livesettings import LiveSettings  # noqa: PLC0415
     from vittne.appliance.lostpauses import note_lost_pauses  # noqa: PLC0415
     from vittne.appliance.pausedesk import PauseDesk  # noqa: PLC0415
+    from vittne.appliance.policy.decide import policy_rules  # noqa: PLC0415
     from vittne.appliance.service.service import Service  # noqa: PLC0415
     from vittne.appliance.store.times import now_us  # noqa: PLC0415
     from vittne.appliance.supervisor import Supervisor  # noqa: PLC0415
@@ -207,7 +209,9 @@ def _live(options: RecordOptions, registrar: Any, manager: ServiceManager, kept:
         before = LiveSettings.from_json(kept.settings)
         service.memory, service.settings = kept.memory, before if before != settings else None
     desk = PauseDesk(registrar, config.pause)
-    supervisor = Supervisor(registrar, rings, settings, desk, hub, service)
+    hub.calls.rules = policy_rules(config)
+    live = LiveDesk(config.live, hub.note_levels)
+    supervisor = Supervisor(registrar, rings, settings, desk, hub, service, live)
     log.info(
         "recording",
         interfaces=list(options.interfaces),
@@ -216,7 +220,8 @@ def _live(options: RecordOptions, registrar: Any, manager: ServiceManager, kept:
     )
     try:
         sockets = tuple(socket.socket(fileno=fd) for fd in manager.given.get(API_SOCKET, ()))
-        asyncio.run(supervisor.run(beside(config, registrar, desk, options.test_call, options.file, hub, sockets)))
+        run = beside(config, registrar, desk, options.test_call, options.file, hub, sockets, live)
+        asyncio.run(supervisor.run(run))
     finally:
         supervisor.close()
     status = supervisor.status

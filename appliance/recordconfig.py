@@ -75,6 +75,7 @@ class RecordConfig(Words):
     tags: tuple[Name, ...] = Field(default=(), strict=False, max_length=16)
     announcements: tuple[Name, ...] = Field(default=(), strict=False, max_length=64)
     side: PlayedBy = "ours"
+    live: bool = True
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -107,6 +108,7 @@ class RecordConfig(Words):
             self.tags,
             self.announcements,
             self.side,
+            self.live,
         )
 
 

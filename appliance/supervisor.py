@@ -23,6 +23,8 @@ from vittne.appliance.announcements.active import AnnouncementWatch, active
 from vittne.appliance.announcements.handle import ReferenceHandle
 from vittne.appliance.announcements.openers import Undecided, undecided
 from vittne.appliance.events.hub import Hub
+from vittne.appliance.live.desk import LiveDesk
+from vittne.appliance.live.settings import LiveListenSettings
 from vittne.appliance.livesettings import LiveSettings
 from vittne.appliance.log import fault
 from vittne.appliance.loopdelay import LoopDelay
@@ -75,9 +77,11 @@ class Supervisor:
         desk: PauseDesk,
         hub: Hub | None = None,
         service: Service | None = None,
+        live: LiveDesk | None = None,
     ) -> None:
         self._hub = hub or Hub()
         self._service = service or Service()
+        self._live = live or LiveDesk(LiveListenSettings(enabled=False))
         self._registrar = registrar
         self._desk = desk
         self._rings = list(rings)
@@ -201,7 +205,8 @@ class Supervisor:
 
     async def _one_worker(self) -> int:
         ours, theirs = socket.socketpair()
-        fds = [theirs.fileno(), *self._memory, *(ring.fd for ring in self._rings)]
+        live = self._live.pair()
+        fds = [theirs.fileno(), live.fileno(), *self._memory, *(ring.fd for ring in self._rings)]
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -215,9 +220,12 @@ class Supervisor:
             )
         except OSError:
             ours.close()
+            self._live.detach()
             raise
         finally:
             theirs.close()
+            live_fd = live.fileno()
+            live.close()
         self.workers += 1
         self._hub.workers = self.workers
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
@@ -229,10 +237,12 @@ class Supervisor:
             skip=self._deaths >= _SKIP_AFTER,
             pauses=self._desk.for_start(),
             references=await self._counting(),
+            live_fd=live_fd,
             **{f.name: getattr(self._before or self._settings, f.name) for f in fields(LiveSettings)},
         )
         writer.write(pack(start))
         self._desk.attach(lambda command: writer.write(pack(command)), lambda: _end(process))
+        self._live.attach(lambda command: writer.write(pack(command)))
         serving = asyncio.create_task(self._serve(reader, writer))
         stopping = asyncio.create_task(self._stop.wait())
         ending = asyncio.create_task(process.wait())
@@ -255,6 +265,7 @@ class Supervisor:
                 await asyncio.wait_for(asyncio.shield(serving), 5)
         finally:
             self._desk.detach()
+            self._live.detach()
             for task in (serving, stopping):
                 task.cancel()
             await asyncio.gather(serving, stopping, return_exceptions=True)
@@ -331,6 +342,7 @@ class Supervisor:
             voices_listened=self.status.listened if self.status is not None else 0,
             not_listened=self.status.not_listened if self.status is not None else 0,
             analysis_restarts=self.status.analysis_restarts if self.status is not None else 0,
+            live_dropped=self.status.live_dropped if self.status is not None else 0,
         )
         try:
             if self.status is not None:

@@ -30,6 +30,7 @@ from vittne.appliance.analysis.ears import PATIENCE_NS, RESTARTED, Ears
 from vittne.appliance.analysis.findings import NOT_LISTENED
 from vittne.appliance.analysis.references import left_out, load_references
 from vittne.appliance.announcements.handle import ReferenceHandle
+from vittne.appliance.live.tapping import Tapping
 from vittne.appliance.memory import Memory, Position
 from vittne.appliance.policy.decide import policy_rules
 from vittne.appliance.protocol import Channel, Command, ParentGone, RequestFailed, Start, Status
@@ -114,6 +115,7 @@ class Worker:
         if memory is not None:
             self._go_on(memory)
         self._ears = Ears(pipeline, start.analysis, start.hold_back_ns)
+        self._tapping = Tapping(pipeline, start.live_fd)
         self._learn(start.references)
         if start.skip:
             self._skip()
@@ -124,6 +126,9 @@ class Worker:
         """Do what the parent asks. Runs in the second thread."""
         if command.what == "references":
             self._learn(command.references)
+            return []
+        if command.what == "live":
+            self._tapping.order(command)
             return []
         return commands.do(self._pipeline, command)
 
@@ -211,6 +216,7 @@ class Worker:
             read = self._read(asked)
             now = time.monotonic_ns()
             self._ears.turn(now)
+            self._tapping.turn(asked, read)
             if self._ears.is_level and not read:
                 patient_ns = 0
             if now < patient_ns:
@@ -393,6 +399,7 @@ class Worker:
             not_listened=pipeline.counters[NOT_LISTENED],
             analysis_restarts=pipeline.counters[RESTARTED],
             unheard=[one.hash for one in pipeline.handover.listening.missing],
+            live_dropped=self._tapping.dropped,
         )
         try:
             self._channel.ask(status)

@@ -186,6 +186,7 @@ class Keeping:
             "rule": last.rule.name,
             "then": last.rule.then,
             "recorded": not last.excluded,
+            "live": last.rule.live,
             "version": version,
             "gate": gate_of(last),
             "gate_state": self.state_of(last),

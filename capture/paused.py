@@ -30,11 +30,18 @@ _JUMP_NS: Final = 10 * SECOND
 
 
 def quiet_rows(
-    rows: RtpRows, runs: Sequence[Run], wanted: Mask, book: PauseBook, policy: DigitPolicy, buffers: Buffers
+    rows: RtpRows,
+    runs: Sequence[Run],
+    wanted: Mask,
+    book: PauseBook,
+    policy: DigitPolicy,
+    buffers: Buffers,
+    *,
+    tells: bool = True,
 ) -> Mask:
-    """Return (n,) bool: wanted rows that a pause, or digits being keyed, leave out; their calls are told.
+    """Return (n,) bool: wanted rows that a pause, or digits being keyed, leave out.
 
-    runs: cover the rows in order.
+    runs: cover the rows in order. tells: their calls are told, for what is stored; False for what is only heard.
     """
     found = np.zeros(len(rows), np.bool_)
     for run in runs:
@@ -43,7 +50,7 @@ def quiet_rows(
             continue
         call, party = stream.call, (stream.session.call_id, stream.sender)
         pauses = [pause for pause in book.of(call) if call.is_paused_by(pause, party, stream.seat)]
-        mutes = _mutes(stream.call, policy, pauses) if stream.call.mutes else []
+        mutes = mutes_of(call, policy, pauses) if call.mutes else []
         if not pauses and not mutes:
             continue
         piece = slice(run.begin, run.end)
@@ -51,7 +58,7 @@ def quiet_rows(
         for pause in pauses:
             left_out = some.between(pause.from_mono, pause.to_mono) & wanted[piece] & ~found[piece]
             found[piece] |= left_out
-            if left_out.any():
+            if tells and left_out.any():
                 _note(stream, pause, rows, run.begin + np.flatnonzero(left_out))
         for begin, end in mutes:
             left_out = some.between(begin, end) & wanted[piece] & ~found[piece]
@@ -61,7 +68,7 @@ def quiet_rows(
     return found
 
 
-def _mutes(call: Call, policy: DigitPolicy, pauses: Sequence[Pause]) -> list[tuple[int, int]]:
+def mutes_of(call: Call, policy: DigitPolicy, pauses: Sequence[Pause]) -> list[tuple[int, int]]:
     """Return the windows around digits in which a policy leaves the audio out."""
     if policy == "mask":
         return call.mutes

@@ -163,6 +163,9 @@ class Pipeline:
         self.faults: deque[str] = deque(maxlen=_FAULTS_KEPT)
         self.now_mono = 0
         self.now_at = 0
+        self.tapped: list[tuple[RtpRows, FlowRows]] | None = (
+            None  # that came since somebody took them; None: nobody does
+        )
         self._recent: dict[_Datagram, int] = {}  # SIP over UDP, to notice a mirror's copies
         self._older: dict[_Datagram, int] = {}  # of the window before
         self._recent_since = 0
@@ -206,6 +209,7 @@ class Pipeline:
         names = "buffers", "pauses", "keeper", "handover", "announcing", "recording", "_rtp", "_control", "_refilling"
         for name in names:
             del state[name]
+        state["tapped"] = None
         return {**state, "_horizon": self.pauses.horizon_mono}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -328,6 +332,8 @@ class Pipeline:
         src, dst, sport, dport = (getattr(packets, name)[rows] for name in ("src", "dst", "sport", "dport"))
         whose = FlowRows(src, dst, sport, dport, ssrc, self.flows.keys(src, dst, sport, dport, ssrc))
         self._rtp.append((columns, whose))
+        if self.tapped is not None:
+            self.tapped.append((columns, whose))
         self.handover.feed(columns, whose)
         self.digits.feed(columns, whose, head[rows, 0], head[rows, RTP_HEADER_BYTES], self.counters)
 

@@ -39,7 +39,7 @@ class RecordRule:
     """One rule. percent: of calls that are recorded. keep_before: what was said before the gate opened is kept too.
 
     announcements: names of those whose being heard decides its gate; empty: of any. side: in whose voice; ours: the
-    caller's on a call that goes out, the callee's on every other.
+    caller's on a call that goes out, the callee's on every other. live: whether its calls may be heard while they last.
     """
 
     name: str
@@ -54,6 +54,7 @@ class RecordRule:
     tags: tuple[str, ...] = ()
     announcements: tuple[str, ...] = ()
     side: PlayedBy = "ours"
+    live: bool = True
 
     def is_opened_by(self, announcement: str) -> bool:
         """Whether an announcement, by its name, counts for the rule's gate."""

@@ -79,7 +79,7 @@ def store(
         return []
     number = np.array([run.end - run.begin for run in runs], np.int64)
     wanted = np.repeat(call_of >= 0, number) & keep
-    digits = _digits(rows, runs, number, wanted, buffers)
+    digits = digit_rows(rows, runs, number, wanted, buffers)
     wanted &= ~digits
     if digits.any():
         _tell_digits(rows, runs, digits, quiet.watch)
@@ -118,7 +118,7 @@ def _refuse(stream: Stream, packets: int) -> str:
     return reason
 
 
-def _digits(rows: RtpRows, runs: Sequence[Run], number: I64, wanted: Mask, buffers: Buffers) -> Mask:
+def digit_rows(rows: RtpRows, runs: Sequence[Run], number: I64, wanted: Mask, buffers: Buffers) -> Mask:
     """Return (n,) bool: wanted rows that carry a digit."""
     kind = rows.payload_type
     found = _has_type(kind, [run.digit_types for run in runs], number) & wanted

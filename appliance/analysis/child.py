@@ -237,14 +237,14 @@ class Queue:
             self._worker.sendall(reply)
 
 
-def rehearse(area: Area) -> None:
-    """Do once what will be done, so that every module and library is loaded while files can be opened."""
+def rehearsal() -> Rows:
+    """Return packets of every codec, none of which means anything."""
     formats = dict(enumerate((*STATIC.values(), *_DYNAMIC)))
     count = 4 * len(formats)
     kind = np.repeat(np.arange(len(formats)), 4).astype(np.uint8)
     packets = [b"\x80" + bytes([number]) + bytes(10 + 40 * (place % 4)) for place, number in enumerate(kind.tolist())]
     length = np.array([len(packet) for packet in packets], np.int64)
-    rows = Rows(
+    return Rows(
         np.arange(count, dtype=np.int64),
         length,
         np.zeros(count, np.uint32),
@@ -256,6 +256,11 @@ def rehearse(area: Area) -> None:
         [Voice(number, formats, (_KEY,) if not number else (), is_new=True) for number in formats],
         np.ones(count, np.uint8),
     )
+
+
+def rehearse(area: Area) -> None:
+    """Do once what will be done, so that every module and library is loaded while files can be opened."""
+    rows = rehearsal()
     analysis = Analysis(area)
     noise = np.random.default_rng(1).normal(0, 3000, 4 * RATE).astype(np.int16)
     analysis.learn([Reference(noise[: 2 * RATE])])
@@ -266,7 +271,7 @@ def rehearse(area: Area) -> None:
     all_of_it = np.ones(len(every), np.bool_)
     packets_of = np.zeros(len(every), np.int32), every * 20_000_000, every * 160, np.full(len(every), 160)
     analysis.hear(Sound(*packets_of, noise, every * 160, all_of_it))
-    analysis.end(range(len(formats)))
+    analysis.end(range(len(rows.voices)))
     time = np.arange(800) / RATE
     tone = (4000 * (np.sin(2 * np.pi * 770 * time) + np.sin(2 * np.pi * 1336 * time))).astype(np.int16)
     number, whole = np.zeros(5, np.int32), np.full(5, 160, np.int64)

@@ -24,7 +24,7 @@ from vittne.appliance.seal import events
 from vittne.appliance.store.audit import AuditRow, AuditSearch, AuditTable
 from vittne.appliance.store.catalogue import Catalogue
 
-LOOKS: Final = (events.PLAYED, events.EXPORTED, events.LOOK_REFUSED, events.SEARCHED)
+LOOKS: Final = (events.PLAYED, events.OVERHEARD, events.EXPORTED, events.LOOK_REFUSED, events.SEARCHED)
 _TOLD: Final = 200  # disagreements
 
 

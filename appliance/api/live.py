@@ -1,7 +1,8 @@
 """Routes about now: calls that are up, news as they come, how the recorder is doing, alarms.
 
-News are server-sent events (WHATWG HTML 9.2): `event:` is call, pause, alarm or status, `data:` JSON. Each but status
-has an id; who comes back with Last-Event-ID gets what came meanwhile, or the event `anew`: read everything again.
+News are server-sent events (WHATWG HTML 9.2): `event:` is call, pause, alarm, status or level, `data:` JSON. Levels are
+told to who asks for them by kinds, the others to everybody. Each but status and level has an id; who comes back with
+Last-Event-ID gets what came meanwhile, or the event `anew`: read everything again.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any, Final
 
 from aiohttp import web
@@ -20,8 +22,9 @@ from vittne.appliance.api.bodies import ApiModel, answer, query_of
 from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.reader import READER
 from vittne.appliance.api.routes import PREFIX, About, Answer, Route, needs
-from vittne.appliance.events.bus import KINDS, Listener, News
+from vittne.appliance.events.bus import KINDS, PASSING, Listener, News
 from vittne.appliance.events.hub import Hub
+from vittne.appliance.events.levels import LevelsFor
 from vittne.appliance.events.shown import (
     AlarmShown,
     LiveCallShown,
@@ -32,10 +35,14 @@ from vittne.appliance.events.shown import (
     status_shown,
 )
 from vittne.appliance.events.state import RecorderState, StateReader
+from vittne.appliance.live.desk import LiveDesk
+from vittne.appliance.live.settings import LiveListenSettings
 
 HUB: Final = web.AppKey("vittne.hub", Hub)
 STATE: Final = web.AppKey("vittne.state", StateReader)
 LISTENING: Final = web.AppKey("vittne.listening", Counter[str])
+LIVE_DESK: Final = web.AppKey("vittne.live", LiveDesk)
+_UNASKED: Final = frozenset(KINDS) - {"level"}
 _MOST: Final = 64  # who listen at once: every connection is one of the server's
 _MOST_EACH: Final = 8
 _BEAT_S: Final = 15.0  # a word at least so often: proxies close what is silent
@@ -43,12 +50,14 @@ _ASKED_S: Final = 5.0
 _STREAM: Final = "text/event-stream"
 
 
-def add_now(app: web.Application, hub: Hub, state: StateReader) -> None:
+def add_now(app: web.Application, hub: Hub, state: StateReader, live: LiveDesk | None = None) -> None:
     """Put into an application what these routes need."""
     app[HUB], app[STATE], app[LISTENING] = hub, state, Counter()
+    app[LIVE_DESK] = desk = live or LiveDesk(LiveListenSettings(enabled=False))
 
     async def end(_: web.Application) -> None:
         hub.bus.close()
+        await desk.close()
 
     app.on_shutdown.append(end)
 
@@ -113,7 +122,8 @@ async def events(request: web.Request) -> web.StreamResponse:
     listening[who.id] += 1
     try:
         last = request.headers.get("Last-Event-ID", "") or query.after
-        with hub.bus.listening(last[:64]) as (listener, is_whole):
+        levels = request.app[LIVE_DESK].wanting_levels() if "level" in kinds else nullcontext()
+        with levels, hub.bus.listening(last[:64]) as (listener, is_whole):
             await response.prepare(request)
             await response.write(b"retry: 3000\n\n")
             if not is_whole:
@@ -133,13 +143,14 @@ def _kinds(text: str) -> frozenset[str]:
     if not kinds <= set(KINDS):
         detail = f"kinds are {', '.join(KINDS)}"
         raise Problem(422, "/problems/no-such-kind", "There is no such kind of news", detail)
-    return kinds or frozenset(KINDS)
+    return kinds or _UNASKED
 
 
 async def _tell(request: web.Request, response: web.StreamResponse, listener: Listener, kinds: frozenset[str]) -> None:
     """Write news as they come. Whether the listener may still hear them is asked anew every few seconds."""
     hub, gate = request.app[HUB], request.app[GATE]
     asked_s, who = gate.mono_s(), principal_of(request)
+    levels = LevelsFor(hub)
     while not hub.bus.is_closed and (transport := request.transport) is not None and not transport.is_closing():
         found = await listener.take(_BEAT_S)
         if gate.mono_s() - asked_s >= _ASKED_S:
@@ -148,20 +159,22 @@ async def _tell(request: web.Request, response: web.StreamResponse, listener: Li
                 await response.write(b"event: closed\ndata: {}\n\n")
                 return
             asked_s, who = gate.mono_s(), now
-        told = "".join(_written(who, hub, found, kinds, gate.now_us()))
+        told = "".join(_written(who, hub, found, kinds, gate.now_us(), levels))
         if listener.lost:
             told = f'event: lost\ndata: {{"lost": {listener.lost}}}\n\n{told}'
             listener.lost = 0
         await response.write(told.encode() or b": nothing new\n\n")
 
 
-def _written(who: Principal, hub: Hub, found: Iterable[News], kinds: frozenset[str], at_us: int) -> Iterable[str]:
+def _written(
+    who: Principal, hub: Hub, found: Iterable[News], kinds: frozenset[str], at_us: int, levels: LevelsFor
+) -> Iterable[str]:
     for news in found:
         if news.kind not in kinds:
             continue
-        told = news_for(who, news, hub, at_us)
+        told = levels.told(who, news, at_us) if news.kind == "level" else news_for(who, news, hub, at_us)
         if told is not None:
-            yield _event(news, told, "" if news.kind == "status" else hub.bus.id_of(news))
+            yield _event(news, told, "" if news.kind in PASSING else hub.bus.id_of(news))
 
 
 def _event(news: News, told: dict[str, Any], key: str) -> str:
@@ -196,12 +209,14 @@ ROUTES: Final = (
         events,
         needs("read"),
         About(
-            "News as they come: calls, pauses, alarms, status",
+            "News as they come: calls, pauses, alarms, status, levels",
             "Now",
             {200: Answer("Server-sent events, until one side hangs up", media=(_STREAM,))},
             query=EventsQuery,
             problems=(429,),
-            words="Last-Event-ID resumes; the event `anew` says that too much was missed: read GET /live again.",
+            words="Last-Event-ID resumes; the event `anew` says that too much was missed: read GET /live again. Levels "
+            "(dBov, -127 to 0, of G.711; null where nothing can be said) come about once a second to who names `level` "
+            "in kinds.",
         ),
     ),
     Route(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vittne.appliance.audio import messages
+from vittne.appliance.processes import end_process
 from vittne.appliance.store.errors import StoreError
 
 _OPEN_S: Final = 60.0  # a recording of many hours is read through once
@@ -80,13 +81,7 @@ class SoundProcess:
         if self._process is None:
             return
         self._writer.close()
-        if self._process.returncode is None:
-            try:
-                async with asyncio.timeout(_STOP_S):
-                    await self._process.wait()
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
+        await end_process(self._process, _STOP_S)
 
     @property
     def is_dead(self) -> bool:

@@ -80,18 +80,19 @@ def find_scope(
     wanted = actor.strip().casefold()
     search = AuditSearch(since_us=since_us, until_us=until_us)
     rows = [row for row in AuditTable(catalogue).search(search) if row.actor.strip().casefold() == wanted]
-    of = {kind: [row for row in rows if row.kind == kind] for kind in (events.PLAYED, events.EXPORTED)}
-    encrypted = [row for row in of[events.EXPORTED] if is_encrypted(row)]
-    clear = [row for row in of[events.EXPORTED] if not is_encrypted(row)]
-    seen = {events.PLAYED, events.HEARD, events.EXPORTED, events.LOOK_REFUSED, events.SEARCHED}
-    looked = _ids([*of[events.PLAYED], *clear])
+    played = [row for row in rows if row.kind in (events.PLAYED, events.OVERHEARD)]
+    copied = [row for row in rows if row.kind == events.EXPORTED]
+    encrypted = [row for row in copied if is_encrypted(row)]
+    clear = [row for row in copied if not is_encrypted(row)]
+    seen = {events.PLAYED, events.OVERHEARD, events.HEARD, events.EXPORTED, events.LOOK_REFUSED, events.SEARCHED}
+    looked = _ids([*played, *clear])
     persons, own, gone = _persons(catalogue.get_all(looked), own_numbers)
     ledger = read_ledger(data, since_us, until_us)
     return Scope(
         actor,
         since_us,
         until_us,
-        _ids(of[events.PLAYED]),
+        _ids(played),
         _ids(clear),
         _ids(encrypted),
         sum(row.kind == events.LOOK_REFUSED for row in rows),

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-Kind = Literal["call", "pause", "alarm", "status"]
-KINDS: Final[tuple[Kind, ...]] = ("call", "pause", "alarm", "status")
-_KEPT: Final = 2000  # for those who come back; without status, of which only the newest counts
+Kind = Literal["call", "pause", "alarm", "status", "level"]
+KINDS: Final[tuple[Kind, ...]] = ("call", "pause", "alarm", "status", "level")
+PASSING: Final[frozenset[Kind]] = frozenset({"status", "level"})  # of which only the newest counts
+_KEPT: Final = 2000  # for those who come back; without what is passing
 _WAITING: Final = 500  # of one who listens
 
 
@@ -42,9 +43,9 @@ class Listener:
         self.lost = 0
 
     def put(self, news: News) -> None:
-        """Have it wait; too many, and the oldest is lost. Of the recorder's state only the newest waits."""
-        if news.kind == "status":
-            self._waiting = deque(one for one in self._waiting if one.kind != "status")
+        """Have it wait; too many, and the oldest is lost. Of what is passing only the newest waits."""
+        if news.kind in PASSING:
+            self._waiting = deque(one for one in self._waiting if one.kind != news.kind)
         elif len(self._waiting) >= self._most:
             self._waiting.popleft()
             self.lost += 1
@@ -83,10 +84,10 @@ class Bus:
 
     def tell(self, kind: Kind, what: str, at_us: int, told: Any) -> None:
         """Tell everybody who listens now."""
-        if kind != "status":
+        if kind not in PASSING:
             self._number += 1
         news = News(self._number, kind, what, at_us, told)
-        if kind != "status":
+        if kind not in PASSING:
             self._kept.append(news)
         for listener in self._listeners:
             listener.put(news)

@@ -19,6 +19,7 @@ from vittne.appliance.events.livecalls import LiveCall, LiveCalls
 from vittne.appliance.log import fault
 from vittne.appliance.protocol import CloseCalls, NoteLive, Request, Status
 from vittne.appliance.store.times import now_us
+from vittne.capture.levels import Level
 from vittne.capture.pause import Pause
 
 log = structlog.get_logger()
@@ -78,6 +79,10 @@ class Hub:
             self.pauses.pop(pause.id, None)
         what = "ended" if not pause.is_live else "begun" if before is None else "changed"
         self.bus.tell("pause", what, now_us(), pause)
+
+    def note_levels(self, levels: Sequence[Level]) -> None:
+        """Take how loud parties of calls are."""
+        self.bus.tell("level", "level", now_us(), tuple(levels))
 
     def pauses_of(self, recording: str) -> list[Pause]:
         """Return the pauses that live and are on a call."""

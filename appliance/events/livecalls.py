@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vittne.appliance.access.profile import RecordingFacts
+from vittne.appliance.policy.decide import PolicyRules, facts_of_report
 from vittne.appliance.store.parties import number_of
 from vittne.appliance.store.times import from_rfc3339
 from vittne.appliance.verdicts.heard import heard_or_nothing
+from vittne.appliance.verdicts.judge import judge
 
 STALE_US: Final = 200 * 1_000_000  # told of once a minute: silent three times, and nobody has it any more
 _CALL_IDS: Final = 8
 _TEXT: Final = 256
 _MOST: Final = 20_000
+_UNHEARD: Final = frozenset({"quarantine", "discard"})  # what follows of a missing notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class LiveCall:
-    """A call. Times are us UTC. announcement: full, partial, none, not-listened."""
+    """A call. Times are us UTC. announcement: full, partial, none, not-listened.
+
+    withheld: why nobody may hear it while it lasts: "rule", "announcement" that is not there yet; "": somebody may.
+    """
 
     recording: str
     sip_call_ids: tuple[str, ...]
@@ -52,6 +58,7 @@ class LiveCall:
     told_us: int
     outcome: str = ""  # of one that ended
     ended_us: int | None = None
+    withheld: str = ""
 
     @property
     def facts(self) -> RecordingFacts:
@@ -59,8 +66,11 @@ class LiveCall:
         return RecordingFacts(self.site, self.numbers, (self.agent,) if self.agent else (), self.tags, self.started_us)
 
 
-def live_call(report: Mapping[str, Any], told_us: int) -> LiveCall:
-    """Return a worker's report as what is shown of it. Raises KeyError, ValueError, TypeError when it is none."""
+def live_call(report: Mapping[str, Any], told_us: int, rules: PolicyRules | None = None) -> LiveCall:
+    """Return a worker's report as what is shown of it. Raises KeyError, ValueError, TypeError when it is none.
+
+    rules: on announcements.
+    """
     parties = [str(party.get("uri", "")) for party in report["parties"]]
     numbers = tuple(dict.fromkeys(map(number_of, [str(report["caller"]), str(report["callee"]), *parties])))
     announcement, name = _announcement(report)
@@ -81,7 +91,19 @@ def live_call(report: Mapping[str, Any], told_us: int) -> LiveCall:
         told_us=told_us,
         outcome=str(report.get("outcome", "")),
         ended_us=_time(report.get("ended_at")),
+        withheld=withheld(report, rules),
     )
+
+
+def withheld(report: Mapping[str, Any], rules: PolicyRules | None) -> str:
+    """Say why nobody may hear a call while it lasts, as far as its rules do; the worker sees to gates and pauses."""
+    ruled = report["details"].get("recording_rule")
+    if isinstance(ruled, Mapping) and not ruled.get("live", True):
+        return "rule"
+    if rules is None or not rules.announcement.rules:
+        return ""
+    verdict = judge(report, facts_of_report(report), rules.announcement)
+    return "announcement" if not verdict.is_met and _UNHEARD & set(verdict.then) else ""
 
 
 def _short(text: Any) -> str:
@@ -122,6 +144,7 @@ class LiveCalls:
     def __init__(self, changed: Callable[[str, LiveCall], None] = lambda what, call: None) -> None:
         self._changed = changed
         self._calls: dict[str, LiveCall] = {}
+        self.rules: PolicyRules | None = None
         self.not_understood = 0  # reports of a worker that are not what they should be
 
     def __len__(self) -> int:
@@ -158,6 +181,6 @@ class LiveCalls:
     def _understood(self, reports: Sequence[Mapping[str, Any]], at_us: int) -> Iterable[LiveCall]:
         for report in reports:
             try:
-                yield live_call(report, at_us)
+                yield live_call(report, at_us, self.rules)
             except (KeyError, ValueError, TypeError, AttributeError):  # of a worker, which reads packets from anybody
                 self.not_understood += 1

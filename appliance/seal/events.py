@@ -38,6 +38,7 @@ GATE: Final = "gate"
 CONFIGURED: Final = "config"
 PLAYED: Final = "play"
 HEARD: Final = "play.heard"
+OVERHEARD: Final = "live"
 VIEWED: Final = "view"
 DAMAGED: Final = "damage"
 SCRUBBED: Final = "scrub"
@@ -175,6 +176,8 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     SEARCHED: frozenset({"row", "found"}),
     # what of it was fetched in the end, from second to second; and that somebody saw who spoke when
     HEARD: frozenset({"rec", "row"}),
+    # somebody began to hear a call while it lasted
+    OVERHEARD: frozenset({"rec", "row"}),
     VIEWED: frozenset({"rec", "row"}),
     # the life of a recording (appliance/life): who, why and what is in the row
     LOOK_REFUSED: frozenset({"rec", "row"}),

@@ -137,6 +137,7 @@ GET    /recordings/{id}/timeline         read                      | all
 GET    /recordings/{id}/peaks            listen                    | compliance auditor supervisor agent
 GET    /recordings/{id}/audio            listen                    | compliance auditor supervisor agent
 GET    /live                             read                      | all
+GET    /live/{id}/audio                  live                      | supervisor
 GET    /events                           read                      | all
 GET    /state                            read                      | all
 GET    /alarms                           read                      | all

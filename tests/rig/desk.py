@@ -24,7 +24,7 @@ STANDARD = PauseConfig()
 TALKED_S = 4.0  # how long the calls have been up
 
 
-def two_calls() -> Scenario:
+def two_calls(seconds: float = 30.0) -> Scenario:
     """Two calls of one caller, longer than any test looks; their Call-IDs are in the truth."""
     scenario = Scenario("up now")
     alice, bob = basic.pair(scenario)
@@ -33,7 +33,7 @@ def two_calls() -> Scenario:
         there = bob.moved(bob.rtp_port + 10 * number, bob.ip)
         dialog = scenario.dialog(here, there)
         answered = dialog.set_up(0.1 * number)
-        scenario.talk(dialog.call, here, there, answered + 0.01, 30.0)
+        scenario.talk(dialog.call, here, there, answered + 0.01, seconds)
     return scenario
 
 

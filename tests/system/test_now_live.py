@@ -24,14 +24,14 @@ pytestmark = pytest.mark.system
 TALK_S = 10.0
 
 
-def one_call() -> Scenario:
+def one_call(talk_s: float = TALK_S) -> Scenario:
     scenario = Scenario("one")
     alice = scenario.endpoint("alice", "10.7.0.10", 40_000, "100")
     bob = scenario.endpoint("bob", "10.7.1.10", 50_000, "200")
     dialog = scenario.dialog(alice, bob)
     answered = dialog.set_up(0.0)
-    scenario.talk(dialog.call, alice, bob, answered + 0.01, TALK_S)
-    dialog.bye(answered + TALK_S + 0.1)
+    scenario.talk(dialog.call, alice, bob, answered + 0.01, talk_s)
+    dialog.bye(answered + talk_s + 0.1)
     return scenario
 
 
