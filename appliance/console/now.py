@@ -7,11 +7,13 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from vittne.appliance.access.principal import Principal
 from vittne.appliance.access.scopes import AUDIT, LIVE, PAUSE, PAUSE_ANY, READ, SETTINGS
 from vittne.appliance.api.auth import GATE, principal_of
-from vittne.appliance.api.live import HUB, STATE
+from vittne.appliance.api.live import HUB, LIVE_DESK, STATE
 from vittne.appliance.console.pages import Item, Page
 from vittne.appliance.console.render import render
+from vittne.appliance.events.livecalls import LiveCall
 from vittne.appliance.events.shown import alarm_for, calls_for
 from vittne.appliance.events.state import RecorderState
 from vittne.appliance.store.times import from_rfc3339
@@ -46,20 +48,30 @@ async def alarms(request: web.Request) -> web.StreamResponse:
 def _calls(request: web.Request) -> dict[str, Any]:
     hub, who, at_us = request.app[HUB], principal_of(request), request.app[GATE].now_us()
     found = calls_for(who, hub, at_us)
-    for call in found:
+    is_live = request.app[LIVE_DESK].settings.enabled and who.may(LIVE)
+    for call in found[:_SHOWN]:
+        up = hub.calls.get(call["recording"])
+        assert up is not None
         call["seconds"] = max(0, (at_us - from_rfc3339(call["answered_at"] or call["started_at"])) // 1_000_000)
         call["mos"] = min((side["mos"] for side in call["sides"] if side["mos"] is not None), default=None)
-        call["may_pause"] = who.may_of(PAUSE, hub.calls.get(call["recording"]).facts, at_us)  # type: ignore[union-attr]
+        call["may_pause"] = who.may_of(PAUSE, up.facts, at_us)
+        call["may_listen"] = is_live and _may_listen(who, up, at_us)
+        call["asks_reason"] = call["may_listen"] and who.needs_reason(LIVE, up.facts, at_us)
     return {
         "calls": found[:_SHOWN],
         "total": len(found),
         "is_starting": hub.capture.status is None,
-        "may_listen": who.may(LIVE),
         "may_end_any": who.may(PAUSE_ANY),
         "my_id": who.id,
         "good_mos": GOOD_MOS,
         "fair_mos": FAIR_MOS,
     }
+
+
+def _may_listen(who: Principal, call: LiveCall, at_us: int) -> bool:
+    levels = who.levels(call.facts, at_us)
+    hears = "full" in (levels["audio-caller"], levels["audio-callee"])
+    return hears and not call.withheld and who.may_of(LIVE, call.facts, at_us)
 
 
 def _alarms(request: web.Request) -> dict[str, Any]:

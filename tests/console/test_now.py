@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
 import pytest
 import rig.desk
 from console.desk import ROUTES, Desk, run_desk, violations
+from playwright.async_api import Page
 from rig.desk import pipeline_of, two_calls
 from rig.now import now_of, status
+from rig.talking import talking_of
 
-from vittne.appliance.api import live
+from vittne.appliance.api import live, liveaudio
 from vittne.appliance.console.now import PAGES
+from vittne.appliance.store.audit import AuditSearch
 from vittne.capture.columns import SECOND
 from vittne.capture.pause import PauseSettings
 from vittne.capture.pipeline import Pipeline, Settings
@@ -82,3 +86,49 @@ def test_dark_narrow_and_with_nothing_to_show(tmp_path: Path) -> None:
                 await page.screenshot(path=f"{LOOK}/now-narrow.png", full_page=True)
 
         run_desk(tmp_path, use, routes=(*ROUTES, *live.ROUTES), pages=PAGES, fill=now.fill)
+
+
+def test_a_call_is_heard_in_the_browser(tmp_path: Path) -> None:
+    settings = Settings(pause=PauseSettings(guard_ns=SECOND))
+    with talking_of(tmp_path, two_calls(90.0), settings=settings) as talking:
+
+        async def use(desk: Desk) -> None:
+            async with talking.talking():
+                await desk.add_user("anna", "supervisor")
+                page = await desk.log_in("anna", "/now")
+                await page.wait_for_selector("text=Up to date")
+                await until(page, f"{LEVEL}('#now-calls [data-vu=caller]') > -60")
+                await page.click("#now-calls tbody tr:first-child button[data-listen]")
+                await page.wait_for_selector("#listen :text('You hear this call')", timeout=30_000)
+                for side in ("caller", "callee"):
+                    await until(page, f"{LEVEL}('#listen [data-vu={side}]') > -50")
+                assert "s behind" in await page.inner_text("#listen")
+                assert await page.locator("button[data-listen][disabled]").count() == 1
+                assert await violations(page) == []
+                if LOOK:
+                    await page.screenshot(path=f"{LOOK}/now-listening.png", full_page=True)
+                await page.set_viewport_size({"width": 390, "height": 844})
+                assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+                assert await violations(page) == []
+                if LOOK:
+                    await page.screenshot(path=f"{LOOK}/now-listening-narrow.png", full_page=True)
+                await page.click("#now-calls tbody tr:first-child button[data-pause]")
+                await page.wait_for_selector("#listen :text('Paused: you hear nothing')", timeout=20_000)
+                await until(page, f"{LEVEL}('#listen [data-vu=caller]') <= -60")
+                await page.click("#listen [data-stop]")
+                await until(page, "document.getElementById('listen').hidden")
+                kinds = [row.kind for row in talking.registrar.audit.table.search(AuditSearch())]
+                assert kinds.count("live") == 1
+
+        every = (*ROUTES, *live.ROUTES, *liveaudio.ROUTES)
+        run_desk(tmp_path, use, routes=every, pages=PAGES, fill=talking.fill_console)
+
+
+async def until(page: Page, holds: str) -> None:
+    """Wait until something is true in the page, whose policy forbids it to be asked by a string."""
+    async with asyncio.timeout(30):
+        while not await page.evaluate(holds):
+            await asyncio.sleep(0.1)
+
+
+LEVEL = "(one => Math.max(...[...document.querySelectorAll(one)].map(vu => Number(vu.ariaValueNow))))"

@@ -76,6 +76,38 @@ page.addEventListener("htmx:sseOpen", () => show("on", "good"));
 page.addEventListener("htmx:sseError", () => show("off", "bad"));
 page.addEventListener("htmx:sseClose", () => show("closed", "bad"));
 
+// How loud each party is: what changed is told, about once a second.
+const LOWEST = -60;
+const SILENT_MS = 4000; // of the news: then nothing is known
+let toldAt = 0;
+
+export function showLevel(vu, level) {
+  const value = Math.max(LOWEST, Math.min(0, level ?? LOWEST));
+  vu.classList.toggle("none", level === null || level === undefined);
+  vu.setAttribute("aria-valuenow", String(Math.round(value)));
+  vu.firstElementChild.style.setProperty("transform", `scaleX(${(1 - value / LOWEST).toFixed(3)})`);
+}
+
+function levels({ data }) {
+  toldAt = Date.now();
+  for (const one of JSON.parse(data).level.levels) {
+    const place = document.getElementById(`live-${one.recording}`);
+    for (const vu of place?.querySelectorAll("[data-vu]") ?? []) showLevel(vu, one[vu.dataset.vu]);
+  }
+}
+
+const sources = new WeakSet();
+page.addEventListener("htmx:sseOpen", ({ detail: { source } }) => {
+  if (!sources.has(source)) source.addEventListener("level", levels);
+  sources.add(source);
+});
+
+setInterval(() => {
+  if (!toldAt || Date.now() - toldAt < SILENT_MS) return;
+  toldAt = 0;
+  for (const vu of page.querySelectorAll(".live-place [data-vu]")) showLevel(vu, null);
+}, 1000);
+
 setInterval(() => {
   for (const one of page.querySelectorAll("[data-since]")) one.textContent = length((Date.now() - new Date(one.dataset.since)) / 1000);
 }, 1000);
