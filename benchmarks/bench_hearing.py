@@ -32,6 +32,7 @@ import report
 from bench_inband import CODECS, Samples, at_level, espeak, folder_sound, keep_memory, music, through
 
 from vittne.appliance.hearing.front import HOP, RATE, Frames, Front
+from vittne.appliance.hearing.fronts import Runs
 from vittne.appliance.hearing.heard import Heard
 from vittne.appliance.hearing.rows import rows_of
 from vittne.appliance.hearing.speech import Speech
@@ -391,7 +392,7 @@ def cost(voice: Samples, sound: Samples, rng: np.random.Generator) -> Iterator[d
                 one.end()
 
             yield {"cost": name, "pieces_s": seconds, "together_s": at_least, **_spent(run)}
-        yield {"cost": f"{name}, rows alone", "pieces_s": 30.0, **_spent(lambda whole=whole: rows_of(whole))}
+        yield {"cost": f"{name}, rows alone", "pieces_s": 30.0, **_spent(lambda whole=whole: rows_of(Runs.of([whole])))}
 
 
 def _cut(whole: Frames, size: int) -> Iterator[Frames]:

@@ -40,7 +40,8 @@ from vittne.appliance.analysis.messages import Finding, Rows
 from vittne.appliance.analysis.sound import FrameListener
 from vittne.appliance.analysis.states import StateListener
 from vittne.appliance.hearing.detector import Detector
-from vittne.appliance.hearing.front import Frames
+from vittne.appliance.hearing.fronts import Runs
+from vittne.appliance.hearing.guard import Guard
 from vittne.appliance.hearing.reference import Reference
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.replay import FileRun
@@ -143,9 +144,9 @@ class Timed:
         self._listener = listener
         self.spent = 0.0
 
-    def hear(self, frames: Frames) -> list[Finding]:
+    def hear(self, runs: Runs, guard: Guard) -> list[Finding]:
         """See FrameListener."""
-        return self._timed(lambda: self._listener.hear(frames))
+        return self._timed(lambda: self._listener.hear(runs, guard))
 
     def end(self, number: int) -> list[Finding]:
         """See FrameListener."""
@@ -171,10 +172,10 @@ def process(coded: npt.NDArray[np.uint8], prompts: list[Reference]) -> dict[str,
         analysis.describe(rows)
         sound, _ = analysis._voices.decode(rows)
         decoding += time.process_time() - begin
-        found += analysis.hear(sound)
+        found += [one for step in analysis.hear(sound) for one in step]
         whole += time.process_time() - begin
     begin = time.process_time()
-    found += analysis.end(range(len(coded)))
+    found += [one for step in analysis.end(range(len(coded))) for one in step]
     whole += time.process_time() - begin
     count = len(coded)
     each = 1000 / count

@@ -7,8 +7,11 @@ from typing import Final
 
 from vittne.appliance.analysis.messages import ANNOUNCED, Finding
 from vittne.appliance.hearing.detector import Detector, Match
+from vittne.appliance.hearing.followers import follow
 from vittne.appliance.hearing.following import Following
 from vittne.appliance.hearing.front import HOP, RATE, WINDOW, Frames
+from vittne.appliance.hearing.fronts import Runs
+from vittne.appliance.hearing.guard import Guard
 
 FULL: Final = 1.0  # the last of a finding's values: heard in full
 PARTIAL: Final = 0.5
@@ -27,13 +30,24 @@ class AnnouncementListener:
         self._detector = detector
         self._voices: dict[int, tuple[Following, _Arrivals]] = {}
 
-    def hear(self, frames: Frames) -> list[Finding]:
-        """Return what was found. What comes next of the voice comes with the next call."""
-        if not len(frames.power):
+    def hear(self, runs: Runs, guard: Guard) -> list[Finding]:
+        """See FrameListener. What comes next of the voices comes with the next call."""
+        if not self._detector.patterns:
             return []
-        following, arrivals = self._voices.setdefault(frames.number, (Following(self._detector), _Arrivals()))
-        arrivals.note(frames)
-        return [_finding(frames.number, match, arrivals) for match in following.feed(frames)]
+        if len({run.number for run in runs.each}) < len(runs.each):  # one with a long hole: piece by piece
+            return [found for run in runs.each for found in self.hear(Runs.of([run]), guard)]
+        each = []
+        for run in runs.each:
+            voice = self._voices.get(run.number)
+            if voice is None:
+                voice = self._voices[run.number] = (Following(self._detector, run.number), _Arrivals())
+            voice[1].note(run)
+            each.append(voice[0])
+        return [
+            _finding(number, match, self._voices[number][1])
+            for number, matches in follow(each, runs, self._detector, guard)
+            for match in matches
+        ]
 
     def end(self, number: int) -> list[Finding]:
         """Return what is known of a voice that is over, or is listened to no more, and forget it."""

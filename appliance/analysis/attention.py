@@ -1,17 +1,15 @@
-"""Everything that is heard in a voice besides tones: one Front for each, shared by all who listen to frames."""
+"""Everything that is heard in voices besides tones: frames are made once for all who listen, many voices at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from vittne.appliance.analysis.messages import NOT_DECODED, Finding
 from vittne.appliance.analysis.sound import FrameListener, Sound
-from vittne.appliance.hearing.front import Front
-from vittne.capture.columns import I64
-from vittne.codecs.base import I16
+from vittne.appliance.hearing.fronts import Fronts, Packets, Runs
+from vittne.appliance.hearing.guard import Guard
 
 
 class Attention:
@@ -19,48 +17,44 @@ class Attention:
 
     def __init__(self, listeners: Iterable[FrameListener], busy: Callable[[int | None], None]) -> None:
         self.listeners = list(listeners)
-        self._busy = busy
-        self._fronts: dict[int, Front] = {}
+        self._guard = Guard(busy)
+        self._fronts = Fronts()
 
-    def hear(self, sound: Sound) -> list[Finding]:
-        """Return what was found in those packets of a sound that are to be listened to."""
+    def hear(self, sound: Sound) -> Iterator[list[Finding]]:
+        """Yield what was found in those packets of a sound that are to be listened to, some voices at a time."""
         if sound.listen is None or not sound.listen.any():
-            return []
+            return
+        packets = Packets(sound.number, sound.begin, sound.length, sound.at, sound.mono_ns)
+        if not sound.listen.all():
+            packets = packets.part(np.flatnonzero(sound.listen))
+        for runs in self._fronts.feed(sound.samples, packets, self._guard):
+            yield self._heard(runs)
+            yield from self._faults(packets)
+        yield from self._faults(packets)
+
+    def _heard(self, runs: Runs) -> list[Finding]:
         findings: list[Finding] = []
-        starts = np.flatnonzero(np.concatenate(([True], sound.number[1:] != sound.number[:-1]))).tolist()
-        for begin, end in zip(starts, [*starts[1:], len(sound.number)], strict=True):
-            which: slice | npt.NDArray[np.intp] = slice(begin, end)
-            wanted = sound.listen[begin:end]
-            if not wanted.all():
-                which = begin + np.flatnonzero(wanted)
-            number = int(sound.number[begin])
-            columns = sound.begin[which], sound.length[which], sound.at[which], sound.mono_ns[which]
-            if not len(columns[0]):
-                continue
-            self._busy(number)
+        for listener in self.listeners:
             try:
-                findings += self._voice(number, sound.samples, *columns)
-            except Exception:  # a fault of ours may cost this voice, never the next one
-                self._fronts.pop(number, None)
-                findings.append(Finding(NOT_DECODED, number, int(columns[3].min()), int(columns[3].max())))
-        self._busy(None)
+                findings += listener.hear(runs, self._guard)
+            except Exception:  # what is done for all of them failed: it costs these voices, never the next ones
+                self._guard.faulty |= {run.number for run in runs.each}
         return findings
 
-    def _voice(self, number: int, samples: I16, begin: I64, length: I64, at: I64, mono: I64) -> list[Finding]:
-        front = self._fronts.get(number)
-        if front is None:
-            front = self._fronts[number] = Front(number)
-        findings = []
-        for frames in front.feed(samples, begin, length, at, mono):
-            for listener in self.listeners:
-                findings += listener.hear(frames)
-        return findings
+    def _faults(self, packets: Packets) -> Iterator[list[Finding]]:
+        """Yield which voices a fault of ours cost what they said, and begin anew with them."""
+        for number in sorted(self._guard.settled()):
+            mono = packets.mono_ns[packets.number == number]
+            self._fronts.forget(number)
+            yield [Finding(NOT_DECODED, number, int(mono.min()), int(mono.max()))]
 
-    def end(self, numbers: Iterable[int]) -> list[Finding]:
-        """Return what is known at last of voices that are over."""
-        findings = []
+    def end(self, numbers: Iterable[int]) -> Iterator[list[Finding]]:
+        """Yield what is known at last of voices that are over."""
         for number in numbers:
-            if self._fronts.pop(number, None) is not None:
+            if self._fronts.forget(number):
+                found: list[Finding] = []
                 for listener in self.listeners:
-                    findings += listener.end(number)
-        return findings
+                    with self._guard.of(number):
+                        found += listener.end(number)
+                yield found
+        self._guard.settled()

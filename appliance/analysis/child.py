@@ -9,11 +9,8 @@ from __future__ import annotations
 import gc
 import socket
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from functools import partial
-from time import monotonic_ns
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -22,23 +19,22 @@ from vittne.appliance.analysis import messages
 from vittne.appliance.analysis.announcements import AnnouncementListener
 from vittne.appliance.analysis.area import Area
 from vittne.appliance.analysis.attention import Attention
-from vittne.appliance.analysis.messages import REQUEST, Finding, Rows, pack_replies, read
+from vittne.appliance.analysis.messages import Finding, Rows, pack_replies
 from vittne.appliance.analysis.narrow import RATE
-from vittne.appliance.analysis.references import read_references
 from vittne.appliance.analysis.sandbox import close_all_but, enclose
 from vittne.appliance.analysis.sound import Listener, Sound
 from vittne.appliance.analysis.states import StateListener
+from vittne.appliance.analysis.tasks import Queue
 from vittne.appliance.analysis.tones import ToneListener
 from vittne.appliance.analysis.voices import Voices
 from vittne.appliance.hearing.detector import Detector
-from vittne.appliance.hearing.front import Frames
+from vittne.appliance.hearing.fronts import Runs
+from vittne.appliance.hearing.guard import Guard
 from vittne.appliance.hearing.reference import Reference
-from vittne.capture.columns import U8
 from vittne.capture.handed import Voice
 from vittne.codecs.formats import STATIC, Format
 
 STATES_S: Final = 10  # of speech and tones worked on together: nobody waits for those, and it costs half of two seconds
-MOST_WAITING: Final = 16 << 20  # samples that wait to be listened to, of voices in which tones were searched
 
 _KEY: Final = "1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40
 _DYNAMIC: Final = (
@@ -58,13 +54,13 @@ _DYNAMIC: Final = (
 class Announcements:
     """Listens for references, and names them by their places among those that were sent."""
 
-    def __init__(self, references: list[Reference], places: list[int]) -> None:
-        self._listener = AnnouncementListener(Detector(references))
+    def __init__(self, detector: Detector, places: list[int]) -> None:
+        self._listener = AnnouncementListener(detector)
         self._places = places
 
-    def hear(self, frames: Frames) -> list[Finding]:
+    def hear(self, runs: Runs, guard: Guard) -> list[Finding]:
         """See FrameListener."""
-        return self._named(self._listener.hear(frames))
+        return self._named(self._listener.hear(runs, guard))
 
     def end(self, number: int) -> list[Finding]:
         """See FrameListener."""
@@ -74,14 +70,6 @@ class Announcements:
         return [replace(one, what=self._places[one.what]) for one in found]
 
 
-def _is_usable(reference: Reference) -> bool:
-    try:
-        Detector([reference])
-    except ValueError:
-        return False
-    return True
-
-
 class Analysis:
     """What is done with each piece. area: whose head says which voice is being worked on."""
 
@@ -89,7 +77,7 @@ class Analysis:
         self._area = area
         self._voices = Voices(self._busy)
         self._tones: list[Listener] = [ToneListener()]
-        self._attention = Attention([Announcements([], []), StateListener(STATES_S)], self._busy)
+        self._attention = Attention([Announcements(Detector(), []), StateListener(STATES_S)], self._busy)
 
     def _busy(self, number: int | None) -> None:
         self._area.busy_with = number
@@ -110,131 +98,35 @@ class Analysis:
             findings += listener.hear(sound)
         return sound, findings
 
-    def listen(self, rows: Rows) -> list[Finding]:
-        """Return what is heard in a piece in which tones are not searched."""
+    def listen(self, rows: Rows) -> Iterator[list[Finding]]:
+        """Yield what is heard in a piece in which tones are not searched, some voices at a time."""
         sound, findings = self._voices.decode(rows)
-        return findings + self._attention.hear(sound)
+        yield findings
+        yield from self._attention.hear(sound)
 
-    def hear(self, sound: Sound) -> list[Finding]:
-        """Return what is heard besides tones."""
+    def hear(self, sound: Sound) -> Iterator[list[Finding]]:
+        """Yield what is heard besides tones, some voices at a time."""
         return self._attention.hear(sound)
 
-    def end(self, numbers: Iterable[int]) -> list[Finding]:
-        """Return what is known at last of voices that are over."""
+    def end(self, numbers: Iterable[int]) -> Iterator[list[Finding]]:
+        """Yield what is known at last of voices that are over, one at a time."""
         return self._attention.end(numbers)
 
-    def learn(self, references: list[Reference]) -> list[Finding]:
-        """Listen for these announcements from now on; return the places of those that cannot be recognised."""
-        places = [place for place, one in enumerate(references) if _is_usable(one)]
-        self._attention.listeners[0] = Announcements([references[place] for place in places], places)
-        left_out = sorted(set(range(len(references))) - set(places))
-        return [Finding(messages.NOT_DECODED, place, 0, 0) for place in left_out]
+    def learn(self, references: Iterable[Reference]) -> Iterator[list[Finding]]:
+        """Listen for these announcements from now on; yield the places of those that cannot be recognised.
 
-
-@dataclass(slots=True)
-class _Work:
-    """What has time. number: of the request that it answers; HEARD: of none."""
-
-    number: int
-    do: Callable[[], list[Finding]]
-    samples: int = 0  # that wait with it
-    sound: Sound | None = None  # which may be left out; None: it must not
-
-
-class Queue:
-    """Requests in their order, but tones first: somebody waits for those."""
-
-    def __init__(self, analysis: Analysis, tones: Area, listening: Area, worker: socket.socket) -> None:
-        self._analysis = analysis
-        self._tones = tones
-        self._listening = listening
-        self._worker = worker
-        self._work: deque[_Work] = deque()
-        self._samples = 0
-
-    def run(self) -> None:
-        """Answer until the worker is gone."""
-        while True:
+        A step is one of them. Those that were listened for before are, until all are learned.
+        """
+        detector = Detector()
+        places = []
+        for place, one in enumerate(references):
             try:
-                request = self._worker.recv(REQUEST.size, socket.MSG_DONTWAIT if self._work else 0)
-            except BlockingIOError:
-                self._do_one()
-                continue
-            if not request:
-                return
-            self._take(*REQUEST.unpack(request))
-
-    def _take(self, number: int, offset: int, size: int, until: int, kind: int, flags: int) -> None:
-        analysis = self._analysis
-        if kind == messages.TONES:
-            is_late = bool(until) and monotonic_ns() > until
-            self._search(number, read(self._tones.data[offset : offset + size]), is_late, bool(flags & messages.MUST))
-            return
-        data = self._listening.data[offset : offset + size]
-        if kind == messages.LISTEN:
-            rows = read(data)
-            self._forget(analysis.describe(rows))
-            self._work.append(_Work(number, partial(analysis.listen, rows)))
-        elif kind == messages.ENDED:
-            self._work.append(_Work(number, partial(analysis.end, data.view(np.int32).tolist())))
-        elif kind == messages.REFERENCES:
-            self._work.append(_Work(number, partial(self._learn, data)))
-        else:
-            self._work.append(_Work(number, list))
-
-    def _search(self, number: int, rows: Rows, is_late: bool, must: bool) -> None:
-        self._forget(self._analysis.describe(rows))
-        if is_late:
-            self._answer(number, [Finding(messages.LATE, 0, 0, 0)])
-            return
-        sound, findings = self._analysis.search(rows)
-        self._answer(number, findings)
-        if sound.listen is None or not sound.listen.any():
-            return
-        samples = len(sound.samples)
-        self._work.append(_Work(messages.HEARD, partial(self._analysis.hear, sound), samples, None if must else sound))
-        self._samples += samples
-        self._make_room()
-
-    def _forget(self, numbers: list[int]) -> None:
-        """These numbers mean other voices from now on; what waits is still of those before."""
-        if numbers:
-            self._work.append(_Work(messages.HEARD, partial(self._end_quietly, numbers)))
-
-    def _end_quietly(self, numbers: list[int]) -> list[Finding]:
-        self._analysis.end(numbers)
-        return []
-
-    def _learn(self, data: U8) -> list[Finding]:
-        return self._analysis.learn(read_references(data))
-
-    def _make_room(self) -> None:
-        """Leave out what has waited longest, where too much does; what must not be is done first."""
-        while self._samples > MOST_WAITING:
-            place = next(place for place, work in enumerate(self._work) if work.samples)
-            work = self._work[place]
-            if work.sound is None:
-                self._do_one()
-                continue
-            del self._work[place]
-            self._samples -= work.samples
-            sound = work.sound
-            lost = []
-            for number in np.unique(sound.number).tolist():
-                mono = sound.mono_ns[sound.number == number]
-                lost.append(Finding(messages.LATE, number, int(mono.min()), int(mono.max())))
-            self._answer(messages.HEARD, lost)
-
-    def _do_one(self) -> None:
-        work = self._work.popleft()
-        self._samples -= work.samples
-        findings = work.do()
-        if findings or work.number != messages.HEARD:
-            self._answer(work.number, findings)
-
-    def _answer(self, number: int, findings: list[Finding]) -> None:
-        for reply in pack_replies(number, findings):
-            self._worker.sendall(reply)
+                detector.learn(one)
+                places.append(place)
+                yield []
+            except ValueError:
+                yield [Finding(messages.NOT_DECODED, place, 0, 0)]
+        self._attention.listeners[0] = Announcements(detector, places)
 
 
 def rehearsal() -> Rows:
@@ -263,20 +155,24 @@ def rehearse(area: Area) -> None:
     rows = rehearsal()
     analysis = Analysis(area)
     noise = np.random.default_rng(1).normal(0, 3000, 4 * RATE).astype(np.int16)
-    analysis.learn([Reference(noise[: 2 * RATE])])
+    _do_all(analysis.learn([Reference(noise[: 2 * RATE])]))
     analysis.describe(rows)
     sound, _ = analysis.search(rows)
-    analysis.hear(sound)
+    _do_all(analysis.hear(sound))
     every = np.arange(len(noise) // 160)
     all_of_it = np.ones(len(every), np.bool_)
     packets_of = np.zeros(len(every), np.int32), every * 20_000_000, every * 160, np.full(len(every), 160)
-    analysis.hear(Sound(*packets_of, noise, every * 160, all_of_it))
-    analysis.end(range(len(rows.voices)))
+    _do_all(analysis.hear(Sound(*packets_of, noise, every * 160, all_of_it)))
+    _do_all(analysis.end(range(len(rows.voices))))
     time = np.arange(800) / RATE
     tone = (4000 * (np.sin(2 * np.pi * 770 * time) + np.sin(2 * np.pi * 1336 * time))).astype(np.int16)
     number, whole = np.zeros(5, np.int32), np.full(5, 160, np.int64)
     heard = ToneListener().hear(Sound(number, np.arange(5), np.arange(5) * 160, whole, tone, np.arange(5) * 160))
     pack_replies(0, heard)
+
+
+def _do_all(steps: Iterator[list[Finding]]) -> list[Finding]:
+    return [found for step in steps for found in step]
 
 
 def main(fd: int, size: int, memory_fd: int, listening_fd: int) -> None:

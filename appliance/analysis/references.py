@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -94,14 +94,12 @@ def pack_references(references: Iterable[Loaded]) -> bytes:
     return _HEAD.pack(len(head)) + head + b"".join(one.samples for one in each)
 
 
-def read_references(data: U8) -> list[Reference]:
-    """Return what pack_references() wrote, in its order."""
+def read_references(data: U8) -> Iterator[Reference]:
+    """Yield what pack_references() wrote, in its order."""
     text = data.tobytes()
     (size,) = _HEAD.unpack_from(text)
     at = _HEAD.size + size
-    found = []
     for one in json.loads(text[_HEAD.size : at]):
         samples = np.frombuffer(text, "<i2", one["size"] // 2, at).astype(np.int16)
-        found.append(Reference(samples, tuple((begin, end) for begin, end in one["required"])))
         at += one["size"]
-    return found
+        yield Reference(samples, tuple((begin, end) for begin, end in one["required"]))

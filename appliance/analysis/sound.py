@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vittne.appliance.analysis.messages import Finding
-from vittne.appliance.hearing.front import Frames
+from vittne.appliance.hearing.fronts import Runs
+from vittne.appliance.hearing.guard import Guard
 from vittne.capture.columns import I64
 from vittne.codecs.base import I16
 
@@ -46,10 +47,13 @@ class Listener(Protocol):
 
 
 class FrameListener(Protocol):
-    """Somebody who looks for something in the frames of voices, which are made once for all."""
+    """Somebody who looks for something in the frames of voices, which are made once for all, many voices at once."""
 
-    def hear(self, frames: Frames) -> list[Finding]:
-        """Return what was found. frames: of one voice, behind those that came before."""
+    def hear(self, runs: Runs, guard: Guard) -> list[Finding]:
+        """Return what was found. runs: of voices, behind those that came before; they are good for this once.
+
+        What is done for one voice is done under the guard, so that a fault costs this voice only.
+        """
         ...
 
     def end(self, number: int) -> list[Finding]:

@@ -6,12 +6,15 @@ What is told again with the same kind, `what` and begin says more of the same, a
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Final, get_args
 
 from vittne.appliance.analysis.messages import STATE, Finding
 from vittne.appliance.analysis.speech import speech_findings
-from vittne.appliance.hearing.front import Frames
+from vittne.appliance.hearing.fronts import Runs
+from vittne.appliance.hearing.guard import Guard
 from vittne.appliance.hearing.heard import Heard, State
+from vittne.appliance.hearing.rows import rows_of
 from vittne.appliance.hearing.speech import Speech
 from vittne.appliance.hearing.voicestates import VoiceStates
 
@@ -27,12 +30,17 @@ class StateListener:
         self._at_least = at_least
         self._voices: dict[int, VoiceStates] = {}
 
-    def hear(self, frames: Frames) -> list[Finding]:
+    def hear(self, runs: Runs, guard: Guard) -> list[Finding]:
         """See FrameListener. Findings come up to fourteen seconds after what they tell of is over."""
-        voice = self._voices.get(frames.number)
-        if voice is None:
-            voice = self._voices[frames.number] = VoiceStates(self._at_least)
-        return _findings(frames.number, *voice.hear(frames))
+        found: list[Finding] = []
+        rows = rows_of(runs)
+        for run, (begin, end) in zip(runs.each, pairwise(runs.begins), strict=True):
+            with guard.of(run.number):
+                voice = self._voices.get(run.number)
+                if voice is None:
+                    voice = self._voices[run.number] = VoiceStates(self._at_least)
+                found += _findings(run.number, *voice.take(rows[begin:end]))
+        return found
 
     def end(self, number: int) -> list[Finding]:
         """See FrameListener."""

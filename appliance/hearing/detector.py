@@ -6,8 +6,9 @@ verdict: whatever changes a verdict changes VERSION.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from vittne.appliance.hearing.align import align
 from vittne.appliance.hearing.features import WHOLE, Bools, Features, features
 from vittne.appliance.hearing.front import F32, FRAME_S, HOP, RATE, WINDOW
 from vittne.appliance.hearing.judge import Judged, judge
-from vittne.appliance.hearing.pattern import BEFORE_S, PIECE, Bank, Hint, Pattern, paired, pattern
+from vittne.appliance.hearing.pattern import BEFORE_S, PIECE, Bank, Hint, Pattern, Pieces, paired, pattern, pieces_of
 from vittne.appliance.hearing.reference import Reference
 from vittne.codecs.base import I16
 
@@ -55,16 +56,35 @@ class Match:
 
 
 class Detector:
-    """Looks for references; made once, kept for all voices: it does not change.
+    """Looks for references; made once, kept for all voices: it does not change once it is used.
 
     Raises ValueError for a reference with too little sound, or one that is too long (pattern.py).
     """
 
-    def __init__(self, references: Sequence[Reference]) -> None:
-        self.patterns: list[Pattern] = [pattern(one) for one in references]
-        self.longest = max((len(one) for one in self.patterns), default=0)
-        self.bank = Bank(self.patterns, _BLOCK)
-        self.live_bank = Bank(self.patterns, _LIVE_BLOCK)
+    def __init__(self, references: Iterable[Reference] = ()) -> None:
+        self.patterns: list[Pattern] = []
+        self.longest = 0
+        self._live: list[Pieces] = []
+        for one in references:
+            self.learn(one)
+
+    def learn(self, reference: Reference) -> None:
+        """Look for this one, too: so many are learned one by one, between other work. Raises ValueError as above."""
+        one = pattern(reference)
+        self.patterns.append(one)
+        self.longest = max(self.longest, len(one))
+        self._live.append(pieces_of(one, _LIVE_BLOCK))
+
+    @cached_property
+    def bank(self) -> Bank:
+        """All patterns, to be looked for in long samples."""
+        return Bank([pieces_of(one, _BLOCK) for one in self.patterns], _BLOCK)
+
+    @cached_property
+    def live_bank(self) -> Bank:
+        """All patterns, to be looked for in what comes while a call lasts."""
+        pieces, self._live = self._live, []
+        return Bank(pieces, _LIVE_BLOCK)
 
     def search(self, samples: I16, lost: Sequence[tuple[int, int]] = ()) -> list[Match]:
         """Return what was heard in one party's samples, in order of time; no two matches are made of the same sound.

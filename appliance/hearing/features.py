@@ -8,7 +8,9 @@ rounded to whole steps at once: what is computed from steps is exact, so it does
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -81,6 +83,22 @@ class Features:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """n frames of a voice, of which [first, until) are to be made features; the others lie around them."""
+
+    bands: F32
+    whole: Bools
+    first: int
+    until: int
+
+
+def bands_of(found: F32) -> F32:
+    """Return (n, BANDS) of (n, BINS) power."""
+    bands: F32 = found[:, _LOW:_HIGH] @ _BANK
+    return bands
+
+
 class FeatureMaker:
     """One voice's way from frames to features; keeps two seconds and what was put in."""
 
@@ -95,40 +113,34 @@ class FeatureMaker:
 
         found: (n, BINS) power. whole: (n,) whether each frame came.
         """
-        self.put(found, whole)
+        self.put(bands_of(found), whole)
         return self.ready()
 
-    def put(self, found: F32, whole: Bools) -> None:
-        """Take frames in, as feed() does, to be worked on later: many together cost less."""
-        self._new.append((found[:, _LOW:_HIGH] @ _BANK, whole))
+    def put(self, bands: F32, whole: Bools) -> None:
+        """Take bands_of() frames in, to be worked on later: many together cost less."""
+        self._new.append((bands, whole))
 
     def ready(self) -> Features:
         """Return features of what was put in, as feed() does."""
-        self._join()
-        return self._give(len(self._bands) - LOOK_AHEAD)
+        return features_of([self.asked()])[0]
 
-    def _join(self) -> None:
+    def finish(self) -> Features:
+        """Return features of the frames that wait; nothing comes after them."""
+        given = features_of([self.asked(is_last=True)])[0]
+        self._bands, self._whole, self._done = self._bands[:0], self._whole[:0], 0
+        return given
+
+    def asked(self, *, is_last: bool = False) -> Asked:
+        """Return what features are to be made of now, for features_of(): those of ready(), or of finish()."""
         if self._new:
             self._bands = np.concatenate((self._bands, *(bands for bands, _ in self._new)))
             self._whole = np.concatenate((self._whole, *(whole for _, whole in self._new)))
             self._new = []
-
-    def finish(self) -> Features:
-        """Return features of the frames that wait; nothing comes after them."""
-        self._join()
-        given = self._give(len(self._bands))
-        self._bands, self._whole, self._done = self._bands[:0], self._whole[:0], 0
-        return given
-
-    def _give(self, until: int) -> Features:
-        first = self._done
-        if until <= first:
-            return Features.none()
-        whole = self._whole[first:until] & ~_holes(self._bands)[first:until]
-        steps, level = _features(self._bands, whole, first, until)
-        kept = max(0, until - _BEHIND - _HALF)
-        self._bands, self._whole, self._done = self._bands[kept:], self._whole[kept:], until - kept
-        return Features(steps, level, whole)
+        first, until = self._done, len(self._bands) - (0 if is_last else LOOK_AHEAD)
+        asked = Asked(self._bands, self._whole, first, max(first, until))
+        kept = max(0, asked.until - _BEHIND - _HALF)
+        self._bands, self._whole, self._done = self._bands[kept:], self._whole[kept:], asked.until - kept
+        return asked
 
 
 def features(samples: I16, whole: Bools | None = None) -> Features:
@@ -148,49 +160,80 @@ def features(samples: I16, whole: Bools | None = None) -> Features:
     )
 
 
-def _features(bands: F32, whole: Bools, first: int, until: int) -> tuple[I8, U8]:
-    """Return steps and levels of the frames [first, until), of which whole came; the others lie around them."""
-    begin, end = max(0, first - _HALF), min(len(bands), until + _HALF)
-    loud = _loudest(bands.sum(axis=1))[begin:end]
-    floor = np.maximum(loud, _QUIET) * (_FLOOR / BANDS)
-    some = bands[begin:end]
-    logs = np.log(some + floor[:, None])
+def features_of(asked: Sequence[Asked]) -> list[Features]:
+    """Return features of frames of many voices, worked on as one: each as if it were alone."""
+    counts = np.array([one.until - one.first for one in asked], np.intp)
+    if not counts.any():
+        return [Features.none() for _ in asked]
+    bands = np.concatenate([one.bands for one in asked])
+    begins = _begins(np.array([len(one.bands) for one in asked], np.intp))
+    first = begins[:-1] + np.array([one.first for one in asked], np.intp)
+    around = np.maximum(begins[:-1], first - _HALF), np.minimum(begins[1:], first + counts + _HALF)
+    loud = bands.sum(axis=1)
+    whole = np.concatenate([one.whole[one.first : one.until] for one in asked])
+    places = _places(first, counts)
+    still = loud < _NOTHING
+    if still.any():
+        whole &= ~_holes(still, begins)[places]
+    some = _places(around[0], around[1] - around[0])
+    floor = np.maximum(_loudest(loud, begins)[some], _QUIET) * (_FLOOR / BANDS)
+    logs = np.log(bands[some] + floor[:, None])
     logs *= STEPS
     steps = np.diff(np.rint(logs).astype(np.int32), axis=1)
     sums = np.zeros((len(steps) + 1, WIDTH), np.int32)
     np.cumsum(steps, axis=0, out=sums[1:])
-    places = np.arange(first, until) - begin
-    low, high = np.maximum(places - _HALF, 0), np.minimum(places + _HALF + 1, len(steps))
-    count = (high - low)[:, None]
+    moved = _begins(around[1] - around[0])  # where each voice begins in steps
+    at = _places(first - around[0] + moved[:-1], counts)
+    low = np.maximum(at - _HALF, np.repeat(moved[:-1], counts))
+    high = np.minimum(at + _HALF + 1, np.repeat(moved[1:], counts))
+    count = (high - low).astype(np.int32)[:, None]
     mean = (2 * (sums[high] - sums[low]) + count) // (2 * count)
-    centred = np.clip(steps[first - begin : until - begin] - mean, -CLIP, CLIP).astype(np.int8)
+    centred = np.clip(steps[at] - mean, -CLIP, CLIP).astype(np.int8)
     centred[~whole] = 0
-    level = np.rint(np.log(some[first - begin : until - begin] + 1) * LEVEL_STEPS)
-    return centred, np.minimum(level, 255).astype(np.uint8)
+    level = np.minimum(np.rint(np.log(bands[places] + 1) * LEVEL_STEPS), 255).astype(np.uint8)
+    parts = [slice(*ends) for ends in pairwise(_begins(counts).tolist())]
+    return [Features(centred[part], level[part], whole[part]) for part in parts]
 
 
-def _holes(bands: F32) -> Bools:
+def _begins(counts: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Return where each of some parts begins, one behind the other, and the end."""
+    return np.concatenate((np.zeros(1, np.intp), np.cumsum(counts)))
+
+
+def _places(first: npt.NDArray[np.intp], counts: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Return the places first[i] to first[i] + counts[i] - 1 of each."""
+    begins = _begins(counts)
+    return np.repeat(first - begins[:-1], counts) + np.arange(begins[-1])
+
+
+def _holes(still: Bools, begins: npt.NDArray[np.intp]) -> Bools:
     """Return (n,) whether a frame lies in a short hole of digital silence between sound: lost upstream, filled up."""
-    still = bands.sum(axis=1) < _NOTHING
-    holes = np.zeros(len(bands), np.bool_)
-    if not still.any():
-        return holes
-    edges = np.flatnonzero(np.diff(np.concatenate(([True], still, [True]))))  # before the first and behind the last: no
-    for end, begin in zip(edges[1::2].tolist(), edges[2::2].tolist(), strict=False):
-        if begin - end <= _LONGEST_HOLE:
-            holes[max(0, end - _TOUCHED) : begin + _TOUCHED] = True
+    holes = np.zeros(len(still), np.bool_)
+    each = zip(begins[:-1].tolist(), begins[1:].tolist(), strict=True)
+    for first, last in each:
+        if not still[first:last].any():
+            continue
+        # before the first and behind the last: no
+        edges = first + np.flatnonzero(np.diff(np.concatenate(([True], still[first:last], [True]))))
+        for end, begin in zip(edges[1::2].tolist(), edges[2::2].tolist(), strict=False):
+            if begin - end <= _LONGEST_HOLE:
+                holes[max(first, end - _TOUCHED) : min(last, begin + _TOUCHED)] = True
     return holes
 
 
-def _loudest(loud: F32) -> F32:
-    """Return the greatest of each frame and those _BEHIND before to _AHEAD after it."""
-    padded = np.concatenate((np.zeros(_BEHIND, np.float32), loud, np.zeros(_AHEAD, np.float32)))
-    width, done = _BEHIND + _AHEAD + 1, 1
+def _loudest(loud: F32, begins: npt.NDArray[np.intp]) -> F32:
+    """Return the greatest of each frame and those _BEHIND before to _AHEAD after it, of the same voice."""
+    apart = _BEHIND + _AHEAD
+    at = np.arange(len(loud)) + np.repeat(np.arange(len(begins) - 1) * apart, np.diff(begins))
+    padded = np.zeros(len(loud) + (len(begins) - 1) * apart, np.float32)
+    padded[at + _BEHIND] = loud
+    width, done = apart + 1, 1
     while done * 2 <= width:
         padded = np.maximum(padded[:-done], padded[done:])
         done *= 2
     rest = width - done
-    return np.maximum(padded[: len(padded) - rest], padded[rest:]) if rest else padded
+    padded = np.maximum(padded[: len(padded) - rest], padded[rest:]) if rest else padded
+    return padded[at]
 
 
 assert _HIGH <= BINS

@@ -11,11 +11,21 @@ from typing import Final
 import numpy as np
 
 from vittne.appliance.hearing.detector import HINT, SAME_S, Detector, Match, alike, better, chosen, clashes
-from vittne.appliance.hearing.features import LOOK_AHEAD, WHOLE, WIDTH, FeatureMaker, Features
+from vittne.appliance.hearing.features import (
+    LOOK_AHEAD,
+    WHOLE,
+    WIDTH,
+    Asked,
+    Bools,
+    FeatureMaker,
+    Features,
+    bands_of,
+    features_of,
+)
 from vittne.appliance.hearing.front import F32, FRAME_S, Frames
 from vittne.appliance.hearing.pattern import PIECE, Hint, paired
 
-_TURN: Final = 50  # frames that are looked at together while a place waits; ...
+TURN: Final = 50  # frames that are looked at together while a place waits; ...
 _LONG_TURN: Final = 100  # ... else, which costs less; not where a reference may be over before its first piece is seen:
 _SHORT: Final = 140  # frames
 _MARGIN: Final = 24  # frames kept around the longest reference
@@ -24,13 +34,17 @@ _MOST_KEPT: Final = 64  # matches
 
 
 class Following:
-    """One voice. Memory: 48 bytes a frame for the longest reference and two seconds, 100 a place."""
+    """One voice. Memory: 48 bytes a frame for the longest reference and two seconds, 100 a place.
 
-    def __init__(self, detector: Detector) -> None:
+    number: of the voice, where many are followed (followers.py).
+    """
+
+    def __init__(self, detector: Detector, number: int = 0) -> None:
+        self.number = number
         self._detector = detector
         self._reach = round(detector.longest * 1.0125) + 2 * PIECE + _MARGIN
         is_short = any(one.last - one.first < _SHORT for one in detector.patterns)
-        self._idle_turn = _TURN if is_short else _LONG_TURN
+        self._idle_turn = TURN if is_short else _LONG_TURN
         self._found: list[Match] = []
         self._told: list[Match] = []
         self._begin_at(0)
@@ -50,24 +64,50 @@ class Following:
         """Return new matches and better ones, which replace those of the same reference that begin within SAME_S."""
         if not len(frames.power) or not self._detector.patterns:
             return []
-        told: list[Match] = []
-        if frames.first != self._next:
-            told = self._end()
-            self._begin_at(frames.first)
-        self._next = frames.first + len(frames.power)
-        for begin in range(0, len(frames.power), _TURN):
-            told += self._turn(frames.power[begin : begin + _TURN], frames.present[begin : begin + _TURN])
+        told = self.begin(frames.first, len(frames.power))
+        bands, whole = bands_of(frames.power), frames.present >= WHOLE
+        for begin in range(0, len(bands), TURN):
+            if self.put(bands[begin : begin + TURN], whole[begin : begin + TURN]):
+                self.take(features_of([self.asked()])[0])
+                told += self.look(self._detector.live_bank.hints(*self.places(), HINT))
         return told
 
-    def _turn(self, power: F32, present: F32) -> list[Match]:
-        """Take up to _TURN frames; look, whenever there are so many."""
-        self._since += len(power)
-        self._maker.put(power, present >= WHOLE)
-        if self._since < (_TURN if self._waiting else self._idle_turn):
-            return []
+    # What feed() is made of, step by step, for many voices at once
+
+    def begin(self, first: int, count: int) -> list[Match]:
+        """Expect so many frames; return what is over where they do not follow those before."""
+        told: list[Match] = []
+        if first != self._next:
+            told = self._end()
+            self._begin_at(first)
+        self._next = first + count
+        return told
+
+    def put(self, bands: F32, whole: Bools) -> bool:
+        """Take up to TURN frames in; whether there are so many that it is time to look at them."""
+        self._since += len(bands)
+        self._maker.put(bands, whole)
+        if self._since < (TURN if self._waiting else self._idle_turn):
+            return False
         self._since = 0
-        self._take(self._maker.ready())
-        self._search()
+        return True
+
+    def asked(self) -> Asked:
+        """Return what features are to be made of."""
+        return self._maker.asked()
+
+    def take(self, new: Features) -> None:
+        """Take these features in."""
+        if len(new):
+            self._kept = new.behind(self._kept)
+
+    def places(self) -> tuple[F32, int]:
+        """Return pairs of frames in which pieces of references are to be looked for, and where they begin."""
+        return paired(self._kept.steps[self._searched - self._first :]), self._searched
+
+    def look(self, hints: list[Hint]) -> list[Match]:
+        """Return what feed() does, by what was found at places()."""
+        self._note(hints)
         return self._tell(self._look(self._first + len(self._kept)))
 
     def finish(self) -> list[Match]:
@@ -75,30 +115,23 @@ class Following:
         return self._end() if self._detector.patterns else []
 
     def _end(self) -> list[Match]:
-        self._take(self._maker.finish())
+        self.take(self._maker.finish())
         rest = 2 * PIECE + len(self._kept) % 2
         silence = Features(
             np.zeros((rest, WIDTH), np.int8), np.zeros((rest, WIDTH + 1), np.uint8), np.zeros(rest, np.bool_)
         )
         end = self._first + len(self._kept)
         self._kept = silence.behind(self._kept)
-        self._search()
+        self._note(self._detector.live_bank.hints(*self.places(), HINT))
         self._kept = self._kept.part(0, end - self._first)
         return self._tell(self._look(None))
 
-    def _take(self, new: Features) -> None:
-        if len(new):
-            self._kept = new.behind(self._kept)
-
-    def _search(self) -> None:
-        """Look for pieces at all places that are new, and forget frames that nothing needs."""
-        at = self._searched - self._first
-        pairs = paired(self._kept.steps[at:])
-        places = len(pairs) - PIECE + 1
-        if places > 0:
-            for hint in self._detector.live_bank.hints(pairs, self._searched, HINT):
-                self._wait(hint)
-            self._searched += 2 * places
+    def _note(self, hints: list[Hint]) -> None:
+        """Take in what was found at all places that are new, and forget frames that nothing needs."""
+        for hint in hints:
+            self._wait(hint)
+        places = (len(self._kept) - self._searched + self._first) // 2 - PIECE + 1
+        self._searched += 2 * max(0, places)
         unneeded = len(self._kept) - self._reach - _LONG_TURN
         if unneeded > 0:
             unneeded = min(unneeded, self._searched - self._first)
@@ -118,6 +151,8 @@ class Following:
 
     def _look(self, until: int | None) -> list[Match]:
         """Return matches at places whose references end before a frame; None: at all."""
+        if not self._waiting:
+            return []
         ready = [one for one in self._waiting if until is None or self._ends(one) <= until]
         self._waiting = [one for one in self._waiting if one not in ready]
         self._looked = (self._looked + ready)[-_MOST_WAITING:]
@@ -131,6 +166,8 @@ class Following:
 
     def _tell(self, new: list[Match]) -> list[Match]:
         """Return what may be told now. A full match is told at once, a part when no place that waits clashes."""
+        if not new and not self._found:
+            return []
         before = self._told
         self._found = chosen(self._found + new)[-_MOST_KEPT:]
         told = [one for one in self._found if one not in before and (one.state == "full" or not self._may_clash(one))]

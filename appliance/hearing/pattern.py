@@ -7,6 +7,7 @@ aligning (align.py) in whole steps.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,7 @@ MOST_S: Final = 120
 PIECE: Final = 48  # pairs of frames in a piece
 _QUIET: Final = 1e-3  # of the loudest frame: below is no speech
 _PAD: Final = 50 * HOP  # samples of silence around a reference
+_MOST_CELLS: Final = 1 << 18  # pieces times places of many voices worked on as one: what the cache holds
 _LEAST: Final = 0.1  # of a piece's energy, that a voice is taken to have
 _BEFORE: Final = (WINDOW - HOP) // HOP // 2  # frames that begin before the reference and still hold much of it
 
@@ -87,63 +89,120 @@ def paired(steps: npt.NDArray[np.int8]) -> F32:
     return np.add(steps[0:even:2], steps[1:even:2], dtype=np.int16).astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """k pieces of a pattern, to be looked for in blocks of a size. spectra: (frequencies, WIDTH, k). start: frames."""
+
+    spectra: npt.NDArray[np.complex64]
+    norm: F32
+    start: list[int]
+    length: list[int]
+
+
+def pieces_of(one: Pattern, size: int) -> Pieces:
+    """Return the pieces of a pattern. size: of the blocks (pairs of frames)."""
+    steps = one.features.steps * one.speech[:, None]
+    span = one.last - one.first
+    count = max(1, -(-span // (2 * PIECE)))
+    pieces, start, length = [], [], []
+    for at in np.linspace(one.first, max(one.first, one.last - 2 * PIECE), count).astype(int).tolist():
+        piece = paired(steps[at : min(at + 2 * PIECE, one.last + 1)])
+        if len(piece):
+            pieces.append(np.pad(piece, ((0, PIECE - len(piece)), (0, 0))))
+            start.append(at)
+            length.append(len(piece))
+    stack = np.stack(pieces) if pieces else np.zeros((0, PIECE, WIDTH), np.float32)
+    spectra = np.conj(np.fft.rfft(stack, size, axis=1))  # (pieces, frequencies, WIDTH)
+    norm = np.sqrt((stack**2).sum(axis=(1, 2))).astype(np.float32)
+    return Pieces(np.ascontiguousarray(spectra.transpose(1, 2, 0)), norm, start, length)
+
+
 class Bank:
     """Pieces of patterns, ready to be looked for in blocks of a fixed size (pairs of frames)."""
 
-    def __init__(self, patterns: list[Pattern], size: int) -> None:
+    def __init__(self, patterns: Sequence[Pieces], size: int) -> None:
         self.size = size
         self.step = size - PIECE + 1  # places that a block answers for
-        pieces, owner, start, length = [], [], [], []
-        for number, one in enumerate(patterns):
-            steps = one.features.steps * one.speech[:, None]
-            span = one.last - one.first
-            count = max(1, -(-span // (2 * PIECE)))
-            for at in np.linspace(one.first, max(one.first, one.last - 2 * PIECE), count).astype(int).tolist():
-                piece = paired(steps[at : min(at + 2 * PIECE, one.last + 1)])
-                if len(piece):
-                    pieces.append(np.pad(piece, ((0, PIECE - len(piece)), (0, 0))))
-                    owner.append(number)
-                    start.append(at)
-                    length.append(len(piece))
-        self._owner, self._start = np.array(owner, np.int64), np.array(start, np.int64)
-        self._length = np.array(length, np.int64)
-        stack = np.stack(pieces) if pieces else np.zeros((0, PIECE, WIDTH), np.float32)
-        spectra = np.conj(np.fft.rfft(stack, size, axis=1))  # (pieces, frequencies, WIDTH)
-        self._spectra = np.ascontiguousarray(spectra.transpose(1, 2, 0))
-        self._norm = np.sqrt((stack**2).sum(axis=(1, 2))).astype(np.float32)
-
-    def scores(self, pairs: F32) -> F32:
-        """Return (pieces, places) normalised correlations at the places [0, len(pairs) - PIECE]; -1 to 1."""
-        places = len(pairs) - PIECE + 1
-        blocks = -(-places // self.step)
-        padded = np.zeros(((blocks - 1) * self.step + self.size, WIDTH), np.float32)
-        padded[: len(pairs)] = pairs
-        shape, stride = (blocks, WIDTH, self.size), padded.strides
-        view = np.lib.stride_tricks.as_strided(padded, shape, (self.step * stride[0], stride[1], stride[0]))
-        spectra = np.fft.rfft(np.ascontiguousarray(view), axis=2)  # (blocks, WIDTH, frequencies)
-        product = np.ascontiguousarray(spectra.transpose(2, 0, 1)) @ self._spectra  # (frequencies, blocks, pieces)
-        lines = np.fft.irfft(np.ascontiguousarray(product.transpose(2, 1, 0)), self.size, axis=2)
-        found = lines[:, :, : self.step].reshape(len(self._owner), -1)[:, :places]
-        sums = np.concatenate(([0], np.cumsum((pairs**2).sum(axis=1), dtype=np.float64)))
-        energy = np.empty((len(self._owner), places), np.float32)
-        for length in np.unique(self._length).tolist():
-            energy[self._length == length] = (sums[length:] - sums[:-length])[:places]
-        norm = self._norm[:, None]
-        score: F32 = found / (norm * np.sqrt(np.maximum(energy, _LEAST * norm**2)))
-        return score
+        self._owner = np.array([number for number, one in enumerate(patterns) for _ in one.start], np.int64)
+        self._start = np.array([at for one in patterns for at in one.start], np.int64)
+        self._length = np.array([length for one in patterns for length in one.length], np.int64)
+        none = np.zeros((size // 2 + 1, WIDTH, 0), np.complex64)
+        self._spectra = np.concatenate([none, *(one.spectra for one in patterns)], axis=2)
+        self._norm = np.concatenate([np.zeros(0, np.float32), *(one.norm for one in patterns)])
 
     def hints(self, pairs: F32, first: int, least: float) -> list[Hint]:
         """Return where pieces resemble the voice, each peak once. first: the frame at which pairs begin."""
-        if len(pairs) < PIECE or not len(self._owner):
-            return []
-        score = self.scores(pairs)
-        piece, place = np.nonzero(score >= least)
-        value = score[piece, place]
-        before = score[piece, np.maximum(place - 1, 0)]
-        behind = score[piece, np.minimum(place + 1, score.shape[1] - 1)]
+        return self.hints_of([(pairs, first)], least)[0]
+
+    def hints_of(self, voices: Sequence[tuple[F32, int]], least: float) -> list[list[Hint]]:
+        """Return hints() of many voices, (pairs, first) of each, worked on as one."""
+        found: list[list[Hint]] = [[] for _ in voices]
+        if not len(self._owner):
+            return found
+        most = max(1, _MOST_CELLS // (len(self._owner) * self.size))
+        some: list[int] = []
+        blocks = 0
+        for place, (pairs, _) in enumerate(voices):
+            if len(pairs) < PIECE:
+                continue
+            more = -(-(len(pairs) - PIECE + 1) // self.step)
+            if some and blocks + more > most:
+                self._look([voices[one] for one in some], least, [found[one] for one in some])
+                some, blocks = [], 0
+            some.append(place)
+            blocks += more
+        if some:
+            self._look([voices[one] for one in some], least, [found[one] for one in some])
+        return found
+
+    def _look(self, voices: list[tuple[F32, int]], least: float, out: list[list[Hint]]) -> None:
+        """Add the hints of some voices to their lists."""
+        places = np.array([len(pairs) - PIECE + 1 for pairs, _ in voices])
+        blocks = -(-places // self.step)
+        score = self._scores([pairs for pairs, _ in voices], blocks)
+        begins = np.cumsum(blocks) - blocks
+        begins *= self.step  # where each voice begins among places
+        piece, at = np.nonzero(score >= least)
+        voice = np.searchsorted(begins, at, "right") - 1
+        place = at - begins[voice]
+        is_one = place < places[voice]
+        piece, at, voice, place = piece[is_one], at[is_one], voice[is_one], place[is_one]
+        value = score[piece, at]
+        before = score[piece, at - (place > 0)]
+        behind = score[piece, at + (place < places[voice] - 1)]
         peak = (value >= before) & (value >= behind)
-        piece, place, value = piece[peak], place[peak], value[peak]
+        piece, voice, place, value = piece[peak], voice[peak], place[peak], value[peak]
+        first = np.array([first for _, first in voices])[voice]
         at = first + 2 * place - self._start[piece]
         anchor = self._start[piece] + self._length[piece]
         columns = (self._owner[piece].tolist(), at.tolist(), anchor.tolist(), value.tolist())
-        return [Hint(*one) for one in zip(*columns, strict=True)]
+        for number, one in zip(voice.tolist(), zip(*columns, strict=True), strict=True):
+            out[number].append(Hint(*one))
+
+    def _scores(self, voices: list[F32], blocks: I64) -> F32:
+        """Return (pieces, places) normalised correlations, -1 to 1: step places for each block, blocks of each voice.
+
+        The places of a voice are [0, len(pairs) - PIECE]; what is behind them, up to the end of its last block, is not
+        to be used.
+        """
+        sizes = (blocks - 1) * self.step + self.size
+        begins = np.cumsum(sizes) - sizes
+        line = np.zeros((int(sizes.sum()), WIDTH), np.float32)
+        for pairs, begin in zip(voices, begins.tolist(), strict=True):
+            line[begin : begin + len(pairs)] = pairs
+        within = np.arange(int(blocks.sum())) - np.repeat(np.cumsum(blocks) - blocks, blocks)
+        starts = np.repeat(begins, blocks) + self.step * within
+        shape, stride = (len(line) - self.size + 1, WIDTH, self.size), line.strides
+        windows = np.lib.stride_tricks.as_strided(line, shape, (stride[0], stride[1], stride[0]))
+        spectra = np.fft.rfft(windows[starts], axis=2)  # (blocks, WIDTH, frequencies)
+        product = np.ascontiguousarray(spectra.transpose(2, 0, 1)) @ self._spectra  # (frequencies, blocks, pieces)
+        lines = np.fft.irfft(np.ascontiguousarray(product.transpose(2, 1, 0)), self.size, axis=2)
+        found = lines[:, :, : self.step].reshape(len(self._owner), -1)
+        sums = np.concatenate(([0], np.cumsum((line**2).sum(axis=1), dtype=np.float64)))
+        rows = (starts[:, None] + np.arange(self.step)).ravel()
+        energy = np.empty((len(self._owner), len(rows)), np.float32)
+        for length in np.unique(self._length).tolist():
+            energy[self._length == length] = sums[rows + length] - sums[rows]
+        norm = self._norm[:, None]
+        score: F32 = found / (norm * np.sqrt(np.maximum(energy, _LEAST * norm**2)))
+        return score

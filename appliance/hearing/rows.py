@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from vittne.appliance.hearing.front import BINS, F32, RATE, WINDOW, Frames
+from vittne.appliance.hearing.front import BINS, F32, RATE, WINDOW
+from vittne.appliance.hearing.fronts import Runs
 from vittne.capture.columns import SECOND
 
 SECOND_ROWS: Final = 50  # frames in a second; what is decided together
@@ -72,17 +73,16 @@ def dbov(power: F32) -> F32:
     return np.asarray(np.maximum(10 * np.log10(power + _LEAST) + _TO_DBOV, QUIET_DBOV), np.float32)
 
 
-def rows_of(frames: Frames) -> Rows:
-    """Return (n,) ROW of n frames."""
-    power = frames.power
+def rows_of(runs: Runs) -> Rows:
+    """Return (n,) ROW of n frames, of as many voices as there are."""
+    power = runs.power
     rows = np.zeros(len(power), ROW)
     bands = np.ascontiguousarray(np.add.reduceat(power, _EDGES, axis=1).T)
     low, middle, high = bands[1] + bands[2], bands[3] + bands[4] + bands[5], bands[6] + bands[7] + bands[8]
     whole = low + middle + high + np.float32(_LEAST)
     for place, part in enumerate((whole, low, middle, high)):
         rows["level"][:, place] = dbov(part)
-    rows["frame"] = np.arange(frames.first, frames.first + len(power))
-    rows["mono_ns"], rows["present"] = frames.mono_ns, frames.present
+    rows["frame"], rows["mono_ns"], rows["present"] = runs.frame, runs.mono_ns, runs.present
     rows["low_peak"] = power[:, _LOW[0] : _LOW[1]].argmax(axis=1) + _LOW[0]
     peak = power[:, _HIGH[0] : _HIGH[1]].argmax(axis=1) + _HIGH[0]
     rows["high_peak"] = peak

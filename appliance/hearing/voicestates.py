@@ -10,6 +10,7 @@ import numpy as np
 from vittne.appliance.hearing.beeps import BeepWatch
 from vittne.appliance.hearing.data import DataWatch
 from vittne.appliance.hearing.front import Frames
+from vittne.appliance.hearing.fronts import Runs
 from vittne.appliance.hearing.heard import Heard
 from vittne.appliance.hearing.lines import Line, Lines, Mask, near_digits
 from vittne.appliance.hearing.music import Music, MusicWatch
@@ -43,10 +44,14 @@ class VoiceStates:
 
         Both are told two to four seconds after they are over: a second is judged by those around it.
         """
-        if not len(frames.power):
+        return self.take(rows_of(Runs.of([frames])))
+
+    def take(self, rows: Rows) -> tuple[list[Speech], list[Heard]]:
+        """Do as hear() does, with rows that were made of the frames."""
+        if not len(rows):
             return [], []
-        self._last = max(self._last, frames.first + len(frames.power) - 1)
-        self._seconds.add(rows_of(frames))
+        self._last = max(self._last, int(rows["frame"][-1]))
+        self._seconds.add(rows)
         return self._work()
 
     def end(self) -> tuple[list[Speech], list[Heard]]:

@@ -10,6 +10,8 @@ from vittne.appliance.analysis.announcements import FULL, PARTIAL, AnnouncementL
 from vittne.appliance.analysis.messages import ANNOUNCED, Finding, pack_replies, parse_reply
 from vittne.appliance.hearing.detector import Detector
 from vittne.appliance.hearing.front import Front
+from vittne.appliance.hearing.fronts import Runs
+from vittne.appliance.hearing.guard import NoGuard
 from vittne.appliance.hearing.reference import Reference
 from vittne.capture.columns import SECOND
 from vittne.codecs.base import I16
@@ -33,7 +35,7 @@ def heard(listener: AnnouncementListener, number: int, samples: I16, lost: float
         length = np.full(len(which), PACKET)
         mono_ns = 100 * SECOND + (which + 1) * (SECOND // 50)
         for run in front.feed(samples, which * PACKET, length, which * PACKET, mono_ns):
-            found += listener.hear(run)
+            found += listener.hear(Runs.of([run]), NoGuard())
     return found
 
 

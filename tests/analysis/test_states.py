@@ -9,6 +9,8 @@ from vittne.appliance.analysis.messages import SPEECH, STATE, Finding, pack_repl
 from vittne.appliance.analysis.sound import FrameListener
 from vittne.appliance.analysis.states import NAMES, STATES, StateListener, state_name
 from vittne.appliance.hearing.front import Frames
+from vittne.appliance.hearing.fronts import Runs
+from vittne.appliance.hearing.guard import NoGuard
 from vittne.capture.columns import SECOND
 
 
@@ -36,7 +38,7 @@ def test_voices_are_told_apart_and_forgotten_at_their_end() -> None:
     found: dict[int, list[Finding]] = {3: [], 8: []}
     for ringing, talking in zip(cut(RINGING, [50]), cut(TALKING, [35]), strict=False):
         for one, number in ((ringing, 3), (talking, 8)):
-            found[number] += listener.hear(numbered(one, number))
+            found[number] += listener.hear(Runs.of([numbered(one, number)]), NoGuard())
     ends = {number: listener.end(number) for number in (3, 8)}
 
     assert {one.number for one in found[3] + ends[3]} == {3}
@@ -50,7 +52,7 @@ def test_what_is_told_while_a_call_lasts_is_told_in_time() -> None:
     late = []
     for piece in cut(RINGING, [50]):
         now = int(piece.mono_ns[-1])
-        late += [now - one.end_mono for one in listener.hear(piece) if one.kind == STATE]
+        late += [now - one.end_mono for one in listener.hear(Runs.of([piece]), NoGuard()) if one.kind == STATE]
 
     assert late
     assert max(late) < 14 * SECOND
@@ -58,7 +60,7 @@ def test_what_is_told_while_a_call_lasts_is_told_in_time() -> None:
 
 def test_findings_go_over_the_wire_as_they_are() -> None:
     listener = StateListener(64)
-    found = listener.hear(RINGING) + listener.end(0)
+    found = listener.hear(Runs.of([RINGING]), NoGuard()) + listener.end(0)
 
     (message,) = pack_replies(5, found)
     read = parse_reply(message).findings

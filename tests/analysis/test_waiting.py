@@ -7,9 +7,11 @@ import socket
 import numpy as np
 import pytest
 
-from vittne.appliance.analysis import child
+from vittne.appliance.analysis import tasks
 from vittne.appliance.analysis.area import Area
+from vittne.appliance.analysis.child import Analysis
 from vittne.appliance.analysis.messages import Rows
+from vittne.appliance.analysis.tasks import Queue
 from vittne.capture.handed import Voice
 from vittne.codecs.formats import STATIC
 
@@ -40,11 +42,11 @@ def second(place: int) -> Rows:
 def test_sound_that_waits_takes_bounded_memory_also_where_nothing_may_be_left_out(
     must: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(child, "MOST_WAITING", MOST)
+    monkeypatch.setattr(tasks, "MOST_WAITING", MOST)
     area = Area.make(1 << 20)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
-        queue = child.Queue(child.Analysis(area), area, area, theirs)
+        queue = Queue(Analysis(area), area, area, theirs)
         for place in range(10):
             queue._search(place, second(place), False, must)
 
