@@ -94,13 +94,18 @@ class Detector:
         return chosen(
             [
                 matched(number, judged, 0, self.patterns[number])
-                for number, judged in self.places(samples, lost)
+                for number, judged in self.places(samples, lost, found_only=True)
                 if judged.state != "none"
             ]
         )
 
-    def places(self, samples: I16, lost: Sequence[tuple[int, int]] = ()) -> list[tuple[int, Judged]]:
-        """Return every place that was looked at, with its reference's number: what a threshold is chosen by."""
+    def places(
+        self, samples: I16, lost: Sequence[tuple[int, int]] = (), *, found_only: bool = False
+    ) -> list[tuple[int, Judged]]:
+        """Return every place that was looked at, with its reference's number: what a threshold is chosen by.
+
+        found_only: without those of which it is soon known that nothing is there.
+        """
         found = features(samples, _whole(len(samples), lost) if lost else None)
         if len(found) < 2:
             return []
@@ -113,20 +118,20 @@ class Detector:
             begin, end = hint.at + one.first, hint.at + one.last
             if any(min(end, last) - max(begin, first) > _COVERED * (end - begin) for first, last in taken):
                 continue
-            judged = self._judge(found, hint, 0)
+            judged = self._judge(found, hint, 0, found_only=found_only)
             if judged is not None:
                 out.append((hint.pattern, judged))
                 if judged.state == "full":
                     taken.append((judged.begin + one.first, judged.begin + one.last))
         return out
 
-    def _judge(self, voice: Features, hint: Hint, first: int) -> Judged | None:
+    def _judge(self, voice: Features, hint: Hint, first: int, *, found_only: bool) -> Judged | None:
         one = self.patterns[hint.pattern]
-        return judge(one, align(one, voice, hint.at - first, hint.anchor))
+        return judge(one, align(one, voice, hint.at - first, hint.anchor), found_only=found_only)
 
     def look(self, voice: Features, hint: Hint, first: int = 0) -> Match | None:
         """Return the match at a place that was hinted at, if there is one. first: number of the voice's first frame."""
-        judged = self._judge(voice, hint, first)
+        judged = self._judge(voice, hint, first, found_only=True)
         if judged is None or judged.state == "none":
             return None
         return matched(hint.pattern, judged, first, self.patterns[hint.pattern])

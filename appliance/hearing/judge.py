@@ -18,6 +18,7 @@ import numpy as np
 
 from vittne.appliance.hearing.align import Aligned
 from vittne.appliance.hearing.features import Bools
+from vittne.appliance.hearing.hopeless import Bounds, is_hopeless
 from vittne.appliance.hearing.pattern import I64, Pattern
 from vittne.appliance.hearing.weighed import F64, SPAN, Weighed, weigh
 
@@ -65,13 +66,15 @@ class Judged:
     would_be_full: bool
 
 
-def judge(one: Pattern, laid: Aligned) -> Judged | None:
-    """Return the verdict; None if hardly any of it came."""
+def judge(one: Pattern, laid: Aligned, *, found_only: bool = False) -> Judged | None:
+    """Return the verdict; None if hardly any of it came. found_only: also where it is soon known that it is none."""
     came = np.flatnonzero(one.speech & laid.whole)
     if len(came) < min(SPAN, int(one.speech.sum())) or not len(came):
         return None
     asked = one.required if one.required.any() else one.speech
     wanted = asked[came]
+    if found_only and is_hopeless(one, laid, came, asked, _bounds_of(one)):
+        return None
     weighed = weigh(one, laid, came)
     size = min(SPAN, len(came))
     evidence = weighed.evidence(np.arange(len(came) - size + 1), np.arange(size, len(came) + 1))
@@ -97,7 +100,7 @@ def judge(one: Pattern, laid: Aligned) -> Judged | None:
         and lost <= MOST_LOST
     )
     of_heard = _score(laid, came[heard_came])
-    enough = _longest(heard_came) >= min(PARTIAL_RUN, 0.8 * float(one.speech.sum()))
+    enough = _longest(heard_came) >= _bounds_of(one).run
     partial = enough and of_heard >= (MOSTLY_SCORE if share >= MOSTLY else PARTIAL_SCORE)
     places = np.flatnonzero(heard)
     return Judged(
@@ -113,6 +116,10 @@ def judge(one: Pattern, laid: Aligned) -> Judged | None:
         of_heard,
         would_be_full,
     )
+
+
+def _bounds_of(one: Pattern) -> Bounds:
+    return Bounds(SPAN, HEARD, min(PARTIAL_RUN, 0.8 * float(one.speech.sum())), FULL_SHARE)
 
 
 def _score(laid: Aligned, places: I64) -> float:
