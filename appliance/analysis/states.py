@@ -16,7 +16,7 @@ from vittne.appliance.hearing.guard import Guard
 from vittne.appliance.hearing.heard import Heard, State
 from vittne.appliance.hearing.rows import rows_of
 from vittne.appliance.hearing.speech import Speech
-from vittne.appliance.hearing.voicestates import VoiceStates
+from vittne.appliance.hearing.voicestates import VoiceStates, work_on
 
 NAMES: Final[tuple[State, ...]] = get_args(State)
 STATES: Final[dict[State, int]] = {name: number for number, name in enumerate(NAMES, 1)}  # Finding.what
@@ -32,15 +32,18 @@ class StateListener:
 
     def hear(self, runs: Runs, guard: Guard) -> list[Finding]:
         """See FrameListener. Findings come up to fourteen seconds after what they tell of is over."""
-        found: list[Finding] = []
         rows = rows_of(runs)
+        voices: dict[int, VoiceStates] = {}
         for run, (begin, end) in zip(runs.each, pairwise(runs.begins), strict=True):
             with guard.of(run.number):
                 voice = self._voices.get(run.number)
                 if voice is None:
-                    voice = self._voices[run.number] = VoiceStates(self._at_least)
-                found += _findings(run.number, *voice.take(rows[begin:end]))
-        return found
+                    voice = self._voices[run.number] = VoiceStates(self._at_least, run.number)
+                voice.put(rows[begin:end])
+                voices[run.number] = voice
+        each = [voice for number, voice in voices.items() if number not in guard.faulty]
+        found = zip(each, work_on(each, guard), strict=True)
+        return [one for voice, told in found for one in _findings(voice.number, *told)]
 
     def end(self, number: int) -> list[Finding]:
         """See FrameListener."""

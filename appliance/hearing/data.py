@@ -72,7 +72,7 @@ class DataWatch:
     def modem(self, rows: Rows, seconds_: int) -> tuple[list[Heard], list[bool]]:
         """Return what is new of modems, and which seconds are theirs: nobody speaks in them.
 
-        rows, seconds_: as of Seconds.ready().
+        rows, seconds_: as of Seconds.next().
         """
         keyed = (rows["is_fsk"] & (rows["level"][:, 0] > _LEAST_DBOV)).reshape(-1, SECOND_ROWS).sum(axis=1)
         if self._modem is None and not (keyed >= _FSK_ROWS[1]).any():

@@ -30,7 +30,8 @@ _BEHIND: Final = 50  # frames before one, and ...
 _AHEAD: Final = 12  # after it, in which the loudest is looked for
 _HALF: Final = 20  # frames of the mean on either side
 LOOK_AHEAD: Final = _AHEAD + _HALF  # frames after a frame that its features depend on
-_AT_ONCE: Final = 1500  # frames of long samples
+_AT_ONCE: Final = 1536  # frames of long samples, and ...
+_SPECTRA: Final = 192  # ... of which spectra are there at a time: new memory costs as much as what is put there
 WHOLE: Final = 0.7  # share of a frame's samples that must have come
 _NOTHING: Final = 1.0  # energy below which samples are all alike: no line is that still, somebody put silence in
 _LONGEST_HOLE: Final = 12  # frames without anything, between sound: packets that were lost on the way to us
@@ -148,10 +149,13 @@ def features(samples: I16, whole: Bools | None = None) -> Features:
     count = max(0, (len(samples) - WINDOW) // HOP + 1)
     whole = np.ones(count, np.bool_) if whole is None else whole
     maker, parts = FeatureMaker(), []
-    for begin in range(0, count, _AT_ONCE):
-        end = min(begin + _AT_ONCE, count)
-        found = power(samples[begin * HOP : (end - 1) * HOP + WINDOW].astype(np.float32))
-        parts.append(maker.feed(found, whole[begin:end]))
+    memory = np.empty((min(count, _SPECTRA), BINS), np.float32)
+    for begin in range(0, count, _SPECTRA):
+        end = min(begin + _SPECTRA, count)
+        found = power(samples[begin * HOP : (end - 1) * HOP + WINDOW].astype(np.float32), out=memory[: end - begin])
+        maker.put(bands_of(found), whole[begin:end])
+        if end % _AT_ONCE == 0:
+            parts.append(maker.ready())
     parts.append(maker.finish())
     return Features(
         np.concatenate([part.steps for part in parts]),

@@ -80,17 +80,11 @@ class Lines:
         self._open: _Run | None = None
         self._held: Line | None = None  # over, but a hole of lost packets may be in it
 
-    def find(self, rows: Rows, seconds: int) -> tuple[list[Line], Mask]:
-        """Return the tones that are over, and (n,) which rows are in one that lasts, or next to it.
-
-        rows, seconds: as of Seconds.ready().
-        """
+    def find(self, rows: Rows, seconds: int, tones: Tones) -> list[Line]:
+        """Return the tones that are over. rows, seconds: as of Seconds.next(); tones: of these rows."""
         begin, end = BEHIND * SECOND_ROWS, (BEHIND + seconds) * SECOND_ROWS
-        hertz, is_tone = self._tones(rows)
-        step = _STEP_HZ[self._is_high]
-        follows = np.concatenate(([False], is_tone[1:] & is_tone[:-1] & (np.abs(np.diff(hertz)) < step)))
-        goes_on = follows[begin : end + 1]
-        mine = is_tone[begin:end]
+        goes_on = tones.follows[begin : end + 1]
+        mine = tones.is_tone[begin:end]
         starts = np.flatnonzero(mine & ~goes_on[:-1])
         continued = bool(mine[0] and goes_on[0])
         if continued:
@@ -108,30 +102,19 @@ class Lines:
             over += self._close(self._open, lossy, rows)
             self._open = None
         goes_on_after = bool(goes_on[-1] and long.any() and ends[long][-1] == len(mine))
-        for run in self._runs(rows, hertz, begin + starts[long], begin + ends[long], goes_on_after):
+        for run in self._runs(rows, tones.hertz, begin + starts[long], begin + ends[long], goes_on_after):
             whole = run if self._open is None else _joined(self._open, run)
             self._open = None
             if run.last == last and goes_on_after:
                 self._open = whole
             else:
                 over += self._close(whole, lossy, rows)
-        over += self._let_go(last)
-        return over, _lasting(follows)
+        return over + self._let_go(last)
 
     @property
     def current(self) -> Line | None:
         """The tone that has not ended yet."""
         return None if self._open is None else self._line(self._open)
-
-    def _tones(self, rows: Rows) -> tuple[F32, Mask]:
-        hertz = rows["high_hz"] if self._is_high else rows["low_hz"]
-        level = rows["high_level"] if self._is_high else rows["level"][:, 1]
-        loudest = level.copy()
-        for away in range(1, _AROUND + 1):
-            np.maximum(loudest[away:], level[:-away], out=loudest[away:])
-            np.maximum(loudest[:-away], level[away:], out=loudest[:-away])
-        is_tone = (hertz > 0) & ~rows["is_digit"] & (level > np.maximum(loudest - _EDGE_DB, _LEAST_DBOV))
-        return hertz, is_tone
 
     def _runs(self, rows: Rows, hertz: F32, begin: Places, end: Places, is_last_open: bool) -> list[_Run]:
         """Return what rows begin[i] to end[i] - 1 come to, without what glides: but for the ends, which may go on."""
@@ -183,19 +166,47 @@ class Lines:
         return [held]
 
 
-def _lasting(follows: Mask) -> Mask:
+@dataclass(frozen=True, slots=True)
+class Tones:
+    """(..., n) of rows: which are tones in one part of the spectrum, and which of those go on from the row before."""
+
+    hertz: F32
+    is_tone: Mask
+    follows: Mask
+
+    def of(self, place: int) -> Tones:
+        """Return those of one voice among many."""
+        return Tones(self.hertz[place], self.is_tone[place], self.follows[place])
+
+
+def tones_of(rows: Rows, *, is_high: bool) -> Tones:
+    """Return what (..., n) rows are in a part of the spectrum."""
+    hertz = rows["high_hz"] if is_high else rows["low_hz"]
+    level = rows["high_level"] if is_high else rows["level"][..., 1]
+    loudest = level.copy()
+    for away in range(1, _AROUND + 1):
+        np.maximum(loudest[..., away:], level[..., :-away], out=loudest[..., away:])
+        np.maximum(loudest[..., :-away], level[..., away:], out=loudest[..., :-away])
+    is_tone = (hertz > 0) & ~rows["is_digit"] & (level > np.maximum(loudest - _EDGE_DB, _LEAST_DBOV))
+    follows = np.zeros(is_tone.shape, np.bool_)
+    is_near = np.abs(np.diff(hertz, axis=-1)) < _STEP_HZ[is_high]
+    np.logical_and(is_tone[..., 1:] & is_tone[..., :-1], is_near, out=follows[..., 1:])
+    return Tones(hertz, is_tone, follows)
+
+
+def lasting(follows: Mask) -> Mask:
     """Return which rows are in a tone of LASTING_ROWS or more, or so near that it still is in their window."""
     whole = follows.copy()
     for away in range(1, LASTING_ROWS - 1):
-        whole[away:] &= follows[:-away]
+        whole[..., away:] &= follows[..., :-away]
     return _widened(whole, _NEAR_ROWS + LASTING_ROWS - 1)
 
 
 def near_digits(rows: Rows) -> Mask:
-    """Return (n,) which rows have a digit in their window, or an end of one."""
+    """Return (..., n) which rows have a digit in their window, or an end of one."""
     digit = rows["is_digit"]
     both = digit.copy()
-    both[1:] &= digit[:-1]
+    both[..., 1:] &= digit[..., :-1]
     return _widened(both, _NEAR_ROWS + 1)
 
 
@@ -204,9 +215,9 @@ def _widened(mask: Mask, before: int) -> Mask:
         return mask
     near = mask.copy()
     for away in range(1, _NEAR_ROWS + 1):
-        near[away:] |= mask[:-away]
+        near[..., away:] |= mask[..., :-away]
     for away in range(1, before + 1):
-        near[:-away] |= mask[away:]
+        near[..., :-away] |= mask[..., away:]
     return near
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vittne.appliance.hearing.front import F32
-from vittne.appliance.hearing.rows import FRAME_NS, SECOND_ROWS, Rows
+from vittne.appliance.hearing.rows import FRAME_NS, LEVELS, SECOND_ROWS, Rows
 from vittne.appliance.hearing.seconds import BEHIND
 
 _LAG: Final = 4  # rows
@@ -39,66 +39,74 @@ Mask = npt.NDArray[np.bool_]
 
 
 def measures(rows: Rows, in_tone: Mask) -> tuple[F32, Mask]:
-    """Return (n - 2, 3) measures of every second but the first and the last of n, and whether they can mean music.
+    """Return (..., s - 2, 3) measures of every second but the first and the last of s, and whether they can mean music.
 
-    in_tone: rows of tones and digits. They count where they are many, a melody, and not where all are one.
+    rows: (..., n), of one voice or several. in_tone: rows of tones and digits. They count where they are many, a
+    melody, and not where all are one.
     """
-    shape = (len(rows) // SECOND_ROWS, SECOND_ROWS)
-    stays = np.zeros(shape, np.bool_)
-    for peak in (rows["low_peak"].reshape(shape), rows["high_peak"].reshape(shape)):
-        stays[:, _LAG:] |= peak[:, _LAG:] == peak[:, :-_LAG]
-    levels = rows["level"][:, 0].reshape(shape)
-    change = np.minimum(np.abs(levels[:, _LAG:] - levels[:, :-_LAG]), _MOST_CHANGE_DB).mean(axis=1)
+    low_peak, high_peak, levels = (_by_second(rows[name]) for name in ("low_peak", "high_peak", "level"))
+    levels = levels[..., 0]
+    stays = np.zeros(low_peak.shape, np.bool_)
+    for peak in (low_peak, high_peak):
+        stays[..., _LAG:] |= peak[..., _LAG:] == peak[..., :-_LAG]
+    change = np.minimum(np.abs(levels[..., _LAG:] - levels[..., :-_LAG]), _MOST_CHANGE_DB).mean(axis=-1)
     around = _three(levels)
-    power = np.exp2(levels * np.float32(np.log2(10) / 10)).sum(axis=1)
-    mean = 10 * np.log10((power[:-2] + power[1:-1] + power[2:]) / (3 * SECOND_ROWS))
-    active = (around > mean[:, None] - _BELOW_DB) & (around > _LEAST_DBOV)
+    power = np.exp2(levels * np.float32(np.log2(10) / 10)).sum(axis=-1)
+    mean = 10 * np.log10((power[..., :-2] + power[..., 1:-1] + power[..., 2:]) / (3 * SECOND_ROWS))
+    active = (around > mean[..., None] - _BELOW_DB) & (around > _LEAST_DBOV)
     if in_tone.any():
         active &= ~_of_one_tone(rows, in_tone)
-    count = active.sum(axis=1)
+    count = active.sum(axis=-1)
     here = _three(stays) & active
-    found = np.empty((len(active), 3), np.float32)
-    found[:, 0] = here.sum(axis=1) / np.maximum(count, 1)
-    found[:, 1] = (around < mean[:, None] - _LOW_DB).mean(axis=1)
-    found[:, 2] = (change[:-2] + change[1:-1] + change[2:]) / 3
-    centre = here[:, SECOND_ROWS : 2 * SECOND_ROWS].sum(axis=1) >= _LEAST_STAY_ROWS
-    can_be = (count > _LEAST_ACTIVE * 3 * SECOND_ROWS) & (found[:, 2] > _STEADY_DB) & centre
-    return found, can_be & ~_is_of_exchange(rows, active, count)
+    found = np.empty((*count.shape, 3), np.float32)
+    found[..., 0] = here.sum(axis=-1) / np.maximum(count, 1)
+    found[..., 1] = (around < mean[..., None] - _LOW_DB).mean(axis=-1)
+    found[..., 2] = (change[..., :-2] + change[..., 1:-1] + change[..., 2:]) / 3
+    centre = here[..., SECOND_ROWS : 2 * SECOND_ROWS].sum(axis=-1) >= _LEAST_STAY_ROWS
+    can_be = (count > _LEAST_ACTIVE * 3 * SECOND_ROWS) & (found[..., 2] > _STEADY_DB) & centre
+    return found, can_be & ~_is_of_exchange(rows, low_peak, active, count)
+
+
+def _by_second(values: Any) -> Any:
+    """Return (..., s, SECOND_ROWS) of (..., n), and likewise where each has several values (level)."""
+    several = values.shape[-1:] if values.shape[-1] == LEVELS else ()
+    shape = values.shape[: values.ndim - len(several)]
+    return values.reshape(*shape[:-1], shape[-1] // SECOND_ROWS, SECOND_ROWS, *several)
 
 
 def _three(values: Any) -> Any:
-    """Return (n - 2, 3 k) of (n, k): each with those before and after it."""
-    return np.concatenate([values[:-2], values[1:-1], values[2:]], axis=1)
+    """Return (..., s - 2, 3 k) of (..., s, k): each with those before and after it."""
+    return np.concatenate([values[..., :-2, :], values[..., 1:-1, :], values[..., 2:, :]], axis=-1)
 
 
-def _is_of_exchange(rows: Rows, active: Mask, count: npt.NDArray[np.intp]) -> Mask:
+def _is_of_exchange(rows: Rows, low_peak: Any, active: Mask, count: npt.NDArray[np.intp]) -> Mask:
     """Return where what sounds is low and of few frequencies: tones of exchanges through a codec that blurs them."""
-    shape = (len(rows) // SECOND_ROWS, SECOND_ROWS)
-    is_low = rows["level"][:, 1] > rows["level"][:, 0] - np.float32(_ALL_LOW_DB)
-    if np.count_nonzero(is_low) < SECOND_ROWS:
-        return np.zeros(len(active), np.bool_)
-    low = _three(is_low.reshape(shape)) & active
-    peak = _three(rows["low_peak"].reshape(shape))
-    peaks = np.sort(np.where(low, peak, _BEYOND), axis=1)
-    lows = low.sum(axis=1)
-    at = np.arange(len(peaks))
-    least, most = peaks[at, lows // 20], peaks[at, np.maximum(lows - 1 - lows // 20, 0)]
-    return np.asarray((lows > _LOW_SHARE * count) & (most - least <= _EXCHANGE_RANGE) & (least >= _EXCHANGE_LEAST))
+    is_low = rows["level"][..., 1] > rows["level"][..., 0] - np.float32(_ALL_LOW_DB)
+    enough = is_low.sum(axis=-1, keepdims=True) >= SECOND_ROWS
+    if not enough.any():
+        return np.zeros(count.shape, np.bool_)
+    low = _three(_by_second(is_low)) & active
+    peaks = np.sort(np.where(low, _three(low_peak), _BEYOND), axis=-1)
+    lows = low.sum(axis=-1)
+    ends = np.stack([lows // 20, np.maximum(lows - 1 - lows // 20, 0)], axis=-1)
+    ends = np.take_along_axis(peaks, ends, axis=-1)
+    least, most = ends[..., 0], ends[..., 1]
+    is_narrow = (most - least <= _EXCHANGE_RANGE) & (least >= _EXCHANGE_LEAST)
+    return np.asarray(enough & (lows > _LOW_SHARE * count) & is_narrow)
 
 
 def _of_one_tone(rows: Rows, in_tone: Mask) -> Mask:
     """Return which rows of three seconds are in tones, where these tones are all of one frequency."""
     hertz = np.where(rows["high_hz"] > 0, rows["high_hz"], rows["low_hz"])
-    shape = (len(rows) // SECOND_ROWS, SECOND_ROWS)
-    tones = _three(in_tone.reshape(shape))
-    around = _three(np.where(in_tone & ~rows["is_digit"], hertz, 0).reshape(shape))
-    least, most = np.where(around > 0, around, np.float32(1e4)).min(axis=1), around.max(axis=1)
-    return np.asarray(tones & (most - least < _NARROW_HZ)[:, None])
+    tones = _three(_by_second(in_tone))
+    around = _three(_by_second(np.where(in_tone & ~rows["is_digit"], hertz, 0)))
+    least, most = np.where(around > 0, around, np.float32(1e4)).min(axis=-1), around.max(axis=-1)
+    return np.asarray(tones & (most - least < _NARROW_HZ)[..., None])
 
 
 def score(found: F32, can_be: Mask) -> npt.NDArray[np.float64]:
     """Return how much measures speak for music: above 0 for it, below against."""
-    linear = WEIGHTS[0] + found[:, 0] * WEIGHTS[1] + found[:, 1] * WEIGHTS[2] + found[:, 2] * WEIGHTS[3]
+    linear = WEIGHTS[0] + found[..., 0] * WEIGHTS[1] + found[..., 1] * WEIGHTS[2] + found[..., 2] * WEIGHTS[3]
     return np.where(can_be, linear, -10.0)
 
 
@@ -125,12 +133,11 @@ class MusicWatch:
         self._end: Rows | None = None  # its last one
         self._told_ns = 0
 
-    def find(self, rows: Rows, seconds: int, in_tone: Mask, modem: list[bool]) -> tuple[list[Music], list[bool]]:
+    def find(self, rows: Rows, seconds: int, scores: list[float], modem: list[bool]) -> tuple[list[Music], list[bool]]:
         """Return what is new of music (again with the same begin while it goes on), and which seconds are music.
 
-        rows, seconds: as of Seconds.ready(). in_tone: by row. modem: by second, which cannot be music.
+        rows, seconds: as of Seconds.next(). scores: of these rows. modem: by second, which cannot be music.
         """
-        scores = score(*measures(rows, in_tone)).tolist()
         verdicts = []
         news: list[Music] = []
         for second in range(seconds):

@@ -25,7 +25,7 @@ class QuietWatch:
         self._told = 0
 
     def feed(self, rows: Rows, seconds_: int, until: int) -> list[Heard]:
-        """Return silences of 3 s and more. until: the last frame that counts. rows, seconds_: as of Seconds.ready()."""
+        """Return silences of 3 s and more. until: the last frame that counts. rows, seconds_: as of Seconds.next()."""
         mine = rows[BEHIND * SECOND_ROWS : (BEHIND + seconds_) * SECOND_ROWS]
         mine = mine[: np.searchsorted(mine["frame"], until, "right")]
         if not len(mine):

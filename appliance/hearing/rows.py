@@ -46,11 +46,12 @@ _PAIR_HZ: Final = (np.array([697, 770, 852, 941]), np.array([1209, 1336, 1477, 1
 _PAIR_BINS: Final = [np.rint(hertz / BIN_HZ).astype(np.intp)[:, None] + np.arange(-2, 3) for hertz in _PAIR_HZ]
 _IS_OF_DIGITS: Final = np.isin(np.arange(BINS), np.concatenate([bins[:, 1:4].ravel() for bins in _PAIR_BINS]))
 
+LEVELS: Final = 4
 ROW: Final = np.dtype(
     [
         ("frame", "<i8"),  # its number
         ("mono_ns", "<i8"),
-        ("level", "<f4", 4),  # dBov: 203 to 3516 Hz, then its lower, middle and upper part
+        ("level", "<f4", LEVELS),  # dBov: 203 to 3516 Hz, then its lower, middle and upper part
         ("present", "<f4"),
         ("low_hz", "<f4"),  # middle of what is in 203 to 703 Hz; 0 when it is no tone
         ("low_spread", "<f4"),  # Hz

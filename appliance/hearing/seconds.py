@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -42,12 +42,18 @@ class Seconds:
             self._put(missing, self._next, mono)
         self._rows = _joined(self._rows, rows)
 
-    def ready(self) -> Iterator[tuple[Rows, int]]:
-        """Yield (rows, seconds): BEHIND seconds, then those to work on, then AHEAD seconds that will come again."""
-        while (count := len(self._rows) // SECOND_ROWS - BEHIND - AHEAD) >= self._at_least:
-            count = min(count, AT_ONCE)
-            yield self._rows[: (BEHIND + count + AHEAD) * SECOND_ROWS], count
-            self._rows = self._rows[count * SECOND_ROWS :].copy()
+    def next(self) -> tuple[Rows, int] | None:
+        """Return (rows, seconds): BEHIND seconds, then those to work on, then AHEAD seconds that will come again.
+
+        None when there are too few; and as long as there are not, it is to be asked again.
+        """
+        count = len(self._rows) // SECOND_ROWS - BEHIND - AHEAD
+        if count < self._at_least:
+            return None
+        count = min(count, AT_ONCE)
+        rows = self._rows[: (BEHIND + count + AHEAD) * SECOND_ROWS]
+        self._rows = self._rows[count * SECOND_ROWS :].copy()
+        return rows, count
 
     def finish(self, more: int) -> None:
         """Put so much absence behind the last row that all that came can be worked on, and some seconds more."""
@@ -67,8 +73,13 @@ class Seconds:
         self._rows = _joined(self._rows, _absent(count, first, last, until_ns))
 
 
-def _joined(one: Rows, other: Rows) -> Rows:
-    return np.concatenate([one.view(_WHOLE_ROW), other.view(_WHOLE_ROW)]).view(ROW)  # field by field is slow
+def _joined(*parts: Rows) -> Rows:
+    return np.concatenate([one.view(_WHOLE_ROW) for one in parts]).view(ROW)  # field by field is slow
+
+
+def stacked(parts: Sequence[Rows]) -> Rows:
+    """Return (voices, n) of rows of voices, as many of each."""
+    return (_joined(*parts) if len(parts) > 1 else parts[0]).reshape(len(parts), -1)
 
 
 def _absent(count: int, first: int, mono_ns: int, until_ns: int) -> Rows:

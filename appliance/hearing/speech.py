@@ -6,6 +6,7 @@ that did not come count as quiet, so that silence suppression does not make spee
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,11 +60,20 @@ class Speech:
         return float(10 * np.log10(self.power / self.rows))
 
 
+@dataclass(frozen=True, slots=True)
+class Voiced:
+    """m rows that are worked on: which may be speech unless it is music, which are loud. power: (m + 1,) sums."""
+
+    sounds: Mask
+    is_clear: Mask
+    power: npt.NDArray[np.float64]
+
+
 class SpeechWatch:
     """One voice's speech."""
 
     def __init__(self) -> None:
-        self._quiet = np.full((_BEFORE, 6), np.inf, np.float32)  # of the seconds before: quiet tenth, middle
+        self.quiet = np.full((_BEFORE, 6), np.inf, np.float32)  # of the seconds before: quiet tenth, middle
         self.current: Speech | None = None
         self._told = 0
         self._frames = np.zeros(0, np.int64)  # in which there was sound of speech, lately
@@ -72,48 +82,21 @@ class SpeechWatch:
         """Return how many frames had sound of speech from one to another, both within the last REMEMBERED_ROWS."""
         return int(np.searchsorted(self._frames, last, "right") - np.searchsorted(self._frames, first))
 
-    def find(self, rows: Rows, seconds: int, in_tone: Mask, music: list[bool]) -> list[Speech]:
+    def find(self, rows: Rows, seconds: int, voiced: Voiced, music: list[bool]) -> list[Speech]:
         """Return what is over, and again each ten seconds what goes on, with the same begin.
 
-        rows, seconds: as of Seconds.ready(). in_tone: (n,) by row. music: by second.
+        rows, seconds: as of Seconds.next(). voiced: of these rows. music: by second.
         """
-        begin, end = BEHIND * SECOND_ROWS, (BEHIND + seconds) * SECOND_ROWS
-        mine = rows[begin:end]
-        floors = np.repeat(self._floors(rows, seconds), SECOND_ROWS, axis=0)
-        over = (mine["level"][:, 1:] - floors).T
-        excess = np.maximum(np.maximum(over[0], over[1]), over[2])
-        sounds = (excess > 0) & (mine["level"][:, 0] > _LEAST_DBOV) & (mine["present"] > _PART)
-        sounds &= ~in_tone[begin:end]
-        sounds &= np.repeat(_moves(rows, seconds) & ~np.array(music), SECOND_ROWS)
+        mine = rows[BEHIND * SECOND_ROWS : (BEHIND + seconds) * SECOND_ROWS]
+        sounds = voiced.sounds & np.repeat(~np.array(music), SECOND_ROWS)
         frames = mine["frame"]
         self._frames = np.concatenate([self._frames[self._frames > frames[0] - REMEMBERED_ROWS], frames[sounds]])
-        return self._stretches(mine, sounds, sounds & (excess > _CLEAR_DB))
+        return self._stretches(mine, sounds, sounds & voiced.is_clear, voiced.power)
 
-    def _floors(self, rows: Rows, seconds: int) -> F32:
-        """Return (seconds, 3) dBov above which there is sound. Noise that moves, as codecs make it, has more room."""
-        some = rows[BEHIND * SECOND_ROWS : (BEHIND + seconds + 1) * SECOND_ROWS]
-        level, present = some["level"][:, 1:].copy(), some["present"]
-        level[present < _WHOLE] = np.inf
-        parts = np.partition(level.reshape(seconds + 1, SECOND_ROWS, 3), (_QUIET, _MIDDLE), axis=1)
-        quiet = parts[:, (_QUIET, _MIDDLE)].reshape(seconds + 1, 6)
-        absent = ((present >= 0) & (present < 1 - _WHOLE)).reshape(seconds + 1, SECOND_ROWS).sum(axis=1)
-        quiet[absent > _SUPPRESSED_ROWS] = _SUPPRESSED_DBOV
-        known = np.concatenate([self._quiet, quiet])
-        self._quiet = known[seconds : seconds + _BEFORE]
-        least = known[:seconds]
-        for second in range(1, _BEFORE + 2):
-            least = np.minimum(least, known[second : second + seconds])
-        floor = np.minimum(np.maximum(least[:, :3], _FLOOR_DBOV[0]), _FLOOR_DBOV[1])
-        moves = np.minimum(np.maximum(_SPREADS * (least[:, 3:] - floor) - _OVER_DB, 0), _MOST_MORE_DB)
-        return np.asarray(floor + _OVER_DB + moves, np.float32)
-
-    def _stretches(self, rows: Rows, sounds: Mask, clear: Mask) -> list[Speech]:
+    def _stretches(self, rows: Rows, sounds: Mask, clear: Mask, power: npt.NDArray[np.float64]) -> list[Speech]:
         edges = np.flatnonzero(np.diff(sounds.astype(np.int8), prepend=0, append=0))
         starts, stops = edges[::2].tolist(), edges[1::2].tolist()
         frames, monos = rows["frame"], rows["mono_ns"]
-        power = np.concatenate(
-            ([0.0], np.cumsum(np.exp2(rows["level"][:, 0] * np.float32(_TO_EXPONENT)), dtype=np.float64))
-        )
         clears = np.concatenate(([0], np.cumsum(clear))).tolist()
         found: list[Speech] = []
         for a, b in zip(starts, stops, strict=True):
@@ -145,14 +128,55 @@ class SpeechWatch:
         return [now] if now is not None and now.rows >= _LEAST_ROWS and now.clear >= _LEAST_CLEAR else []
 
 
+def voiced_of(watches: Sequence[SpeechWatch], rows: Rows, seconds: int, in_tone: Mask) -> list[Voiced]:
+    """Return what can be speech in (voices, n) rows, and move the floors of the watches.
+
+    seconds: as of Seconds.next(). in_tone: (voices, n).
+    """
+    begin, end = BEHIND * SECOND_ROWS, (BEHIND + seconds) * SECOND_ROWS
+    mine = rows[:, begin:end]
+    floors = np.repeat(_floors(watches, rows, seconds), SECOND_ROWS, axis=1)
+    level = mine["level"]
+    over = level[..., 1:] - floors
+    excess = np.maximum(np.maximum(over[..., 0], over[..., 1]), over[..., 2])
+    sounds = (excess > 0) & (level[..., 0] > _LEAST_DBOV) & (mine["present"] > _PART)
+    sounds &= ~in_tone[:, begin:end]
+    sounds &= np.repeat(_moves(rows, seconds), SECOND_ROWS, axis=1)
+    power = np.zeros((len(rows), seconds * SECOND_ROWS + 1), np.float64)
+    np.cumsum(np.exp2(level[..., 0] * np.float32(_TO_EXPONENT)), axis=1, dtype=np.float64, out=power[:, 1:])
+    return [Voiced(*each) for each in zip(sounds, excess > _CLEAR_DB, power, strict=True)]
+
+
+def _floors(watches: Sequence[SpeechWatch], rows: Rows, seconds: int) -> F32:
+    """Return (voices, seconds, 3) dBov above which there is sound. Noise that moves, as codecs do, has more room."""
+    some = rows[:, BEHIND * SECOND_ROWS : (BEHIND + seconds + 1) * SECOND_ROWS]
+    level, present = some["level"][..., 1:].copy(), some["present"]
+    level[present < _WHOLE] = np.inf
+    shape = len(rows), seconds + 1, SECOND_ROWS
+    parts = np.partition(level.reshape(*shape, 3), (_QUIET, _MIDDLE), axis=2)
+    quiet = parts[:, :, (_QUIET, _MIDDLE)].reshape(*shape[:2], 6)
+    absent = ((present >= 0) & (present < 1 - _WHOLE)).reshape(shape).sum(axis=2)
+    quiet[absent > _SUPPRESSED_ROWS] = _SUPPRESSED_DBOV
+    known = np.concatenate([np.stack([watch.quiet for watch in watches]), quiet], axis=1)
+    for watch, each in zip(watches, known, strict=True):
+        watch.quiet = each[seconds : seconds + _BEFORE].copy()
+    least = known[:, :seconds]
+    for second in range(1, _BEFORE + 2):
+        least = np.minimum(least, known[:, second : second + seconds])
+    floor = np.minimum(np.maximum(least[..., :3], _FLOOR_DBOV[0]), _FLOOR_DBOV[1])
+    moves = np.minimum(np.maximum(_SPREADS * (least[..., 3:] - floor) - _OVER_DB, 0), _MOST_MORE_DB)
+    return np.asarray(floor + _OVER_DB + moves, np.float32)
+
+
 def _moves(rows: Rows, seconds: int) -> Mask:
-    """Return for each second whether the level moves in the three around it."""
-    level, came = rows["level"][:, 0], rows["present"] > _WHOLE
-    parts = (np.where(came, level, out).astype(np.float32).reshape(-1, SECOND_ROWS) for out in (np.inf, -np.inf))
+    """Return (voices, seconds) whether the level moves in the three around each."""
+    level, came = rows["level"][..., 0], rows["present"] > _WHOLE
+    shape = len(rows), -1, SECOND_ROWS
+    parts = (np.where(came, level, out).astype(np.float32).reshape(shape) for out in (np.inf, -np.inf))
     least, most = (
-        np.partition(part, place, axis=1)[:, place] for part, place in zip(parts, (_QUIET, -_QUIET), strict=True)
+        np.partition(part, place, axis=2)[:, :, place] for part, place in zip(parts, (_QUIET, -_QUIET), strict=True)
     )
     at = np.arange(BEHIND, BEHIND + seconds)
-    low = np.minimum(np.minimum(least[at - 1], least[at]), least[at + 1])
-    high = np.maximum(np.maximum(most[at - 1], most[at]), most[at + 1])
+    low = np.minimum(np.minimum(least[:, at - 1], least[:, at]), least[:, at + 1])
+    high = np.maximum(np.maximum(most[:, at - 1], most[:, at]), most[:, at + 1])
     return np.asarray(high - low > _LEAST_RANGE_DB)
