@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -148,9 +148,9 @@ class Timed:
         """See FrameListener."""
         return self._timed(lambda: self._listener.hear(runs, guard))
 
-    def end(self, number: int) -> list[Finding]:
+    def end(self, numbers: Sequence[int], guard: Guard) -> list[Finding]:
         """See FrameListener."""
-        return self._timed(lambda: self._listener.end(number))
+        return self._timed(lambda: self._listener.end(numbers, guard))
 
     def _timed(self, do: Callable[[], list[Finding]]) -> list[Finding]:
         begin = time.process_time()

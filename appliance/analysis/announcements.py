@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 from vittne.appliance.analysis.messages import ANNOUNCED, Finding
 from vittne.appliance.hearing.detector import Detector, Match
-from vittne.appliance.hearing.followers import follow
+from vittne.appliance.hearing.followers import finish, follow
 from vittne.appliance.hearing.following import Following
 from vittne.appliance.hearing.front import HOP, RATE, WINDOW, Frames
 from vittne.appliance.hearing.fronts import Runs
@@ -49,12 +50,11 @@ class AnnouncementListener:
             for match in matches
         ]
 
-    def end(self, number: int) -> list[Finding]:
-        """Return what is known of a voice that is over, or is listened to no more, and forget it."""
-        if number not in self._voices:
-            return []
-        following, arrivals = self._voices.pop(number)
-        return [_finding(number, match, arrivals) for match in following.finish()]
+    def end(self, numbers: Sequence[int], guard: Guard) -> list[Finding]:
+        """See FrameListener."""
+        over = {number: self._voices.pop(number) for number in numbers if number in self._voices}
+        told = finish([following for following, _ in over.values()], self._detector, guard)
+        return [_finding(number, match, over[number][1]) for number, matches in told for match in matches]
 
 
 class _Arrivals:

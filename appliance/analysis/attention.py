@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 import numpy as np
 
@@ -10,6 +12,8 @@ from vittne.appliance.analysis.messages import NOT_DECODED, Finding
 from vittne.appliance.analysis.sound import FrameListener, Sound
 from vittne.appliance.hearing.fronts import Fronts, Packets, Runs
 from vittne.appliance.hearing.guard import Guard
+
+_TOGETHER: Final = 32  # voices that end at once
 
 
 class Attention:
@@ -50,11 +54,11 @@ class Attention:
 
     def end(self, numbers: Iterable[int]) -> Iterator[list[Finding]]:
         """Yield what is known at last of voices that are over."""
-        for number in numbers:
-            if self._fronts.forget(number):
-                found: list[Finding] = []
-                for listener in self.listeners:
-                    with self._guard.of(number):
-                        found += listener.end(number)
-                yield found
+        over = [number for number in numbers if self._fronts.forget(number)]
+        for begin in range(0, len(over), _TOGETHER):
+            found: list[Finding] = []
+            for listener in self.listeners:
+                with contextlib.suppress(Exception):  # a fault of ours costs these voices, never the next ones
+                    found += listener.end(over[begin : begin + _TOGETHER], self._guard)
+            yield found
         self._guard.settled()

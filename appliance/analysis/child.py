@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -62,9 +62,9 @@ class Announcements:
         """See FrameListener."""
         return self._named(self._listener.hear(runs, guard))
 
-    def end(self, number: int) -> list[Finding]:
+    def end(self, numbers: Sequence[int], guard: Guard) -> list[Finding]:
         """See FrameListener."""
-        return self._named(self._listener.end(number))
+        return self._named(self._listener.end(numbers, guard))
 
     def _named(self, found: list[Finding]) -> list[Finding]:
         return [replace(one, what=self._places[one.what]) for one in found]
@@ -109,7 +109,7 @@ class Analysis:
         return self._attention.hear(sound)
 
     def end(self, numbers: Iterable[int]) -> Iterator[list[Finding]]:
-        """Yield what is known at last of voices that are over, one at a time."""
+        """Yield what is known at last of voices that are over, some at a time."""
         return self._attention.end(numbers)
 
     def learn(self, references: Iterable[Reference]) -> Iterator[list[Finding]]:

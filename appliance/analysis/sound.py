@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -56,6 +57,6 @@ class FrameListener(Protocol):
         """
         ...
 
-    def end(self, number: int) -> list[Finding]:
-        """A voice is over, or is listened to no more: return what is known of it, and forget it."""
+    def end(self, numbers: Sequence[int], guard: Guard) -> list[Finding]:
+        """Voices are over, or are listened to no more: return what is known of them, and forget them."""
         ...

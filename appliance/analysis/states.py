@@ -5,7 +5,7 @@ What is told again with the same kind, `what` and begin says more of the same, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Final, get_args
 
@@ -16,7 +16,7 @@ from vittne.appliance.hearing.guard import Guard
 from vittne.appliance.hearing.heard import Heard, State
 from vittne.appliance.hearing.rows import rows_of
 from vittne.appliance.hearing.speech import Speech
-from vittne.appliance.hearing.voicestates import VoiceStates, work_on
+from vittne.appliance.hearing.voicestates import VoiceStates, end_all, work_on
 
 NAMES: Final[tuple[State, ...]] = get_args(State)
 STATES: Final[dict[State, int]] = {name: number for number, name in enumerate(NAMES, 1)}  # Finding.what
@@ -45,10 +45,14 @@ class StateListener:
         found = zip(each, work_on(each, guard), strict=True)
         return [one for voice, told in found for one in _findings(voice.number, *told)]
 
-    def end(self, number: int) -> list[Finding]:
+    def end(self, numbers: Sequence[int], guard: Guard) -> list[Finding]:
         """See FrameListener."""
-        voice = self._voices.pop(number, None)
-        return [] if voice is None else _findings(number, *voice.end())
+        over = [self._voices.pop(number) for number in numbers if number in self._voices]
+        return [
+            one
+            for voice, told in zip(over, end_all(over, guard), strict=True)
+            for one in _findings(voice.number, *told)
+        ]
 
 
 def state_name(what: int) -> State:

@@ -127,9 +127,7 @@ class FeatureMaker:
 
     def finish(self) -> Features:
         """Return features of the frames that wait; nothing comes after them."""
-        given = features_of([self.asked(is_last=True)])[0]
-        self._bands, self._whole, self._done = self._bands[:0], self._whole[:0], 0
-        return given
+        return features_of([self.asked(is_last=True)])[0]
 
     def asked(self, *, is_last: bool = False) -> Asked:
         """Return what features are to be made of now, for features_of(): those of ready(), or of finish()."""
@@ -139,8 +137,8 @@ class FeatureMaker:
             self._new = []
         first, until = self._done, len(self._bands) - (0 if is_last else LOOK_AHEAD)
         asked = Asked(self._bands, self._whole, first, max(first, until))
-        kept = max(0, asked.until - _BEHIND - _HALF)
-        self._bands, self._whole, self._done = self._bands[kept:], self._whole[kept:], asked.until - kept
+        kept = len(self._bands) if is_last else max(0, asked.until - _BEHIND - _HALF)
+        self._bands, self._whole, self._done = self._bands[kept:], self._whole[kept:], max(0, asked.until - kept)
         return asked
 
 

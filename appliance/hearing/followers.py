@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from vittne.appliance.hearing.detector import HINT, Detector, Match
 from vittne.appliance.hearing.features import WHOLE, bands_of, features_of
 from vittne.appliance.hearing.following import TURN, Following
+from vittne.appliance.hearing.front import F32
 from vittne.appliance.hearing.fronts import Runs
 from vittne.appliance.hearing.guard import Guard
 
@@ -36,6 +37,22 @@ def follow(each: Sequence[Following], runs: Runs, detector: Detector, guard: Gua
         found += _look([one for one in ready if one.number not in guard.faulty], detector, guard)
         left = [(one, begin + TURN, end) for one, begin, end in left if begin + TURN < end]
     return [(number, matches) for number, matches in found if matches]
+
+
+def finish(each: Sequence[Following], detector: Detector, guard: Guard) -> Found:
+    """Return what is new of voices that are over."""
+    if not detector.patterns:
+        return []
+    places: list[tuple[Following, tuple[F32, int]]] = []
+    for one, features in zip(each, features_of([one.asked(is_last=True) for one in each]), strict=True):
+        with guard.of(one.number):
+            places.append((one, one.ending(features)))
+    found: Found = []
+    hints = detector.live_bank.hints_of([place for _, place in places], HINT)
+    for (one, _), some in zip(places, hints, strict=True):
+        with guard.of(one.number):
+            found.append((one.number, one.ended(some)))
+    return found
 
 
 def _look(ready: list[Following], detector: Detector, guard: Guard) -> Found:

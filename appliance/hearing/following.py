@@ -92,9 +92,9 @@ class Following:
         self._since = 0
         return True
 
-    def asked(self) -> Asked:
-        """Return what features are to be made of."""
-        return self._maker.asked()
+    def asked(self, *, is_last: bool = False) -> Asked:
+        """Return what features are to be made of. is_last: nothing comes any more."""
+        return self._maker.asked(is_last=is_last)
 
     def take(self, new: Features) -> None:
         """Take these features in."""
@@ -115,15 +115,20 @@ class Following:
         return self._end() if self._detector.patterns else []
 
     def _end(self) -> list[Match]:
-        self.take(self._maker.finish())
+        features = features_of([self.asked(is_last=True)])[0]
+        return self.ended(self._detector.live_bank.hints(*self.ending(features), HINT))
+
+    def ending(self, new: Features) -> tuple[F32, int]:
+        """Take the last features in; return as places() does, up to the end of the voice."""
+        self.take(new)
         rest = 2 * PIECE + len(self._kept) % 2
-        silence = Features(
-            np.zeros((rest, WIDTH), np.int8), np.zeros((rest, WIDTH + 1), np.uint8), np.zeros(rest, np.bool_)
-        )
-        end = self._first + len(self._kept)
-        self._kept = silence.behind(self._kept)
-        self._note(self._detector.live_bank.hints(*self.places(), HINT))
-        self._kept = self._kept.part(0, end - self._first)
+        steps = np.concatenate((self._kept.steps[self._searched - self._first :], np.zeros((rest, WIDTH), np.int8)))
+        return paired(steps), self._searched
+
+    def ended(self, hints: list[Hint]) -> list[Match]:
+        """Return what is new at the voice's end, by what was found at ending()."""
+        for hint in hints:
+            self._wait(hint)
         return self._tell(self._look(None))
 
     def _note(self, hints: list[Hint]) -> None:

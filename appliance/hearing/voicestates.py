@@ -72,8 +72,15 @@ class VoiceStates:
 
     def end(self) -> tuple[list[Speech], list[Heard]]:
         """Return what is left to say; the voice is over."""
+        (told,) = end_all([self])
+        return told
+
+    def no_more(self) -> None:
+        """Nothing comes after what was put in."""
         self._seconds.finish(_SETTLED)
-        ((speech, heard),) = work_on([self])
+
+    def rest(self, speech: list[Speech], heard: list[Heard]) -> tuple[list[Speech], list[Heard]]:
+        """Return what was told at last, and what is left to say."""
         heard += self._progress.finish() + self._data.finish() + self._quiet.finish()
         return speech + self._speech.finish(), heard + _music(self._music.finish())
 
@@ -131,6 +138,18 @@ def work_on(voices: Sequence[VoiceStates], guard: Guard | None = None) -> list[t
             for begin in range(0, len(some), _TOGETHER):
                 _work_together(some[begin : begin + _TOGETHER], seconds, guard, found)
         left = [(place, voice) for some in by_length.values() for place, voice, _ in some]
+    return found
+
+
+def end_all(voices: Sequence[VoiceStates], guard: Guard | None = None) -> list[tuple[list[Speech], list[Heard]]]:
+    """Return what is left to say of voices that are over."""
+    guard = guard or NoGuard()
+    for voice in voices:
+        voice.no_more()
+    found = work_on(voices, guard)
+    for place, voice in enumerate(voices):
+        with guard.of(voice.number):
+            found[place] = voice.rest(*found[place])
     return found
 
 

@@ -59,18 +59,18 @@ def test_voices_do_not_mix(detector: Detector) -> None:
     half = len(prompt) // 2 // PACKET * PACKET
     assert heard(listener, 1, line(3.5, (1, prompt[:half]))) == []
     assert heard(listener, 2, line(6, (1, said(OTHER)))) == []
-    (finding,) = listener.end(1)
+    (finding,) = listener.end([1], NoGuard())
     assert (finding.number, finding.what, finding.values[3]) == (1, 0, PARTIAL)
-    assert listener.end(2) == []
+    assert listener.end([2], NoGuard()) == []
 
 
 def test_a_voice_that_is_over_is_forgotten(detector: Detector) -> None:
     listener = AnnouncementListener(detector)
     prompt = said(LONGER)
     heard(listener, 1, line(4.5, (1, prompt[: int(3.5 * RATE)])))
-    listener.end(1)
+    listener.end([1], NoGuard())
 
-    assert listener.end(1) == []
+    assert listener.end([1], NoGuard()) == []
     (rest,) = heard(listener, 1, line(6, (0, prompt[int(3.5 * RATE) :])))
     assert rest.values[0] < 0.6
     assert rest.values[3] == PARTIAL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import zip_longest
 
 import numpy as np
@@ -153,7 +154,7 @@ class Stumbles:
                     raise ValueError("a fault")
         return []
 
-    def end(self, number: int) -> list[Finding]:
+    def end(self, numbers: Sequence[int], guard: Guard) -> list[Finding]:
         """See FrameListener."""
         return []
 

@@ -39,12 +39,12 @@ def test_voices_are_told_apart_and_forgotten_at_their_end() -> None:
     for ringing, talking in zip(cut(RINGING, [50]), cut(TALKING, [35]), strict=False):
         for one, number in ((ringing, 3), (talking, 8)):
             found[number] += listener.hear(Runs.of([numbered(one, number)]), NoGuard())
-    ends = {number: listener.end(number) for number in (3, 8)}
+    ends = {number: listener.end([number], NoGuard()) for number in (3, 8)}
 
     assert {one.number for one in found[3] + ends[3]} == {3}
     assert kinds(found[3] + ends[3]) == {(STATE, STATES["ringback"]), (STATE, STATES["silence"]), (SPEECH, 0)}
     assert kinds(found[8] + ends[8]) == {(SPEECH, 0)}
-    assert listener.end(3) == listener.end(99) == []
+    assert listener.end([3], NoGuard()) == listener.end([99], NoGuard()) == []
 
 
 def test_what_is_told_while_a_call_lasts_is_told_in_time() -> None:
@@ -60,7 +60,7 @@ def test_what_is_told_while_a_call_lasts_is_told_in_time() -> None:
 
 def test_findings_go_over_the_wire_as_they_are() -> None:
     listener = StateListener(64)
-    found = listener.hear(Runs.of([RINGING]), NoGuard()) + listener.end(0)
+    found = listener.hear(Runs.of([RINGING]), NoGuard()) + listener.end([0], NoGuard())
 
     (message,) = pack_replies(5, found)
     read = parse_reply(message).findings
