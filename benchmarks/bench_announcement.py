@@ -39,8 +39,11 @@ import announcement_calls as calls
 import report
 
 from vittne.appliance.hearing.detector import VERSION, Detector
+from vittne.appliance.hearing.followers import finish, follow
 from vittne.appliance.hearing.following import Following
 from vittne.appliance.hearing.front import FRAME_S, Front
+from vittne.appliance.hearing.fronts import Fronts, Packets
+from vittne.appliance.hearing.guard import Guard
 from vittne.appliance.hearing.judge import Judged
 from vittne.appliance.hearing.pattern import BEFORE_S
 from vittne.appliance.hearing.reference import Reference
@@ -81,6 +84,7 @@ WHOLE_CHAIN: Final = {
 }
 NEAR_S: Final = 0.15  # a prompt is found where it is
 SCORES: Final = (0.25, 0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.60)
+TOGETHER: Final = 60  # legs that last at the same time, of which the cost is told
 ENDS: Final = (0.15, 0.20, 0.25, 0.30, 0.33, 0.36, 0.40, 0.45, 0.50)
 MISSING: Final = ((0.3, 0.5), (0.5, 1.0), (1.0, 2.0), (2.0, 9.0))
 
@@ -230,7 +234,7 @@ def talk(
 
 
 def cost(prompts: list[calls.I16], given: calls.Material, seed: int) -> list[dict[str, Any]]:
-    """Return CPU ms for 30 s of a party in PCMU: at once, and in pieces of half a second."""
+    """Return CPU ms for 30 s of a party in PCMU: at once; in pieces of half a second; of a second, many at a time."""
     rows = []
     more = [calls.trimmed(calls.say(*one)) for one in calls.many_prompts("test")]
     for count in (1, 4, 12, 48):
@@ -240,6 +244,7 @@ def cost(prompts: list[calls.I16], given: calls.Material, seed: int) -> list[dic
             legs = [leg for leg in legs if len(leg)]
             at_once = [_least(detector, leg) for leg in legs]
             live = [_follow(detector, leg) for leg in legs]
+            together = min((_together(detector, legs) for _ in range(3)), key=sum)
             rows.append(
                 {
                     "references": min(count, len(prompts + more)),
@@ -248,6 +253,8 @@ def cost(prompts: list[calls.I16], given: calls.Material, seed: int) -> list[dic
                     "search_p95_ms": round(float(np.percentile(at_once, 95)), 2),
                     "front_ms": round(float(np.median([front for front, _ in live])), 2),
                     "following_ms": round(float(np.median([following for _, following in live])), 2),
+                    "together_front_ms": round(together[0], 2),
+                    "together_following_ms": round(together[1], 2),
                 }
             )
     return rows
@@ -280,6 +287,34 @@ def _follow(detector: Detector, leg: calls.I16) -> tuple[float, float]:
         following.finish()
         best = min(best, (1000 * spent[0], 1000 * spent[1]), key=sum)
     return best
+
+
+def _together(detector: Detector, legs: list[calls.I16]) -> tuple[float, float]:
+    """Return CPU ms a leg of making frames of many and of following them, as an analysis process does."""
+    voices, spent = [Following(detector, number) for number in range(TOGETHER)], [0.0, 0.0]
+    fronts, guard = Fronts(), Guard()
+    lines = [legs[number % len(legs)] for number in range(TOGETHER)]
+    for at in range(0, max(len(line) for line in lines), calls.RATE):
+        parts = [line[at : at + calls.RATE] for line in lines]
+        counts = [len(part) // 160 for part in parts]
+        size = np.full(sum(counts), 160)
+        place = np.concatenate([at + 160 * np.arange(count) for count in counts])
+        packets = Packets(
+            np.repeat(np.arange(TOGETHER, dtype=np.int32), counts), np.cumsum(size) - size, size, place, place
+        )
+        samples = np.concatenate([part[: 160 * count] for part, count in zip(parts, counts, strict=True)])
+        begin = time.process_time()
+        for runs in fronts.feed(samples, packets, guard):
+            spent[0] += time.process_time() - begin
+            begin = time.process_time()
+            follow([voices[run.number] for run in runs.each], runs, detector, guard)
+            spent[1] += time.process_time() - begin
+            begin = time.process_time()
+        spent[0] += time.process_time() - begin
+    begin = time.process_time()
+    finish(voices, detector, guard)
+    spent[1] += time.process_time() - begin
+    return 1000 * spent[0] / TOGETHER, 1000 * spent[1] / TOGETHER
 
 
 # ---- what is said
@@ -383,7 +418,7 @@ def main() -> int:
     parser.add_argument("--prompts", type=Path, help="a folder with recorded prompts, used besides")
     parser.add_argument("--talk-seed", type=int, help="of talk, if not the same")
     parser.add_argument("--legs", type=int, help="of talk, instead of 900 or 45 000")
-    parser.add_argument("--only", choices=("kinds", "talk", "cost"), help="a part of it; nothing is saved")
+    parser.add_argument("--only", choices=("kinds", "talk", "cost"), help="a part of it; only cost can be saved")
     parser.add_argument("--progress", type=Path, help="a file of what was done, to go on from")
     given = parser.parse_args()
     size = "full" if given.full else "quick"
@@ -407,7 +442,10 @@ def main() -> int:
             print(kind, dict(tally.states))
         return 0
     if given.only == "cost":
-        print(report.table(cost(material.prompts, material, given.seed)))
+        spent = cost(material.prompts, material, given.seed)
+        print(report.table(spent))
+        if given.save:
+            report.save(report.result("announcement", {"seed": given.seed, "detector": VERSION}, {"cost": spent}))
         return 0
     if given.only is None:
         tallies = run(kinds, material, detector, given.seed, say, given.progress)

@@ -13,6 +13,7 @@ and without handing over. References and talk, of other voices, are espeak-ng's;
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import statistics
 import subprocess
@@ -230,6 +231,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     count = 120 if given.full else 40
     prompts = references(48)
     coded = legs(count, prompts[:12])
+    gc.freeze()  # as the process does
     rows = [process(coded, prompts[:number]) for number in (1, 12, 48)]
     print(report.table(rows))
     with tempfile.TemporaryDirectory(prefix="vittne-listening-", dir=given.folder) as folder:
