@@ -15,12 +15,15 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from vittne.appliance.announcements.tries import TryDesk
 from vittne.appliance.api.access_routes import ACCESS_ROUTES
+from vittne.appliance.api.announcement_tries import add_tries
 from vittne.appliance.api.app import Add
 from vittne.appliance.api.audio import ROUTES as AUDIO_ROUTES
 from vittne.appliance.api.auth import GATE, HEARD
 from vittne.appliance.api.compliance import ROUTES as COMPLIANCE_ROUTES
 from vittne.appliance.api.consent import ROUTES as CONSENT_ROUTES
+from vittne.appliance.api.cutting import CUTS
 from vittne.appliance.api.listening import ROUTES as LISTENING_ROUTES
 from vittne.appliance.api.live import ROUTES as LIVE_ROUTES
 from vittne.appliance.api.live import add_now
@@ -46,6 +49,7 @@ from vittne.appliance.api.witness import WITNESS
 from vittne.appliance.audio.desk import AudioDesk, add_audio
 from vittne.appliance.audio.sounds import no_keys
 from vittne.appliance.backup.runner import BackupTimer
+from vittne.appliance.casework.cutdesk import CutDesk
 from vittne.appliance.casework.process import CaseDesk
 from vittne.appliance.channelwatch import ChannelWatch, is_up
 from vittne.appliance.clock.watch import ClockWatch
@@ -123,7 +127,8 @@ def beside(
             app[GATE].sources = elsewhere
             sign_on.use(app[GATE].sessions, app[GATE].users.get)
             app[DESK], app[OPERATOR], heard = desk, operator, app[HEARD]
-            app[CASES] = CaseDesk()
+            app[CASES], app[CUTS] = CaseDesk(), CutDesk()
+            add_tries(app, TryDesk(str(config.data.resolve())))
             add_audio(app, AudioDesk(config.data, operator, keys.keys.data_key if keys is not None else no_keys))
             if keys is not None:
                 app[KEYS] = keys.keys

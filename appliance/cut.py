@@ -31,7 +31,7 @@ from vittne.appliance.life.table import Request
 from vittne.appliance.registrar import PartOpened, Registrar
 from vittne.appliance.seal import events, records
 from vittne.appliance.seal.history import history_of
-from vittne.appliance.seal.keys import KeyStore, make_capsule
+from vittne.appliance.seal.keys import ArchiveKey, KeyStore, make_capsule
 from vittne.appliance.seal.manifest import (
     MANIFEST_FILE,
     BadManifest,
@@ -75,7 +75,7 @@ from vittne.capture.record import encode_json
 
 if TYPE_CHECKING:  # a recorder that only settles needs no decoders
     from vittne.appliance.cutplan import CutPlan, StreamCut
-    from vittne.appliance.keyring.vault import Vault
+    from vittne.appliance.seal.opener import Opener
 
 NS_IN_MS: Final = 1_000_000
 ENTERING: Final = "about to be entered in the ledger"
@@ -90,7 +90,7 @@ class CutOrder:
     plan: CutPlan
 
 
-def cut(data_dir: Path, do: Do, key: Vault, call: CallRow, order: CutOrder) -> Manifest:
+def cut(data_dir: Path, do: Do, key: Opener, call: CallRow, order: CutOrder) -> Manifest:
     """Cut; return the manifest of the new version. The caller has verified the recording.
 
     do: has the one writer do what only it may. Raises StoreError: before the ledger's entry nothing has changed;
@@ -108,7 +108,7 @@ def cut(data_dir: Path, do: Do, key: Vault, call: CallRow, order: CutOrder) -> M
     return read_manifest(folder, load_key(data_dir / "keys").verifier)[0]
 
 
-def cutting(data_dir: Path, do: Do, key: Vault, call: CallRow, order: CutOrder) -> Iterator[str]:
+def cutting(data_dir: Path, do: Do, key: Opener, call: CallRow, order: CutOrder) -> Iterator[str]:
     """Do what cut() does, one step at a time; each is named when it is done."""
     folder = data_dir / call.folder
     signing = load_key(data_dir / "keys")
@@ -122,7 +122,7 @@ def cutting(data_dir: Path, do: Do, key: Vault, call: CallRow, order: CutOrder) 
         last = max([*keys_kept.parts(call.id), *keys])
         anew = {n: NewPart(last + place, os.urandom(32)) for place, n in enumerate(order.plan.parts, 1)}
         added = NewPart(last + len(anew) + 1, os.urandom(32))
-        public = key.archive.public
+        public = ArchiveKey.load_public(data_dir)
         capsules = [(part.n, make_capsule(public, part.key, call.id, part.n)) for part in (*anew.values(), added)]
         yield from do(KEEP_KEYS, KeepKeys(recording=call.id, capsules=capsules))
         yield "new keys kept"
@@ -285,7 +285,7 @@ def _begin(folder: Path) -> tuple[Path, int]:
     return staged, lock
 
 
-def _key(keys: KeyStore, key: Vault, recording_id: str, part_no: int) -> bytes:
+def _key(keys: KeyStore, key: Opener, recording_id: str, part_no: int) -> bytes:
     kept = keys.get(recording_id, part_no)
     assert kept is not None  # it was verified
     return key.data_key(kept, recording_id, part_no)
@@ -370,7 +370,7 @@ def _details(details: Any, shown: dict[str, Any], gaps: Sequence[SealedGap]) -> 
     }
 
 
-def _prove(data_dir: Path, verifier: VerifyKey, keys: KeyStore, key: Vault, staged: Path, manifest: Manifest) -> None:
+def _prove(data_dir: Path, verifier: VerifyKey, keys: KeyStore, key: Opener, staged: Path, manifest: Manifest) -> None:
     """Read the new version back as `verify` does, before the old one is given up. Raises StoreError."""
     archive = Archive(data_dir, verifier, None, keys, key, "", None)
     wrong = check_content(archive, staged, manifest)

@@ -13,17 +13,14 @@ from typing import Any, Final
 from vittne.appliance.control.client import login, perform
 from vittne.appliance.control.operation import Do, Operation, Order
 from vittne.appliance.cut import SETTLE_CUTS, CutOrder, Settle, cut
-from vittne.appliance.cutplan import CutPlan, Span, plan_cut
+from vittne.appliance.cutplan import CutPlan, Span
+from vittne.appliance.cutready import CannotCut, call_to_cut, plan_of, refuse_wrong
 from vittne.appliance.life.approving import ASK_CUT
 from vittne.appliance.life.asking import AskCut
 from vittne.appliance.life.policy import LifePolicy
-from vittne.appliance.opened import bring_back_missing, open_recording
+from vittne.appliance.opened import open_recording
 from vittne.appliance.seal.keys import unlock
-from vittne.appliance.seal.verdict import HOLDS
-from vittne.appliance.seal.verify import verify
-from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
-from vittne.appliance.store.errors import StoreError
-from vittne.appliance.store.rows import FINISHED, CallRow
+from vittne.appliance.store.rows import CallRow
 from vittne.appliance.store.times import rfc3339
 from vittne.appliance.terminal import Column, clean, table
 
@@ -31,10 +28,6 @@ WAITS: Final = 3  # exit status: asked for, and a second person has to approve
 _TEXT_LIMIT: Final = 200
 _OFFSET: Final = re.compile(r"\+(\d{1,7})(?:\.(\d{1,9}))?")
 _NS: Final = 1_000_000_000
-
-
-class CannotCut(StoreError):
-    """A recording, or a span of it, that is not cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +45,8 @@ class CutOptions:
 
 def run(data: Path, options: CutOptions, policy: LifePolicy | None = None) -> int:
     """Show what would go, or cut it; return the exit status, 3 when a second person is needed. Raises StoreError."""
-    if _call(data, options.id).details.get("source"):
-        what = "this recording was imported: its sound is one file, of which no span can be cut out and the rest kept"
-        raise CannotCut(what, options.id, "erase it (`vittne erase`), and import a vCon without the span")
+    call = call_to_cut(data, options.id)
     by, reason = _checked("--by", options.by or login()), _checked("--reason", options.reason)
-    call = _call(data, options.id)
     if not options.yes:
         plan = _plan(data, call, _span(call, options))
         print("\n".join([*_lines(call, plan), "nothing was changed: with --yes it is cut, and cannot be had back"]))
@@ -68,15 +58,9 @@ def _cut(data: Path, options: CutOptions, by: str, reason: str, policy: LifePoli
     key = unlock(data)
     if perform(data, SETTLE_CUTS, Settle(), by)["settled"]:
         print("cuts that had been interrupted were brought to their end", file=sys.stderr)
-    call = _call(data, options.id)
+    call = call_to_cut(data, options.id)
     span = _span(call, options)
-    # Who signs a new version vouches for all of it: what does not hold now would be hidden for ever.
-    bring_back_missing(data, data / call.folder)
-    verdict = verify(data, call.id)
-    wrong = next((check for check in verdict.checks if check.result != HOLDS), None)
-    if wrong is not None:
-        what = f"the recording does not verify ({wrong.name}: {wrong.words})"
-        raise CannotCut(clean(what, 600), call.id, "see `vittne verify`; a recording that fails is not cut")
+    refuse_wrong(data, call)
     plan = _plan(data, call, span)
     print("\n".join(_lines(call, plan)))
     asked = AskCut(recording=call.id, from_ns=span.from_ns, to_ns=span.to_ns, party=span.party)
@@ -104,12 +88,7 @@ def _asked(data: Path, by: str, policy: LifePolicy | None) -> Do:
 
 def _plan(data: Path, call: CallRow, span: Span) -> CutPlan:
     with open_recording(data, call.folder, call.id) as opened:
-        if opened.is_live:
-            raise CannotCut("the call goes on", call.id, "pause it; cut it when it has ended")
-        plan = plan_cut(opened, span)
-    if not plan.packets and not plan.reports:
-        raise CannotCut("nothing is stored in that span", call.id, "`vittne show` tells when the call was, in UTC")
-    return plan
+        return plan_of(opened, span, call.id)
 
 
 def _lines(call: CallRow, plan: CutPlan) -> list[str]:
@@ -135,16 +114,6 @@ def _lines(call: CallRow, plan: CutPlan) -> list[str]:
 
 def _clock(at_ns: int) -> str:
     return rfc3339(at_ns // 1000)[11:23]
-
-
-def _call(data: Path, prefix: str) -> CallRow:
-    with Catalogue(data / CATALOGUE_FILE, read_only=True) as catalogue:
-        call = catalogue.get(prefix)
-    if call.state != FINISHED:
-        raise CannotCut("the call goes on", call.id, "pause it; cut it when it has ended")
-    if not call.folder:
-        raise CannotCut("nothing was recorded of this call", call.id, "`vittne show` says why")
-    return call
 
 
 def _span(call: CallRow, options: CutOptions) -> Span:

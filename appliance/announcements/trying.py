@@ -17,7 +17,7 @@ from vittne.appliance.announcements.decode import decode
 from vittne.appliance.announcements.terms import RATE
 from vittne.appliance.hearing.detector import Detector, Match
 from vittne.appliance.hearing.reference import Reference
-from vittne.appliance.opened import open_recording
+from vittne.appliance.opened import OpenedRecording, open_recording
 from vittne.appliance.playback import Playback
 from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue, Search
 from vittne.appliance.store.errors import StoreError
@@ -143,13 +143,18 @@ def try_sound(path: Path, reference: Reference, window_s: float) -> Tried:
 
 def _try_call(data_dir: Path, call: CallRow, detector: Detector, window_s: float) -> Tried:
     with open_recording(data_dir, call.folder, call.id) as opened:
-        voices = Playback(opened).voices(call)
-        rendering = lay_out(voices.tracks, voices.gaps, voices.from_ns, voices.to_ns, RATE)
-        samples = _beginning(rendering, window_s)
-        said = tuple(_said(name, detector, samples[:, n]) for n, name in enumerate(PARTIES))
-        notes = [f"{note.track}: {note.reason}" for note in (*voices.notes, *rendering.notes)] + opened.problems
-        if len(samples) < rendering.samples and not window_s:
-            notes.append(_CUT)
+        return try_opened(opened, call, detector, window_s)
+
+
+def try_opened(opened: OpenedRecording, call: CallRow, detector: Detector, window_s: float) -> Tried:
+    """Search a recording that is open. Raises StoreError."""
+    voices = Playback(opened).voices(call)
+    rendering = lay_out(voices.tracks, voices.gaps, voices.from_ns, voices.to_ns, RATE)
+    samples = _beginning(rendering, window_s)
+    said = tuple(_said(name, detector, samples[:, n]) for n, name in enumerate(PARTIES))
+    notes = [f"{note.track}: {note.reason}" for note in (*voices.notes, *rendering.notes)] + opened.problems
+    if len(samples) < rendering.samples and not window_s:
+        notes.append(_CUT)
     return Tried(call.id, rendering.from_ns // 1000, len(samples) / RATE, said, tuple(notes))
 
 

@@ -8,7 +8,7 @@ import io
 import tempfile
 import wave
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from aiohttp import web
 from pydantic import Field
@@ -53,7 +53,8 @@ class ListQuery(ApiModel):
 class AddQuery(ApiModel):
     """What is said of a sound. from_s, until_s: which part of the file; sites: with commas, default everywhere.
 
-    agree, refuse: keys that mean yes and no, of a consent prompt. anyway: although it does not sound like speech.
+    agree, refuse: keys that mean yes and no, of a consent prompt. file: what it is called.
+    anyway: although it does not sound like speech.
     """
 
     name: str = Field(min_length=1, max_length=64)
@@ -65,6 +66,7 @@ class AddQuery(ApiModel):
     agree: str = Field(default="", max_length=8)
     refuse: str = Field(default="", max_length=8)
     note: str = Field(default="", max_length=2000)
+    file: str = Field(default="", max_length=120)
     anyway: bool = False
 
 
@@ -143,6 +145,11 @@ async def every(request: web.Request) -> web.Response:
 
 async def one(request: web.Request) -> web.Response:
     """Show an announcement and its versions."""
+    return answer(await versions_of(request))
+
+
+async def versions_of(request: web.Request) -> VersionsShown:
+    """Return the announcement that an address names, with its versions. Raises Problem."""
 
     def read(catalogue: Catalogue) -> VersionsShown:
         table, name = AnnouncementTable(catalogue), request.match_info["name"]
@@ -151,7 +158,7 @@ async def one(request: web.Request) -> web.Response:
         versions = [announcement_shown(one, counting) for one in table.versions(name)]
         return VersionsShown(**dict(announcement_shown(terms, counting)), versions=versions)
 
-    return answer(await told(request.app[READER](read)))
+    return await told(request.app[READER](read))
 
 
 async def sound(request: web.Request) -> web.Response:
@@ -195,30 +202,43 @@ async def add(request: web.Request) -> web.Response:
 
 async def _prepared(request: web.Request, query: AddQuery) -> Prepared:
     """Return what is kept of the file that is sent. Raises Problem."""
-    if (request.content_length or 0) > FILE_LIMIT:
-        raise web.HTTPRequestEntityTooLarge(FILE_LIMIT)
     with tempfile.TemporaryDirectory(prefix="vittne-") as folder:
-        path = Path(folder) / "sound"
-        size = 0
+        path = Path(folder) / (Path(query.file).name or "sound")
         with path.open("wb") as file:
-            try:
-                while True:
-                    async with asyncio.timeout(_CHUNK_S):
-                        chunk = await request.content.read(1 << 16)
-                    if not chunk:
-                        break
-                    size += len(chunk)
-                    if size > FILE_LIMIT:
-                        raise web.HTTPRequestEntityTooLarge(FILE_LIMIT)
-                    file.write(chunk)
-            except TimeoutError:
-                raise Problem(408, "/problems/body-too-slow", "The body did not come in time") from None
-        if not size:
-            raise Problem(422, "/problems/no-sound", "There is no sound in the body", "send the file's bytes")
-        try:
-            return await request.app[READER].work(lambda: prepare(path, query.from_s, query.until_s, (), query.anyway))
-        except (BadSound, BadTerms, Unfit) as error:
-            raise Problem(422, "/problems/no-sound", error.what[:1].upper() + error.what[1:], error.next_step) from None
+            await receive(request, file, FILE_LIMIT)
+        return await prepared_of(request, path, query.from_s, query.until_s, query.anyway)
+
+
+async def prepared_of(
+    request: web.Request, path: Path, from_s: float | None, until_s: float | None, anyway: bool
+) -> Prepared:
+    """Return what would be kept of a sound file. Raises Problem."""
+    try:
+        return await request.app[READER].work(lambda: prepare(path, from_s, until_s, (), anyway))
+    except (BadSound, BadTerms, Unfit) as error:
+        raise Problem(422, "/problems/no-sound", error.what[:1].upper() + error.what[1:], error.next_step) from None
+
+
+async def receive(request: web.Request, file: BinaryIO, limit: int) -> int:
+    """Write the body to a file; return its bytes. Raises Problem, HTTPRequestEntityTooLarge."""
+    if (request.content_length or 0) > limit:
+        raise web.HTTPRequestEntityTooLarge(limit)
+    size = 0
+    try:
+        while True:
+            async with asyncio.timeout(_CHUNK_S):
+                chunk = await request.content.read(1 << 16)
+            if not chunk:
+                break
+            size += len(chunk)
+            if size > limit:
+                raise web.HTTPRequestEntityTooLarge(limit)
+            file.write(chunk)
+    except TimeoutError:
+        raise Problem(408, "/problems/body-too-slow", "The body did not come in time") from None
+    if not size:
+        raise Problem(422, "/problems/no-sound", "There is no sound in the body", "send the file's bytes")
+    return size
 
 
 async def _enrolled(request: web.Request, said: dict[str, Any], prepared: Prepared | None) -> Enrolled:

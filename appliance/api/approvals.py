@@ -11,6 +11,7 @@ from vittne.appliance.access.showing import Of, shown
 from vittne.appliance.api.auth import principal_of
 from vittne.appliance.api.bodies import ApiModel, answer, query_of
 from vittne.appliance.api.brief import as_json, seen_all
+from vittne.appliance.api.cutting import cut_approved
 from vittne.appliance.api.doing import perform, told
 from vittne.appliance.api.paging import PageQuery, page_of
 from vittne.appliance.api.problems import Problem
@@ -19,7 +20,7 @@ from vittne.appliance.api.routes import PREFIX, About, Answer, Route, needs
 from vittne.appliance.api.visible import Levels, levels_for
 from vittne.appliance.life import asking
 from vittne.appliance.life.approving import APPROVE, REFUSE, Approve, Refuse
-from vittne.appliance.life.table import LifeTable, Request
+from vittne.appliance.life.table import APPROVED, WAITS, LifeTable, Request
 from vittne.appliance.store.catalogue import Catalogue
 
 SCOPES: Final = ("approve", "hold", "erase", "audit")
@@ -74,7 +75,7 @@ class Decided(ApiModel):
 def request_shown(row: Request, who: Principal) -> RequestShown:
     """Return a request as one may see it."""
     is_mine = asking.is_his_own(row, who.caller)
-    may = row.state == "waits" and not is_mine and who.kind == "user" and who.may("approve")
+    may = row.state in (WAITS, APPROVED) and not is_mine and who.kind == "user" and who.may("approve")
     words = WORDS.get(row.operation, row.operation)
     return RequestShown(**row.as_json(), words=words, is_mine=is_mine, may_approve=may)
 
@@ -123,6 +124,8 @@ async def approve(request: web.Request) -> web.Response:
     """Want what another user asked for: it is done at once."""
     row, _ = await _one(request)
     said = await perform(request, APPROVE, Approve(request=row.id))
+    if row.operation == asking.CUT and await cut_approved(request, row):
+        return answer(Decided(id=row.id, state="done"))
     return answer(Decided(id=row.id, state="approved", further=str(said.get("next", ""))))
 
 
@@ -160,7 +163,7 @@ ROUTES: Final = (
         "POST",
         f"{PREFIX}/requests/{{id}}/approve",
         approve,
-        needs("approve"),
+        needs("approve", is_fresh=True),
         _about("Approve what another asked for", {200: Answer("It is done", Decided)}, problems=(404, 409)),
     ),
     Route(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from vittne.appliance.api import (
+    announcement_tries,
     announcements,
     approvals,
     attention,
     audit,
     coverage,
+    cutting,
     holds,
     incidents,
     recordinglife,
@@ -25,11 +27,13 @@ ROUTES: Final[tuple[Route, ...]] = (
     *holds.ROUTES,
     *retention.ROUTES,
     *recordinglife.ROUTES,
+    *cutting.ROUTES,
     *approvals.ROUTES,
     *subjects.ROUTES,
     *incidents.ROUTES,
     *reviews.ROUTES,
     *announcements.ROUTES,
+    *announcement_tries.ROUTES,
     *rules.ROUTES,
     *attention.ROUTES,
     *coverage.ROUTES,

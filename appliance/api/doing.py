@@ -11,10 +11,12 @@ from vittne.appliance.access.principal import Hidden
 from vittne.appliance.announcements.operations import CannotChange as CannotChangeAnnouncement
 from vittne.appliance.announcements.table import NoSuchAnnouncement
 from vittne.appliance.announcements.terms import BadTerms
+from vittne.appliance.announcements.tries import NoSuchTry
 from vittne.appliance.api.auth import principal_of
 from vittne.appliance.api.bodies import ApiModel, answer
 from vittne.appliance.api.logins import OPERATOR
 from vittne.appliance.api.problems import Problem
+from vittne.appliance.casework.cutdesk import NotCut
 from vittne.appliance.compliance.incident_operations import IncidentClosed
 from vittne.appliance.compliance.incidents import NoSuchIncident
 from vittne.appliance.control.operation import Operation, Order
@@ -36,11 +38,20 @@ from vittne.appliance.subjects.table import NoSuchCase
 from vittne.appliance.verdicts.operations import NotInQuarantine
 
 T = TypeVar("T")
-_NOT_THERE: Final = (NoSuchHold, NoSuchCase, NoSuchIncident, NoSuch, NoSuchAnnouncement, NoSuchRequest, NoSuchCall)
+_NOT_THERE: Final = (
+    NoSuchHold,
+    NoSuchCase,
+    NoSuchIncident,
+    NoSuch,
+    NoSuchAnnouncement,
+    NoSuchTry,
+    NoSuchRequest,
+    NoSuchCall,
+)
 _WRONG: Final = (BadTerms, WrongPlan, WrongAnswer)
 _REFUSED: Final = (
     *(CannotDo, CannotErase, CannotChange, CannotApprove, CannotReview, CannotDoForPerson, IncidentClosed),
-    *(NotInQuarantine, CannotChangeAnnouncement),
+    *(NotInQuarantine, CannotChangeAnnouncement, NotCut),
 )
 
 

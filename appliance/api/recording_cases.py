@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Literal
 
 from aiohttp import web
@@ -22,7 +22,7 @@ from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.reader import READER
 from vittne.appliance.api.recordings import GROUP, json_answer, tagged
 from vittne.appliance.api.routes import PREFIX, About, Answer, Route, needs
-from vittne.appliance.api.seen import CASES, Seen, enter_look, keys_of, refused, seen
+from vittne.appliance.api.seen import CASES, Seen, enter_look, keys_of, part_keys, refused, seen
 from vittne.appliance.casework.ladder import Ladder
 from vittne.appliance.casework.orders import Audio, CaseOrder, Party, What
 from vittne.appliance.casework.process import CaseAnswer, CaseFailed
@@ -113,9 +113,12 @@ async def verify(request: web.Request) -> web.Response:
 
 
 async def verified(request: web.Request, one: Seen) -> VerdictShown:
-    """Return what a check of a recording finds. Raises Problem."""
-
-    async with _asked(request, one, "verify") as answer:
+    """Return what a check of a recording finds. Contents are opened where the archive is unlocked. Raises Problem."""
+    keys: dict[int, str] = {}
+    if one.call.folder:
+        with suppress(StoreError):  # locked, or gone: the check says what it could not open, and why
+            keys = await part_keys(request.app, one.call)
+    async with _asked(request, one, "verify", keys=keys) as answer:
         told = json.loads(await answer.whole())
     checks = [CheckShown(**check) for check in told["checks"]]
     at, by = rfc3339(one.now_us), one.who.name
@@ -216,7 +219,7 @@ ROUTES: Final = (
             body=VerifyBody,
             problems=_FOUND,
             is_idempotent=True,
-            words="As `vittne verify`: what needs the archive unlocked in that process is said to be unchecked.",
+            words="As `vittne verify`, contents too where the archive is unlocked; else they are said to be unchecked.",
         ),
     ),
     Route(

@@ -137,6 +137,18 @@ async def keys_of(request: web.Request, call: CallRow) -> dict[int, str]:
         raise Problem(410, "/problems/not-there", "It cannot be opened", what) from None
 
 
+async def part_keys(app: web.Application, call: CallRow) -> dict[int, str]:
+    """Return the keys of a recording's parts, base64, for what goes on beside a request. Raises StoreError."""
+    keys, data = app.get(KEYS), app[READER].data_dir
+    if keys is None:
+        raise KeysLocked("this recorder has no private key", call.id, "open its archive elsewhere")
+    numbers = await app[READER].work(lambda: _numbers(data, call))
+    try:
+        return {n: base64.b64encode(await keys.data_key(call.id, n)).decode() for n in numbers}
+    except CapsuleRefused as error:
+        raise NotPlayable(str(error), call.id, "use the keys that it was sealed for") from error
+
+
 def _numbers(data: Path, call: CallRow) -> list[int]:
     """Return the numbers of a recording's parts; what is kept elsewhere is brought back."""
     folder = folder_of(data, call.folder, call.id)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+from pydantic import BaseModel
 
 from vittne.appliance.access.principal import Hidden, Principal
 from vittne.appliance.access.profile import FIELD_CLASSES, LEVELS, FieldClass, Level, Only, RecordingFacts
+from vittne.appliance.access.showing import shown
 from vittne.appliance.api.problems import Problem
 from vittne.appliance.listing.facts import facts_of
 from vittne.appliance.store.catalogue import Catalogue
@@ -48,6 +51,11 @@ def seen_one(catalogue: Catalogue, who: Principal, recording: str, now_us: int, 
     if scope and not who.may_of(scope, found.facts, now_us):
         raise Problem(403, "/problems/not-this-one", "You may not do this with this recording")
     return found
+
+
+def shown_with(model: BaseModel, one: Seen | None) -> dict[str, Any]:
+    """Return what is said of a recording as somebody may see it; None: it is about none."""
+    return model.model_dump() if one is None else shown(model, one.levels)
 
 
 def no_such_recording() -> Problem:

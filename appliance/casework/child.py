@@ -78,10 +78,12 @@ def _ladder(order: CaseOrder, begin: Begin) -> None:
 
 
 def _verify(order: CaseOrder, begin: Begin) -> None:
+    from vittne.appliance.seal.opener import GivenKeys  # noqa: PLC0415
     from vittne.appliance.seal.verify import verify  # noqa: PLC0415
     from vittne.appliance.verify_command import verdict_json  # noqa: PLC0415
 
-    verdict = verify(Path(order.data), order.recording)
+    opener = GivenKeys(order.recording, _keys(order)) if order.keys else None
+    verdict = verify(Path(order.data), order.recording, opener=opener)
     begin(Head()).write(json.dumps(verdict_json(verdict)).encode())
 
 

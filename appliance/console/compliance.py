@@ -22,6 +22,7 @@ from vittne.appliance.api.reports import ReportQuery, made
 from vittne.appliance.api.settled import CONFIG, policy_of
 from vittne.appliance.api.visible import levels_for, sees_every_recording
 from vittne.appliance.compliance.report import CAUTION, TITLES
+from vittne.appliance.console.announcement_pages import PAGES as ANNOUNCEMENT_PAGES
 from vittne.appliance.console.compliance_coverage import COVERAGE_PAGES
 from vittne.appliance.console.pages import Item, Page
 from vittne.appliance.console.render import render
@@ -174,6 +175,7 @@ def _day(moment: datetime) -> str:
 PAGES: Final = (
     Page("/compliance", overview, ATTENTION[0], Item("What to look at", "eye", GROUP), ATTENTION[1:]),
     *COVERAGE_PAGES,
+    *ANNOUNCEMENT_PAGES,
     Page("/compliance/retention", retention_page, "retention", Item("Retention", "hourglass", GROUP)),
     Page("/compliance/holds", holds_page, "hold", Item("Legal holds", "gavel", GROUP), ("retention", "audit")),
     Page("/compliance/holds/{id}", hold_page, "hold", None, ("retention", "audit")),

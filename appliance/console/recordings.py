@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from vittne.appliance.access.scopes import AUDIT, EDIT, EXPORT, LISTEN, READ
+from vittne.appliance.access.scopes import AUDIT, EDIT, ERASE, EXPORT, LISTEN, READ
 from vittne.appliance.api.auth import principal_of
 from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.reader import READER
@@ -130,6 +130,10 @@ async def recording(request: web.Request) -> web.StreamResponse:
         may_edit=one.may(EDIT) and one.sees("business") and one.call.state == FINISHED and not told["is_erased"],
         may_correct=one.sees("party"),
         may_hear=told["has_recording"] and one.may(LISTEN) and (HERE / "templates/player.html").exists(),
+        may_cut=told["has_recording"]
+        and one.may(ERASE)
+        and one.call.state == FINISHED
+        and not one.call.details.get("source"),
         takes=_takes(one) if told["has_recording"] and one.call.state == FINISHED else [],
         may_see_signalling=told["has_recording"] and one.sees("signalling"),
         may_see_evidence=told["has_recording"] and one.sees("evidence") and one.call.state == FINISHED,

@@ -8,7 +8,7 @@ from vittne.appliance.access.users import UserTable, may_be_one_person
 from vittne.appliance.control.operation import Caller, Operation, Order, Progress, Steps
 from vittne.appliance.life import asking
 from vittne.appliance.life.asking import AskCut
-from vittne.appliance.life.operations import Erase, ReleaseHold, Restrict, do_erase, do_release, do_restrict
+from vittne.appliance.life.operations import CannotDo, Erase, ReleaseHold, Restrict, do_erase, do_release, do_restrict
 from vittne.appliance.life.precedence import decide
 from vittne.appliance.life.retention import ChangeRetention, do_change
 from vittne.appliance.life.table import APPROVED, DONE, REFUSED, WAITS, Request
@@ -96,13 +96,13 @@ def _ask_cut(registrar: Registrar, order: AskCut, caller: Caller) -> Steps:
     row = registrar.life.get(order.recording)
     decision = decide("cut", row.facts, now_us())
     if not decision.allowed:
-        raise StoreError(f"not cut: {decision.words}", row.id, "nothing was done")
+        raise CannotDo(f"not cut: {decision.words}", row.id, "nothing was done")
     yield Progress(0, 1)
     if asking.persons_needed(registrar, asking.CUT, decision) < 2:
         return {}
     wanted = order.model_dump(mode="json")
     for known in registrar.life.requests(recording=row.id, operation=asking.CUT):
-        if known.state == APPROVED and known.order == wanted:
+        if known.state == APPROVED and order.is_same_span(known.order):
             return {"request": known.id}
     return asking.ask(registrar, asking.CUT, row.id, wanted, caller)
 

@@ -8,6 +8,7 @@ ask nor approve.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Any, Final
 
 from vittne.appliance.control.caller import API
@@ -69,21 +70,25 @@ def is_same_person(one: str, other: str) -> bool:
 
 
 class AskCut(Order):
-    """A span that is about to be cut. Times are ns UTC."""
+    """A span that is about to be cut. Times are ns UTC. reason: where it is cut as soon as it is approved."""
 
     recording: str
     from_ns: int
     to_ns: int
     party: str
+    reason: str = ""
+
+    def is_same_span(self, order: Mapping[str, Any]) -> bool:
+        """Say whether what was asked for is this span of this recording."""
+        return all(order.get(name) == getattr(self, name) for name in ("recording", "from_ns", "to_ns", "party"))
 
 
 def approved_cut(registrar: Registrar, order: AskCut, decision: Decision) -> Request | None:
     """Return the approved request for a cut; None when none is needed. Raises StoreError when it is not there."""
     if persons_needed(registrar, CUT, decision) < 2:
         return None
-    wanted = order.model_dump(mode="json")
     for known in registrar.life.requests(recording=order.recording, operation=CUT):
-        if known.state == APPROVED and known.order == wanted:
+        if known.state == APPROVED and order.is_same_span(known.order):
             return known
     raise StoreError("this cut needs a second person", order.recording, "ask `vittne cut`, then `vittne request`")
 

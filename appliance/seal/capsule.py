@@ -18,7 +18,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -167,7 +167,11 @@ class KeyStore:
         self.path = path
         self._lock = threading.Lock()
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            # Only where there is none: closing a file drops this process's POSIX locks on it, also those of another
+            # connection here; the next process that closes its own would then take itself for the last one, and
+            # remove the log that this one still writes into.
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             mode = stat.S_IMODE(path.stat().st_mode)
         except OSError as error:
             raise explain(error, "open the store of keys", path) from error

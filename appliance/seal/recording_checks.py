@@ -39,7 +39,7 @@ from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import open_plain, recording_of, staged_name
 
 if TYPE_CHECKING:
-    from vittne.appliance.keyring.vault import Vault
+    from vittne.appliance.seal.opener import Opener
 
 Advance = Callable[[int], None]  # bytes that were read since the last call
 
@@ -56,7 +56,7 @@ class Archive:
     key: VerifyKey
     history: History | SpilledHistory | None
     key_store: KeyStore | None
-    archive_key: Vault | None
+    archive_key: Opener | None
     why_no_key: str  # words for unchecked content
     catalogue: Catalogue | None
 

@@ -28,7 +28,7 @@ from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.files import Store, is_id, recording_of
 
 if TYPE_CHECKING:
-    from vittne.appliance.keyring.vault import Vault
+    from vittne.appliance.seal.opener import Opener
 
 ARCHIVE = "archive"
 _TOGETHER = 500
@@ -51,12 +51,14 @@ def verify(
     trusted: VerifyKey | None = None,
     progress: Progress | None = None,
     at_hand: AtHand = all_here,
+    opener: Opener | None = None,
 ) -> Verdict:
     """Verify one recording by its id. StoreError when the directory or its public key cannot be read.
 
-    at_hand: has a folder's parts there meanwhile, where they are kept elsewhere.
+    at_hand: has a folder's parts there meanwhile, where they are kept elsewhere. opener: opens what is in it; None:
+    the archive is unlocked here, if that needs nobody's passphrase.
     """
-    with _Verifier(data_dir, trusted, progress, at_hand) as verifier:
+    with _Verifier(data_dir, trusted, progress, at_hand, opener) as verifier:
         return verifier.recording(recording_id)
 
 
@@ -90,7 +92,12 @@ class _Meter:
 
 class _Verifier:
     def __init__(
-        self, data_dir: Path, trusted: VerifyKey | None, progress: Progress | None, at_hand: AtHand = all_here
+        self,
+        data_dir: Path,
+        trusted: VerifyKey | None,
+        progress: Progress | None,
+        at_hand: AtHand = all_here,
+        opener: Opener | None = None,
     ) -> None:
         self._at_hand = at_hand
         self._store = Store(data_dir, create=False)
@@ -105,7 +112,7 @@ class _Verifier:
         with suppress(LedgerDamaged):  # the check of the ledger says it
             key = following(data_dir / "ledger", key)
         self._history = self._read_ledger(data_dir / "ledger", key)
-        archive_key, why_no_key = self._open_archive_key(data_dir)
+        archive_key, why_no_key = (opener, "") if opener is not None else self._open_archive_key(data_dir)
         self._archive = Archive(
             data_dir,
             key,
@@ -245,7 +252,7 @@ class _Verifier:
         self._around.append(holds("ledger", _ledger_words(scan)))
         return history
 
-    def _open_archive_key(self, data_dir: Path) -> tuple[Vault | None, str]:
+    def _open_archive_key(self, data_dir: Path) -> tuple[Opener | None, str]:
         try:
             return unlock(data_dir), ""
         except (KeysLocked, KeysMissing) as error:

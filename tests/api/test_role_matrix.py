@@ -67,6 +67,8 @@ POST   /retention/what-if                retention                 | administrat
 GET    /recordings/{id}/retention        retention erase audit     | administrator compliance auditor
 POST   /recordings/{id}/retention        erase                     | compliance
 POST   /recordings/{id}/erase            erase                     | compliance
+POST   /recordings/{id}/cut/preview      erase                     | compliance
+POST   /recordings/{id}/cut              erase                     | compliance
 POST   /recordings/{id}/restrict         erase                     | compliance
 POST   /recordings/{id}/unrestrict       erase                     | compliance
 POST   /recordings/{id}/quarantine/release erase                     | compliance
@@ -103,6 +105,11 @@ GET    /announcements/{name}             announcements audit       | administrat
 GET    /announcements/{name}/sound       announcements audit       | administrator compliance auditor
 POST   /announcements/{name}             announcements             | administrator compliance
 POST   /announcements/{name}/retire      announcements             | administrator compliance
+GET    /announcement-pairs               announcements audit       | administrator compliance auditor
+POST   /announcement-uploads             announcements             | administrator compliance
+POST   /announcement-tries               announcements             | administrator compliance
+GET    /announcement-tries/{id}          announcements             | administrator compliance
+DELETE /announcement-tries/{id}          announcements             | administrator compliance
 GET    /rules                            rules                     | administrator compliance auditor engineer
 POST   /rules/check                      rules                     | administrator compliance auditor engineer
 GET    /attention                        audit approve subjects incidents retention review announcements | administrator compliance auditor supervisor

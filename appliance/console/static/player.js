@@ -70,7 +70,14 @@ class Player {
     this.root.querySelector("header [data-again]").hidden = !this.listening.is_live;
     this.showLine();
     this.resize();
+    this.goTo();
     await this.draw_all();
+  }
+
+  // "#at=12.3": the place that whoever sent us here means.
+  goTo() {
+    const wanted = /^#at=(\d+(?:\.\d+)?)$/.exec(location.hash);
+    if (wanted) this.seek(1000 * Number(wanted[1]));
   }
 
   async draw_all() {
@@ -275,6 +282,7 @@ class Player {
     pen.fillStyle = colour["line-strong"];
     pen.fillRect(0, middle - 0.5, width, 1);
     if (with_marks) this.paintMoments(pen, colour, x, height);
+    if (this.stretch) this.paintStretch(pen, colour, x, height);
   }
 
   paintVoice(pen, side, top, size, width, from, to) {
@@ -325,6 +333,17 @@ class Player {
       if (BANDS.includes(mark.kind)) this.hatch(pen, fills[mark.kind], left, top, Math.max(right - left, 2), tall);
       pen.globalAlpha = 1;
     }
+  }
+
+  // What somebody marked to be cut out: [from, to] in ms.
+  paintStretch(pen, colour, x, height) {
+    const [left, right] = this.stretch.map(x);
+    pen.fillStyle = colour.bad;
+    pen.globalAlpha = 0.22;
+    pen.fillRect(left, 0, Math.max(right - left, 2), height);
+    pen.globalAlpha = 1;
+    pen.fillRect(left, 0, 2, height);
+    pen.fillRect(right - 2, 0, 2, height);
   }
 
   hatch(pen, colour, left, top, wide, tall) {
@@ -477,6 +496,10 @@ class Player {
   run() {
     if (this.audio.paused) return;
     this.at = this.audio.currentTime * 1000;
+    if (this.until && this.at >= this.until) {
+      this.until = null;
+      this.audio.pause();
+    }
     if (this.one("skip").checked) this.leap();
     const [from, to] = this.view;
     if (this.at > to || this.at < from) this.show(this.at, to - from);
@@ -556,14 +579,16 @@ class Player {
       if (event.button || !this.line) return;
       wave.setPointerCapture(event.pointerId);
       wave.focus();
+      if (event.shiftKey && this.cutter) return this.cutter.drag(place(event));
       this.dragging = true;
       this.seek(place(event));
     });
     wave.addEventListener("pointermove", (event) => {
       if (this.dragging) this.seek(place(event));
+      this.cutter?.move(place(event));
       if (this.line) this.hint(place(event), event.clientX - wave.getBoundingClientRect().left, wave.clientWidth);
     });
-    for (const name of ["pointerup", "pointercancel"]) wave.addEventListener(name, () => { this.dragging = false; });
+    for (const name of ["pointerup", "pointercancel"]) wave.addEventListener(name, () => { this.dragging = false; this.cutter?.drop(); });
     wave.addEventListener("pointerleave", () => { this.one("tip").hidden = true; });
     wave.addEventListener("wheel", (event) => {
       if (!this.line || !(event.ctrlKey || event.metaKey || Math.abs(event.deltaX) > Math.abs(event.deltaY))) return;
@@ -643,6 +668,7 @@ class Player {
       End: () => this.seek(this.length),
       "+": () => this.zoom(2),
       "-": () => this.zoom(0.5),
+      ...(this.cutter ? { i: () => this.cutter.from(this.at), o: () => this.cutter.to(this.at) } : {}),
     }[event.key] ?? (space ? () => void this.toggle() : null);
     if (!does) return;
     event.preventDefault();
@@ -650,4 +676,7 @@ class Player {
   }
 }
 
-for (const root of document.querySelectorAll("[data-player]")) new Player(root);
+for (const root of document.querySelectorAll("[data-player]")) {
+  const player = new Player(root);
+  if (root.querySelector("[data-cutdialog]")) import(root.dataset.cutter).then(({ Cutter }) => new Cutter(player));
+}
