@@ -24,6 +24,7 @@ from vittne.appliance.api.auth import GATE, HEARD
 from vittne.appliance.api.compliance import ROUTES as COMPLIANCE_ROUTES
 from vittne.appliance.api.consent import ROUTES as CONSENT_ROUTES
 from vittne.appliance.api.cutting import CUTS
+from vittne.appliance.api.keys import KEY_DESK
 from vittne.appliance.api.listening import ROUTES as LISTENING_ROUTES
 from vittne.appliance.api.live import ROUTES as LIVE_ROUTES
 from vittne.appliance.api.live import add_now
@@ -55,6 +56,7 @@ from vittne.appliance.channelwatch import ChannelWatch, is_up
 from vittne.appliance.clock.watch import ClockWatch
 from vittne.appliance.config import Config
 from vittne.appliance.console.compliance import PAGES as COMPLIANCE_PAGES
+from vittne.appliance.console.key_pages import PAGES as KEY_PAGES
 from vittne.appliance.console.now import PAGES as NOW_PAGES
 from vittne.appliance.console.pages import Page
 from vittne.appliance.console.recordings import PAGES as RECORDING_PAGES
@@ -131,7 +133,7 @@ def beside(
             add_tries(app, TryDesk(str(config.data.resolve())))
             add_audio(app, AudioDesk(config.data, operator, keys.keys.data_key if keys is not None else no_keys))
             if keys is not None:
-                app[KEYS] = keys.keys
+                app[KEYS], app[KEY_DESK] = keys.keys, keys
             app[WEBHOOKS] = config.webhooks
             add_now(app, now, StateReader(sources, app[READER]), live)
             app[CONFIG] = config
@@ -216,7 +218,7 @@ def api_routes(config: Config) -> list[Route]:
 
 def console_pages() -> tuple[Page, ...]:
     """Return the console's pages but for its frame, in the order of the navigation."""
-    return (*NOW_PAGES, *RECORDING_PAGES, *COMPLIANCE_PAGES, *SETUP_PAGES, *WEBHOOK_PAGES)
+    return (*NOW_PAGES, *RECORDING_PAGES, *COMPLIANCE_PAGES, *SETUP_PAGES, *KEY_PAGES, *WEBHOOK_PAGES)
 
 
 def _console(config: Config) -> Add:

@@ -7,7 +7,7 @@ steps, can lose a key: what is in place is always whole, and `renewal.finish_ste
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,8 @@ from vittne.appliance.keyring import changes
 from vittne.appliance.keyring.envelope import decoded, encoded
 from vittne.appliance.keyring.errors import KeysMismatch
 from vittne.appliance.keyring.ring import Ring, parse_ring, read_ring, ring_path
+from vittne.appliance.life import asking
+from vittne.appliance.life.table import APPROVED
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.seal import events
 from vittne.appliance.store.errors import StoreError
@@ -78,6 +80,42 @@ class RotateLedger(Order):
     """Have a new key sign. fips: an ECDSA key."""
 
     fips: bool = False
+
+
+class AskKeys(Order):
+    """Say that a user is about to unlock or lock the archive, before it is tried."""
+
+    do: Literal["unlock", "lock"]
+
+
+def _ask_keys(registrar: Registrar, order: AskKeys, caller: Caller) -> Steps:
+    """Write down who is about to; where a second person must want an unlocking, ask for one."""
+    yield Progress(0, 1)
+    if order.do == "unlock" and asking.persons_needed(registrar, asking.UNLOCK) > 1:
+        asking.refuse_token(caller, asking.UNLOCK)
+        known = [
+            one
+            for one in registrar.life.requests(operation=asking.UNLOCK)
+            if one.state == APPROVED and asking.is_his_own(one, caller) and not asking.is_over(registrar, one)
+        ]
+        if not known:
+            return asking.ask(registrar, asking.UNLOCK, "", {"asked_by": caller.user or caller.name}, caller)
+        registrar.audit.note(events.KEYS_ASKED, caller, do=order.do, approvers=[caller.name, known[0].decided_by])
+        return {"request": known[0].id}
+    registrar.audit.note(events.KEYS_ASKED, caller, do=order.do)
+    return {}
+
+
+class UsedApproval(Order):
+    """The archive was unlocked with what a second person approved: it is good for once."""
+
+    request: str
+
+
+def _used(registrar: Registrar, order: UsedApproval, _: Caller) -> Steps:
+    yield Progress(0, 1)
+    asking.mark_done(registrar, registrar.life.request(order.request))
+    return {}
 
 
 def _begin(registrar: Registrar, _: Begin, __: Caller) -> Steps:
@@ -179,6 +217,8 @@ RETIRE_BUCKETS: Final = Operation("keys.retire", "changing keys", RetireBuckets,
 DROP_BUCKETS: Final = Operation("keys.drop", "changing keys", DropBuckets, _drop)
 NEW_BUCKET: Final = Operation("keys.bucket", "changing keys", NewBucket, _new_bucket)
 REPLACE_KEYS: Final = Operation("keys.replace", "wrapping keys anew", ReplaceKeys, _replace)
+ASK_KEYS: Final = Operation("keys.ask", "asking for the archive's keys", AskKeys, _ask_keys)
+USED_APPROVAL: Final = Operation("keys.used", "unlocking the archive", UsedApproval, _used)
 ROTATE_LEDGER: Final = Operation("keys.ledger", "rotating the ledger's key", RotateLedger, _rotate_ledger)
 
 KEY_OPERATIONS: Final[tuple[Operation[Any], ...]] = (
@@ -191,4 +231,6 @@ KEY_OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     NEW_BUCKET,
     REPLACE_KEYS,
     ROTATE_LEDGER,
+    ASK_KEYS,
+    USED_APPROVAL,
 )

@@ -17,13 +17,16 @@ from vittne.appliance.api.paging import PageQuery, page_of
 from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.reader import READER
 from vittne.appliance.api.routes import PREFIX, About, Answer, Route, needs
+from vittne.appliance.api.settled import CONFIG, policy_of
 from vittne.appliance.api.visible import Levels, levels_for
 from vittne.appliance.life import asking
 from vittne.appliance.life.approving import APPROVE, REFUSE, Approve, Refuse
-from vittne.appliance.life.table import APPROVED, WAITS, LifeTable, Request
+from vittne.appliance.life.policy import LifePolicy
+from vittne.appliance.life.table import APPROVED, EXPIRED, WAITS, LifeTable, Request
 from vittne.appliance.store.catalogue import Catalogue
+from vittne.appliance.store.times import now_us, rfc3339
 
-SCOPES: Final = ("approve", "hold", "erase", "audit")
+SCOPES: Final = ("approve", "hold", "erase", "audit", "keys")
 WORDS: Final = {
     asking.CUT: "cut a span out of a recording",
     asking.ERASE: "erase a recording",
@@ -31,6 +34,7 @@ WORDS: Final = {
     asking.SHORTEN: "keep a recording less long",
     asking.UNRESTRICT: "let a restricted recording be used again",
     asking.QUARANTINE: "let an unannounced recording be heard",
+    asking.UNLOCK: "unlock the archive",
 }
 
 
@@ -41,7 +45,11 @@ class RequestsQuery(PageQuery):
 
 
 class RequestShown(ApiModel):
-    """Something that two have to want. may_approve: whether the one who looks may be the second one."""
+    """Something that two have to want. may_approve: whether the one who looks may be the second one.
+
+    state: waits, approved (and not done yet), done, refused, withdrawn by who asked, expired. expires_at: of one that
+    waits.
+    """
 
     id: str
     operation: str
@@ -50,6 +58,7 @@ class RequestShown(ApiModel):
     asked_at: str
     asked_by: str
     state: str
+    expires_at: str | None
     decided_at: str | None
     decided_by: str
     is_mine: bool
@@ -72,18 +81,25 @@ class Decided(ApiModel):
     further: str = ""
 
 
-def request_shown(row: Request, who: Principal) -> RequestShown:
+def request_shown(row: Request, who: Principal, policy: LifePolicy) -> RequestShown:
     """Return a request as one may see it."""
     is_mine = asking.is_his_own(row, who.caller)
-    may = row.state in (WAITS, APPROVED) and not is_mine and who.kind == "user" and who.may("approve")
-    words = WORDS.get(row.operation, row.operation)
-    return RequestShown(**row.as_json(), words=words, is_mine=is_mine, may_approve=may)
+    is_open = row.state in (WAITS, APPROVED)
+    over = asking.over_us(row, policy)
+    state = EXPIRED if is_open and over <= now_us() else row.state
+    tries = row.state == WAITS or (row.operation == asking.CUT and bool(row.order.get("reason")))  # what failed, again
+    may = state in (WAITS, APPROVED) and tries and not is_mine and who.kind == "user" and who.may("approve")
+    said = {**row.as_json(), "state": state, "expires_at": rfc3339(over) if state in (WAITS, APPROVED) else None}
+    return RequestShown(**said, words=WORDS.get(row.operation, row.operation), is_mine=is_mine, may_approve=may)
 
 
 async def requests_of(request: web.Request, decided: bool) -> list[tuple[Request, Levels]]:
     """Return the requests that exist for who asks: about a recording that does, or about none."""
     who = principal_of(request)
+    policy = policy_of(request.app[CONFIG])
     rows = await request.app[READER](lambda catalogue: LifeTable(catalogue).requests(decided))
+    if not decided:
+        rows = [row for row in rows if asking.over_us(row, policy) > now_us()]
     found = await seen_all(request, [row.recording for row in rows if row.recording])
     general = levels_for(who, *SCOPES)
     return [
@@ -98,13 +114,16 @@ async def listed(request: web.Request) -> web.Response:
     query, who = query_of(request, RequestsQuery), principal_of(request)
     rows = await requests_of(request, query.decided)
     page, following = page_of(rows, lambda row: (row[0].asked_us, row[0].id), query, is_falling=True)
-    return as_json({"requests": [shown(request_shown(row, who), levels) for row, levels in page], "next": following})
+    policy = policy_of(request.app[CONFIG])
+    found = [shown(request_shown(row, who, policy), levels) for row, levels in page]
+    return as_json({"requests": found, "next": following})
 
 
 async def one(request: web.Request) -> web.Response:
     """Show a request."""
     row, levels = await _one(request)
-    return as_json(shown(request_shown(row, principal_of(request)), levels))
+    shown_ = request_shown(row, principal_of(request), policy_of(request.app[CONFIG]))
+    return as_json(shown(shown_, levels))
 
 
 async def _one(request: web.Request) -> tuple[Request, Levels]:
@@ -136,8 +155,8 @@ async def refuse(request: web.Request) -> web.Response:
     if not who.may("approve") and not asking.is_his_own(row, who.caller):
         detail = "only who asked takes it back; others need a role that approves"
         raise Problem(403, "/problems/not-yours", "The request is another's", detail)
-    await perform(request, REFUSE, Refuse(request=row.id))
-    return answer(Decided(id=row.id, state="refused"))
+    said = await perform(request, REFUSE, Refuse(request=row.id))
+    return answer(Decided(id=row.id, state=said["state"]))
 
 
 def _about(summary: str, answers: dict[int, Answer], **more: Any) -> About:
@@ -170,7 +189,7 @@ ROUTES: Final = (
         "POST",
         f"{PREFIX}/requests/{{id}}/refuse",
         refuse,
-        needs("approve", "hold", "erase"),
+        needs("approve", "hold", "erase", "keys"),
         _about("Refuse, or take back", {200: Answer("It is not done", Decided)}, problems=(404, 409)),
     ),
 )

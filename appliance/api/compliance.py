@@ -14,6 +14,8 @@ from vittne.appliance.api import (
     cutting,
     holds,
     incidents,
+    keys,
+    person_copies,
     recordinglife,
     reports,
     retention,
@@ -30,6 +32,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *cutting.ROUTES,
     *approvals.ROUTES,
     *subjects.ROUTES,
+    *person_copies.ROUTES,
     *incidents.ROUTES,
     *reviews.ROUTES,
     *announcements.ROUTES,
@@ -39,4 +42,5 @@ ROUTES: Final[tuple[Route, ...]] = (
     *coverage.ROUTES,
     *audit.ROUTES,
     *reports.ROUTES,
+    *keys.ROUTES,
 )

@@ -291,7 +291,8 @@ async def life_of(request: web.Request, ids: Sequence[str]) -> Mapping[str, Life
     return {row.id: row for row in rows}
 
 
-async def _open_case(request: web.Request) -> Case:
+async def open_case(request: web.Request) -> Case:
+    """Return the case that an address names. Raises Problem: it was closed."""
     case = await case_of(request)
     if case.closed_us is not None:
         raise Problem(409, "/problems/refused", "The case was closed", "open another one")
@@ -318,7 +319,7 @@ async def restrict(request: web.Request) -> web.Response:
     body = await body_of(request, ChoiceBody)
 
     async def work() -> web.Response:
-        case = await _open_case(request)
+        case = await open_case(request)
         taken, left = await _choose(request, case, body)
         life = await life_of(request, [one.call.id for one in taken])
         open_ = [one for one in taken if life[one.call.id].facts.restricted_us is None]
@@ -336,7 +337,7 @@ async def erase(request: web.Request) -> web.Response:
     body = await body_of(request, EraseBody)
 
     async def work() -> web.Response:
-        case = await _open_case(request)
+        case = await open_case(request)
         taken, left = await _choose(request, case, body)
         life = await life_of(request, [one.call.id for one in taken])
         done = []

@@ -139,6 +139,16 @@ def _vcon(order: CaseOrder, begin: Begin) -> None:
     begin(Head(notes=notes)).write(form_of(made, archive.signing))
 
 
+def _copy(order: CaseOrder, begin: Begin) -> None:
+    from vittne.appliance.casework.copying import copy_into  # noqa: PLC0415
+    from vittne.appliance.evidence.bag import zip_folder  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="vittne-copy-", dir=_MEMORY) as folder:
+        top = Path(folder) / "copy"
+        done = copy_into(order, top, shutil.disk_usage(_MEMORY).free // 2)
+        zip_folder(top, "copy", begin(Head(copied=done)))
+
+
 _DO: Final[dict[str, Callable[[CaseOrder, Begin], None]]] = {
     "ladder": _ladder,
     "verify": _verify,
@@ -146,6 +156,7 @@ _DO: Final[dict[str, Callable[[CaseOrder, Begin], None]]] = {
     "pcap": _pcap,
     "bundle": _bundle,
     "vcon": _vcon,
+    "copy": _copy,
 }
 
 

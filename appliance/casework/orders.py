@@ -9,14 +9,30 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-What = Literal["ladder", "verify", "evidence", "pcap", "bundle", "vcon"]
+What = Literal["ladder", "verify", "evidence", "pcap", "bundle", "vcon", "copy"]
+Kind = Literal["flac", "wav", "opus", "mp3", "vcon"]
 Audio = Literal["none", "flac", "wav"]
 Party = Literal["both", "caller", "callee"]
-LINE_LIMIT = 1 << 20
+LINE_LIMIT = 4 << 20
+
+
+class CopyOne(BaseModel):
+    """A recording of a person's copy. party: on which side the person is heard; refused: why it is not in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recording: str
+    party: Literal["", "caller", "callee", "both"]
+    shared: bool
+    keys: dict[int, str] = Field(default_factory=dict, repr=False)
+    refused: str = ""
 
 
 class CaseOrder(BaseModel):
-    """data: the data directory. keys: of the recording's parts, base64, in the order in which parts are read."""
+    """data: the data directory. keys: of the recording's parts, base64, in the order in which parts are read.
+
+    copies, kind, with_others: of a person's copy.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,6 +42,17 @@ class CaseOrder(BaseModel):
     keys: dict[int, str] = Field(default_factory=dict, repr=False)
     audio: Audio = "none"
     party: Party = "both"
+    copies: tuple[CopyOne, ...] = ()
+    kind: Kind = "flac"
+    with_others: bool = False
+
+
+class CopyDone(BaseModel):
+    """What became of a recording of a person's copy. text: why it is not in it, in words for the person."""
+
+    recording: str
+    result: Literal["done", "refused"]
+    text: str
 
 
 class Refused(BaseModel):
@@ -41,3 +68,4 @@ class Head(BaseModel):
 
     refused: Refused | None = None
     notes: list[str] = Field(default_factory=list)
+    copied: list[CopyDone] = Field(default_factory=list)

@@ -6,8 +6,6 @@ Few of them run at a time, each at low priority: recording must not notice.
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
@@ -15,6 +13,7 @@ from typing import Final
 import structlog
 from pydantic import ValidationError
 
+from vittne.appliance.casework.apart import started
 from vittne.appliance.casework.orders import LINE_LIMIT, CaseOrder, Head
 from vittne.appliance.store.errors import StoreError
 
@@ -24,8 +23,6 @@ _AT_ONCE: Final = 2
 _PIECE: Final = 1 << 16
 _HEAD_S: Final = 600.0  # an hour of sound is decoded in less
 _STOP_S: Final = 5.0
-# Nothing of our environment goes along that may name files with secrets.
-_KEPT: Final = ("PATH", "LANG", "PYTHONPATH", "LD_LIBRARY_PATH")
 
 
 class CaseFailed(StoreError):
@@ -37,6 +34,7 @@ class CaseAnswer:
 
     def __init__(self, head: Head, process: asyncio.subprocess.Process) -> None:
         self.notes = head.notes
+        self.copied = head.copied
         self._process = process
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -62,13 +60,7 @@ class CaseDesk:
     async def asked(self, order: CaseOrder) -> AsyncIterator[CaseAnswer]:
         """Yield the answer to an order. Raises StoreError: what the process was refused, CaseFailed."""
         async with self._room:
-            process = await asyncio.create_subprocess_exec(
-                *("nice", "-n", "10", sys.executable, "-m", "vittne.appliance.casework.child"),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                limit=LINE_LIMIT,
-                env={name: os.environ[name] for name in _KEPT if name in os.environ},
-            )
+            process = await started("vittne.appliance.casework.child", LINE_LIMIT)
             try:
                 yield CaseAnswer(await _head(process, order), process)
             finally:

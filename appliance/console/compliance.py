@@ -94,7 +94,9 @@ async def subjects_page(request: web.Request) -> web.Response:
 async def subject_page(request: web.Request) -> web.Response:
     """Show a case, what is found, and what was done."""
     case = await subjects.whole_case(request)
-    return render(request, "compliance/subject.html", case=case, outcomes=OUTCOMES, here="/compliance/subjects")
+    needs = any(one.reason_required for one in principal_of(request).profiles)
+    values: dict[str, Any] = {"case": case, "outcomes": OUTCOMES, "needs_reason": needs}
+    return render(request, "compliance/subject.html", here="/compliance/subjects", **values)
 
 
 async def approvals_page(request: web.Request) -> web.Response:
@@ -102,8 +104,17 @@ async def approvals_page(request: web.Request) -> web.Response:
     query, who = query_of(request, approvals.RequestsQuery), principal_of(request)
     rows = await approvals.requests_of(request, query.decided)
     page, following = page_of(rows, lambda row: (row[0].asked_us, row[0].id), query, is_falling=True)
-    found = [shown(approvals.request_shown(row, who), levels) for row, levels in page]
-    return render(request, "compliance/approvals.html", requests=found, next=following, decided=query.decided)
+    policy = policy_of(request.app[CONFIG])
+    found = [shown(approvals.request_shown(row, who, policy), levels) for row, levels in page]
+    return render(
+        request,
+        "compliance/approvals.html",
+        requests=found,
+        policy=policy,
+        words=approvals.WORDS,
+        next=following,
+        decided=query.decided,
+    )
 
 
 async def reviews_page(request: web.Request) -> web.Response:

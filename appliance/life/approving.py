@@ -11,7 +11,7 @@ from vittne.appliance.life.asking import AskCut
 from vittne.appliance.life.operations import CannotDo, Erase, ReleaseHold, Restrict, do_erase, do_release, do_restrict
 from vittne.appliance.life.precedence import decide
 from vittne.appliance.life.retention import ChangeRetention, do_change
-from vittne.appliance.life.table import APPROVED, DONE, REFUSED, WAITS, Request
+from vittne.appliance.life.table import APPROVED, EXPIRED, REFUSED, WAITS, WITHDRAWN, Request
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.seal import events
 from vittne.appliance.store.errors import StoreError
@@ -37,6 +37,11 @@ class Refuse(Order):
 
 def _approve(registrar: Registrar, order: Approve, caller: Caller) -> Steps:
     request = registrar.life.request(order.request)
+    if request.state in (WAITS, APPROVED) and asking.is_over(registrar, request):
+        registrar.life.set_request(request.id, state=EXPIRED)
+        raise CannotApprove(
+            "it waited too long, and is over", request.id, "ask again: what has changed is looked at anew"
+        )
     if request.state == WAITS:
         asking.refuse_token(caller, request.operation)
         if asking.is_his_own(request, caller):
@@ -53,6 +58,8 @@ def _approve(registrar: Registrar, order: Approve, caller: Caller) -> Steps:
     yield Progress(0, 1)
     if request.operation == asking.CUT:
         return {"request": request.id, "approved": True, "next": f"{request.asked_by} cuts now"}
+    if request.operation == asking.UNLOCK:
+        return {"request": request.id, "approved": True, "next": f"{request.asked_by} unlocks now, with the passphrase"}
     answer = yield from _done(registrar, request, (Caller(request.asked_by, second.via, request.asked_user), second))
     asking.mark_done(registrar, request)
     return {"request": request.id, "approved": True, **answer}
@@ -82,13 +89,14 @@ def _done(registrar: Registrar, request: Request, persons: tuple[Caller, ...]) -
 
 def _refuse(registrar: Registrar, order: Refuse, caller: Caller) -> Steps:
     request = registrar.life.request(order.request)
-    if request.state in (DONE, REFUSED):
+    if request.state not in (WAITS, APPROVED):
         raise CannotApprove(f"it was {request.state} before", request.id, "nothing was done")
     yield Progress(0, 1)
-    said = {"request": request.id, "operation": request.operation}
+    state = WITHDRAWN if asking.is_his_own(request, caller) else REFUSED
+    said = {"request": request.id, "operation": request.operation, "state": state}
     registrar.audit.note(events.REQUEST_REFUSED, caller, request.recording, **said)
-    registrar.life.decide_request(request.id, REFUSED, caller, now_us())
-    return {"request": request.id, "refused": True}
+    registrar.life.decide_request(request.id, state, caller, now_us())
+    return {"request": request.id, "refused": True, "state": state}
 
 
 def _ask_cut(registrar: Registrar, order: AskCut, caller: Caller) -> Steps:
@@ -102,7 +110,7 @@ def _ask_cut(registrar: Registrar, order: AskCut, caller: Caller) -> Steps:
         return {}
     wanted = order.model_dump(mode="json")
     for known in registrar.life.requests(recording=row.id, operation=asking.CUT):
-        if known.state == APPROVED and order.is_same_span(known.order):
+        if known.state == APPROVED and order.is_same_span(known.order) and not asking.is_over(registrar, known):
             return {"request": known.id}
     return asking.ask(registrar, asking.CUT, row.id, wanted, caller)
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from vittne.appliance.control.caller import API
 from vittne.appliance.control.operation import Caller, Order
+from vittne.appliance.life.policy import LifePolicy
 from vittne.appliance.life.precedence import Decision
 from vittne.appliance.life.table import APPROVED, DONE, WAITS, Request
 from vittne.appliance.registrar import Registrar
@@ -26,6 +27,8 @@ RELEASE: Final = "hold-release"
 SHORTEN: Final = "shorten"
 UNRESTRICT: Final = "unrestrict"
 QUARANTINE: Final = "quarantine-release"
+UNLOCK: Final = "keys-unlock"
+_HOUR_US: Final = 3_600_000_000
 
 
 class NobodyAsks(StoreError):
@@ -48,13 +51,23 @@ def persons_needed(registrar: Registrar, operation: str, decision: Decision | No
 def ask(registrar: Registrar, operation: str, recording: str, order: dict[str, Any], caller: Caller) -> dict[str, Any]:
     """Write down what a second person is to approve; return the answer. The same thing again is the same request."""
     for known in registrar.life.requests(recording=recording, operation=operation):
-        if known.state == WAITS and known.order == order:
+        if known.state == WAITS and known.order == order and not is_over(registrar, known):
             return {"waits": known.id, "asked_by": known.asked_by}
     refuse_token(caller, operation)
     request = Request(secrets.token_hex(8), operation, recording, order, now_us(), caller.name, asked_user=caller.user)
     registrar.audit.note(events.REQUESTED, caller, recording, request=request.id, operation=operation)
     registrar.life.put_request(request)
     return {"waits": request.id, "asked_by": caller.name}
+
+
+def over_us(request: Request, policy: LifePolicy) -> int:
+    """Return when a request is over that nobody has decided, or that was approved and not done."""
+    return request.asked_us + policy.expires_h * _HOUR_US
+
+
+def is_over(registrar: Registrar, request: Request) -> bool:
+    """Say whether a request waited too long: what was wanted then need not be wanted now."""
+    return over_us(request, registrar.life_policy) <= now_us()
 
 
 def is_his_own(request: Request, caller: Caller) -> bool:
@@ -88,7 +101,7 @@ def approved_cut(registrar: Registrar, order: AskCut, decision: Decision) -> Req
     if persons_needed(registrar, CUT, decision) < 2:
         return None
     for known in registrar.life.requests(recording=order.recording, operation=CUT):
-        if known.state == APPROVED and order.is_same_span(known.order):
+        if known.state == APPROVED and order.is_same_span(known.order) and not is_over(registrar, known):
             return known
     raise StoreError("this cut needs a second person", order.recording, "ask `vittne cut`, then `vittne request`")
 

@@ -10,9 +10,13 @@ from vittne.appliance.policy.classes import PRESETS, RetentionClass
 
 @dataclass(frozen=True, slots=True)
 class LifePolicy:
-    """operations: those that need a second person. early: classes of which two persons may erase inside the lock."""
+    """operations: those that need a second person. early: classes of which two persons may erase inside the lock.
+
+    expires_h: hours after which a request is over.
+    """
 
     operations: frozenset[str] = frozenset()
     early: frozenset[str] = frozenset()
     immutable: bool = False
+    expires_h: int = 168
     classes: Mapping[str, RetentionClass] = field(default_factory=lambda: dict(PRESETS))

@@ -12,7 +12,7 @@ from vittne.appliance.life.policy import LifePolicy
 from vittne.appliance.policy.config import ClassConfig, classes
 from vittne.appliance.storage.settings import ALWAYS, KeepLocal
 
-TwoPersons = Literal["cut", "erase", "hold-release", "shorten", "unrestrict", "quarantine-release"]
+TwoPersons = Literal["cut", "erase", "hold-release", "shorten", "unrestrict", "quarantine-release", "keys-unlock"]
 
 
 class _Section(BaseModel):
@@ -29,10 +29,12 @@ class ExpiryConfig(_Section):
 class ApprovalConfig(_Section):
     """The section [approval]: what needs a second person; a cut inside a lock always does.
 
+    expires_h: hours after which a request that nobody decided is over.
     early: classes of which two persons may erase before the lock ends. None, unless the law that made it says so.
     """
 
-    operations: tuple[TwoPersons, ...] = Field(default=(), strict=False, max_length=6)
+    operations: tuple[TwoPersons, ...] = Field(default=(), strict=False, max_length=7)
+    expires_h: int = Field(default=168, ge=1, le=8760)
     early: tuple[str, ...] = Field(default=(), strict=False, max_length=64)
 
 
@@ -52,4 +54,6 @@ def life_policy(approval: ApprovalConfig, store: StoreConfig, configured: Sequen
     for name in approval.early:
         if name not in known:
             raise ConfigError(f"approval.early: there is no class {name[:60]!r}", "approval", "name it in [[classes]]")
-    return LifePolicy(frozenset(approval.operations), frozenset(approval.early), store.immutable, known)
+    return LifePolicy(
+        frozenset(approval.operations), frozenset(approval.early), store.immutable, approval.expires_h, known
+    )

@@ -24,6 +24,8 @@ WAITS: Final = "waits"
 DONE: Final = "done"
 APPROVED: Final = "approved"
 REFUSED: Final = "refused"
+WITHDRAWN: Final = "withdrawn"  # by who asked
+EXPIRED: Final = "expired"  # nobody decided in time
 
 
 class NoSuchRequest(StoreError):

@@ -33,6 +33,7 @@ KEY_BACKUP: Final = "key.backup"
 KEY_RECOVER: Final = "key.recover"
 KEY_UNLOCK: Final = "key.unlock"
 KEY_LOCK: Final = "key.lock"
+KEYS_ASKED: Final = "keys.ask"
 STAMP: Final = "stamp"
 GATE: Final = "gate"
 CONFIGURED: Final = "config"
@@ -153,6 +154,8 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     KEY_RECOVER: frozenset({"key", "provider"}),
     KEY_UNLOCK: frozenset({"key", "provider", "by"}),
     KEY_LOCK: frozenset({"key", "by"}),
+    # a user wants to unlock or lock in the console; the row says which, and who
+    KEYS_ASKED: frozenset({"row"}),
     # a third party's token over the checkpoint with so many entries; token is its SHA-256, in hex
     STAMP: frozenset({"authority", "size", "token"}),
     # somebody said over the API whether a call may be recorded: agreed, refused, announced or keep

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ from vittne.appliance.subjects.numbers import user_of
 from vittne.appliance.terminal import clean, duration
 
 Done = Callable[[Found, str, str], None]  # what, "done" or "refused", words
+Write = Callable[[Found, "CopyOptions", str], None]  # what, how, to which new file. Raises StoreError
 INDEX: Final = "index.html"
 _SHOWN: Final = 3  # digits of somebody else's number
 _HIDDEN: Final = "sip:anonymous@anonymous.invalid"  # RFC 3323 section 4.1.1.3
@@ -41,11 +43,15 @@ class _Line:
     refused: str
 
 
-def write_copy(data: Path, found: Sequence[Found], folder: Path, options: CopyOptions, tell: Done) -> int:
+def write_copy(
+    data: Path, found: Sequence[Found], folder: Path, options: CopyOptions, tell: Done, write: Write | None = None
+) -> int:
     """Write a new folder; return how many recordings are in it. Raises StoreError.
 
-    tell: is called after each, so that what was handed out is entered even when a later one fails.
+    tell: is called after each, so that what was handed out is entered even when a later one fails. write: writes one
+    file; default: as `vittne export` does.
     """
+    write = write or partial(_write, data)
     try:
         folder.mkdir(mode=0o700)
     except OSError as error:
@@ -56,7 +62,7 @@ def write_copy(data: Path, found: Sequence[Found], folder: Path, options: CopyOp
         refused = _why_not(one, options)
         if not refused:
             try:
-                _write(data, one, options, str(folder / name))
+                write(one, options, str(folder / name))
             except StoreError as error:
                 refused = f"{error.what[:1].upper()}{error.what[1:]}."
         tell(one, "refused" if refused else "done", refused)
@@ -107,7 +113,7 @@ def _why_not(found: Found, options: CopyOptions) -> str:
 
 
 def _write(data: Path, found: Found, options: CopyOptions, output: str) -> None:
-    party = "both" if options.with_others else found.party
+    party = heard_of(found, options)
     if options.kind == "vcon":
         from vittne.appliance.vcon.export import VconOptions, export_vcon  # noqa: PLC0415 - only what is asked for
 
@@ -117,6 +123,11 @@ def _write(data: Path, found: Found, options: CopyOptions, output: str) -> None:
     from vittne.appliance.export import export  # noqa: PLC0415
 
     export(data, found.call, options.kind, output, party, True, False, options.purpose)
+
+
+def heard_of(found: Found, options: CopyOptions) -> str:
+    """Return whose voice is in the copy."""
+    return "both" if options.with_others else found.party
 
 
 def _cells(line: _Line) -> list[str]:

@@ -86,6 +86,30 @@ def test_a_user_with_another_name_is_still_the_same_person(data: Path) -> None:
     run_house(data, TEAM, use, TWO)
 
 
+def test_what_nobody_decides_is_over_and_what_is_taken_back_is_not_refused(data: Path) -> None:
+    async def use(house: House) -> None:
+        anna, bo = house["anna"], house["bo"]
+        request = (await anna.post(f"recordings/{REC}/erase", {"reason": "asked"})).json["waits"]
+        (shown,) = (await bo.get("requests")).json["requests"]
+        assert shown["expires_at"] is not None
+        house.registrar.life.set_request(request, asked_us=1)
+        assert (await bo.get("requests")).json["requests"] == []
+        (over,) = (await bo.get("requests?decided=true")).json["requests"]
+        assert (over["state"], over["may_approve"]) == ("expired", False)
+        late = await bo.post(f"requests/{request}/approve")
+        assert (late.status, "over" in late.problem["title"]) == (409, True)
+        assert house.registrar.catalogue.get(REC).erased_us is None
+        again = (await anna.post(f"recordings/{REC}/erase", {"reason": "asked"})).json["waits"]
+        assert again != request
+        assert (await anna.post(f"requests/{again}/refuse")).json["state"] == "withdrawn"
+        third = (await anna.post(f"recordings/{REC}/erase", {"reason": "asked"})).json["waits"]
+        assert (await bo.post(f"requests/{third}/refuse")).json["state"] == "refused"
+        states = [one["state"] for one in (await bo.get("requests?decided=true")).json["requests"]]
+        assert sorted(states) == ["expired", "refused", "withdrawn"]
+
+    run_house(data, TEAM, use, TWO)
+
+
 def test_a_token_is_nobody_where_two_persons_are_needed(data: Path) -> None:
     async def use(house: House) -> None:
         token = house.served.token("read", "erase", "approve", days=None)

@@ -74,13 +74,14 @@ POST   /recordings/{id}/unrestrict       erase                     | compliance
 POST   /recordings/{id}/quarantine/release erase                     | compliance
 POST   /recordings/{id}/quarantine/discard erase                     | compliance
 GET    /recordings/{id}/certificate      audit erase               | compliance auditor
-GET    /requests                         approve hold erase audit  | compliance auditor
-GET    /requests/{id}                    approve hold erase audit  | compliance auditor
+GET    /requests                         approve hold erase audit keys | administrator compliance auditor
+GET    /requests/{id}                    approve hold erase audit keys | administrator compliance auditor
 POST   /requests/{id}/approve            approve                   | compliance
-POST   /requests/{id}/refuse             approve hold erase        | compliance
+POST   /requests/{id}/refuse             approve hold erase keys   | administrator compliance
 GET    /subjects                         subjects                  | compliance
 POST   /subjects                         subjects                  | compliance
 GET    /subjects/{id}                    subjects                  | compliance
+POST   /subjects/{id}/copy               subjects                  | compliance
 POST   /subjects/{id}/restrict           subjects                  | compliance
 POST   /subjects/{id}/erase              subjects                  | compliance
 POST   /subjects/{id}/notes              subjects                  | compliance
@@ -187,6 +188,9 @@ POST   /session/passkey                  public
 POST   /session/proof/passkey            anybody
 POST   /factors/passkey                  anybody
 PUT    /factors/passkey                  anybody
+GET    /keys                             keys audit                | administrator compliance auditor
+POST   /keys/unlock                      keys                      | administrator
+POST   /keys/lock                        keys                      | administrator
 GET    /setup                            settings                  | administrator engineer
 GET    /interfaces                       settings                  | administrator engineer
 POST   /setup/test-call                  settings                  | administrator engineer

@@ -11,6 +11,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 from vittne.appliance.access.scopes import SCOPES
+from vittne.appliance.api import approvals
 from vittne.appliance.beside import console_pages
 from vittne.appliance.console.render import HERE
 from vittne.appliance.console.texts import FOLDER, chosen, read_texts
@@ -33,7 +34,7 @@ def wanted() -> set[str]:
     texts = set()
     for _, _, message, _, _ in found:
         texts |= {message} if isinstance(message, str) else {message[0]}
-    return texts | set(SCOPES.values()) | NAVIGATION
+    return texts | set(SCOPES.values()) | NAVIGATION | set(approvals.WORDS.values())
 
 
 def catalog(language: str) -> Catalog:

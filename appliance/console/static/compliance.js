@@ -69,3 +69,31 @@ document.addEventListener("submit", (event) => {
   if (button?.dataset.format) wanted.set("format", button.dataset.format);
   location.assign(`${button?.dataset.target ?? location.pathname}?${wanted}`);
 });
+
+// The copy for a person: what comes is a file, what was refused is said where one asked.
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.dataset.copy) return;
+  event.preventDefault();
+  const place = form.querySelector("[data-problem]");
+  const body = Object.fromEntries([...form.elements].filter((one) => one.name).map((one) => [one.name, one.type === "checkbox" ? one.checked : one.value]));
+  const csrf = document.querySelector('meta[name="csrf"]').content;
+  place.replaceChildren();
+  event.submitter.disabled = true;
+  try {
+    const answer = await fetch(form.dataset.copy, { method: "POST", headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf }, body: JSON.stringify(body), credentials: "same-origin" });
+    if (!answer.ok) {
+      const said = document.createElement("div");
+      said.className = "note bad";
+      said.textContent = words(await answer.json());
+      return place.append(said);
+    }
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(await answer.blob());
+    link.download = form.dataset.name;
+    link.click();
+    setTimeout(() => location.reload(), 1500);
+  } finally {
+    event.submitter.disabled = false;
+  }
+});
