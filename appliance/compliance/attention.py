@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Final, Literal
 
 from vittne.appliance.backup.standing import last_backup_us, last_drill_us
-from vittne.appliance.compliance.finding import many
+from vittne.appliance.compliance import outcomes
 from vittne.appliance.compliance.incidents import IncidentTable
-from vittne.appliance.compliance.outcomes import counted, meaning_of
 from vittne.appliance.config import Config
+from vittne.appliance.life.asking import over_us
 from vittne.appliance.life.policy import LifePolicy
 from vittne.appliance.life.retention import unowned
 from vittne.appliance.life.table import WAITS, LifeTable
 from vittne.appliance.review.report import overdue
 from vittne.appliance.review.table import ReviewTable
+from vittne.appliance.saying import Said, counted, said
 from vittne.appliance.scrub.cycle import read_state
 from vittne.appliance.stamps.standing import standings
 from vittne.appliance.store.catalogue import Catalogue, Search
@@ -36,9 +37,14 @@ class Point:
 
     name: str
     grade: Grade
-    words: str
+    told: Said
     scope: str
     where: str
+
+    @property
+    def words(self) -> str:
+        """What it says, in English."""
+        return str(self.told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +67,17 @@ def _cases(at: _At) -> Iterator[Point]:
     cases = CaseTable(at.catalogue).cases()
     late = sum(one.due_us <= at.now_us for one in cases)
     soon = sum(at.now_us < one.due_us <= at.now_us + _SOON_US for one in cases)
+    if late:
+        words = counted("%(num)s request of a person is overdue", "%(num)s requests of persons are overdue", late)
+    elif soon:
+        words = counted(
+            "%(num)s request of a person is due within 7 days",
+            "%(num)s requests of persons are due within 7 days",
+            soon,
+        )
+    else:
+        words = said("no request of a person is overdue; %(count)s open", count=len(cases))
     grade: Grade = "bad" if late else "warn" if soon else "good"
-    words = (
-        f"{many(late, 'request')} of persons overdue"
-        if late
-        else f"{many(soon, 'request')} of persons due within 7 days"
-    )
-    words = words if late or soon else f"no request of a person is overdue; {len(cases)} open"
     yield Point("subjects", grade, words, "subjects", "/compliance/subjects")
 
 
@@ -75,80 +85,118 @@ def _incidents(at: _At) -> Iterator[Point]:
     runs = [one for one in IncidentTable(at.catalogue).all() if one.closed_us is None and one.told_us is None]
     late = [one for one in runs if one.is_late(at.now_us)]
     if late:
-        words = f"{many(len(late), 'incident')} past the 72 hours, and the authority was not told"
+        words = counted(
+            "%(num)s incident is past the 72 hours, and the authority was not told",
+            "%(num)s incidents are past the 72 hours, and the authority was not told",
+            len(late),
+        )
         yield Point("incidents", "bad", words, "incidents", "/compliance/incidents")
     elif runs:
         left = (min(one.due_us for one in runs) - at.now_us) // _HOUR_US
-        words = f"{many(len(runs), 'incident')} open: {left} hours are left to tell the authority"
+        words = counted(
+            "%(num)s incident is open: %(hours)s hours are left to tell the authority",
+            "%(num)s incidents are open: %(hours)s hours are left to tell the authority",
+            len(runs),
+            hours=left,
+        )
         yield Point("incidents", "warn", words, "incidents", "/compliance/incidents")
 
 
 def _requests(at: _At) -> Iterator[Point]:
-    count = sum(one.state == WAITS for one in LifeTable(at.catalogue).requests())
+    rows = LifeTable(at.catalogue).requests()
+    count = sum(one.state == WAITS and over_us(one, at.policy) > at.now_us for one in rows)
     if count:
-        yield Point("approvals", "warn", f"{count} waiting for a second person", "approve", "/compliance/approvals")
+        words = counted("%(num)s request waits for a second person", "%(num)s requests wait for a second person", count)
+        yield Point("approvals", "warn", words, "approve", "/compliance/approvals")
 
 
 def _announcements(at: _At) -> Iterator[Point]:
     total = sums(at.catalogue, at.now_us - 30 * _DAY_US, at.now_us).total
     if total.expected:
-        told = f"{total.proven / total.expected:.1%} of the callers who had to be told were, in 30 days"
-        words = f"{told}; {total.missing} were not" if total.missing else told
-        yield Point(
-            "announcements", "warn" if total.missing else "good", words, "announcements", "/compliance/coverage"
-        )
+        share = f"{100 * total.proven / total.expected:.1f}"
+        if total.missing:
+            words = said(
+                "%(share)s %% of the callers who had to be told were, in 30 days; %(missing)s were not",
+                share=share,
+                missing=total.missing,
+            )
+        else:
+            words = said("%(share)s %% of the callers who had to be told were, in 30 days", share=share)
+        grade: Grade = "warn" if total.missing else "good"
+        yield Point("announcements", grade, words, "announcements", "/compliance/coverage")
     waiting = at.catalogue.count_calls(Search(quarantined=True))
     if waiting:
-        words = f"{many(waiting, 'recording')} in quarantine: not announced, and nobody may hear them"
+        words = counted(
+            "%(num)s recording is in quarantine: it was not announced, and nobody may hear it",
+            "%(num)s recordings are in quarantine: not announced, and nobody may hear them",
+            waiting,
+        )
         yield Point("quarantine", "warn", words, "erase", "/compliance/coverage?quarantined=true")
 
 
 def _recorded(at: _At) -> Iterator[Point]:
-    found = counted(at.catalogue, at.now_us - _SOON_US, at.now_us)
+    found = outcomes.counted(at.catalogue, at.now_us - _SOON_US, at.now_us)
     lost = {name: n for name, n in found.items() if name not in ("recorded", "partial", "imported") and n}
-    unmeant = {name: n for name, n in lost.items() if not meaning_of(name).is_meant}
+    unmeant = {name: n for name, n in lost.items() if not outcomes.meaning_of(name).is_meant}
     if unmeant:
         told = ", ".join(f"{n} {name}" for name, n in sorted(unmeant.items()))
-        words = f"answered calls of 7 days that should be here and are not: {told}"
+        words = said("answered calls of 7 days that should be here and are not: %(which)s", which=told)
         yield Point("recorded", "bad", words, "audit", "/compliance/not-recorded")
     else:
-        words = f"every answered call of 7 days is recorded or was meant not to be ({sum(found.values())} calls)"
+        words = said(
+            "every answered call of 7 days is recorded or was meant not to be (%(count)s calls)",
+            count=sum(found.values()),
+        )
         yield Point("recorded", "good", words, "audit", "/compliance/not-recorded")
 
 
 def _reviews(at: _At) -> Iterator[Point]:
     late = len(overdue(ReviewTable(at.catalogue).reviews(), at.now_us))
     if late:
-        yield Point("reviews", "warn", f"{many(late, 'review')} overdue", "review", "/compliance/reviews?overdue=true")
+        words = counted("%(num)s review is overdue", "%(num)s reviews are overdue", late)
+        yield Point("reviews", "warn", words, "review", "/compliance/reviews?overdue=true")
 
 
 def _damage(at: _At) -> Iterator[Point]:
     state = read_state(at.data)
     damaged = len(state.now.damaged) or len(state.last.damaged if state.last else ())
     if damaged:
-        words = f"{many(damaged, 'recording')} not as it was sealed, or gone: `vittne scrub` names them"
+        words = counted(
+            "%(num)s recording is not as it was sealed, or gone: `vittne scrub` names it",
+            "%(num)s recordings are not as they were sealed, or gone: `vittne scrub` names them",
+            damaged,
+        )
         yield Point("damage", "bad", words, "audit", "/compliance/report")
     elif state.last is None:
-        yield Point("damage", "warn", "the archive was not read through yet", "audit", "/compliance/report")
+        words = said("the archive was not read through yet")
+        yield Point("damage", "warn", words, "audit", "/compliance/report")
     else:
-        words = f"the archive was read through: {many(state.last.recordings, 'recording')}, nothing damaged"
+        words = counted(
+            "the archive was read through: %(num)s recording, nothing damaged",
+            "the archive was read through: %(num)s recordings, nothing damaged",
+            state.last.recordings,
+        )
         yield Point("damage", "good", words, "audit", "/compliance/report")
 
 
 def _backup(at: _At) -> Iterator[Point]:
     backed, drilled = last_backup_us(at.data), _drilled(at.data)
     if backed is None:
-        yield Point("backup", "bad", "no backup was ever made ([backup] says where to)", "audit", "/compliance/report")
+        words = said("no backup was ever made ([backup] says where to)")
+        yield Point("backup", "bad", words, "audit", "/compliance/report")
     elif drilled is None:
-        yield Point(
-            "backup", "bad", "no backup was ever tried: `vittne restore --drill`", "audit", "/compliance/report"
-        )
+        words = said("no backup was ever tried: `vittne restore --drill`")
+        yield Point("backup", "bad", words, "audit", "/compliance/report")
     else:
         days = (at.now_us - backed) // _DAY_US
         tried = (at.now_us - drilled) // _DAY_US
         grade: Grade = "warn" if days > 2 or tried > at.config.backup.drill_days else "good"
-        words = f"last backup {many(days, 'day')} ago, last tried {many(tried, 'day')} ago"
+        words = said("last backup %(made)s ago, last tried %(tried)s ago", made=_days(days), tried=_days(tried))
         yield Point("backup", grade, words, "audit", "/compliance/report")
+
+
+def _days(number: int) -> Said:
+    return counted("%(num)s day", "%(num)s days", number)
 
 
 def _drilled(data: Path) -> int | None:
@@ -160,18 +208,26 @@ def _drilled(data: Path) -> int | None:
 
 def _stamps(at: _At) -> Iterator[Point]:
     if not at.config.stamps.authorities:
-        words = "no time stamp authority is configured: when something existed, only this machine says"
+        words = said("no time stamp authority is configured: when something existed, only this machine says")
         yield Point("stamps", "warn", words, "audit", "/compliance/report")
         return
     late = [one.authority for one in standings(at.data, at.config.stamps, at.now_us) if one.late]
-    words = f"time stamps are late: {', '.join(late)}" if late else "time stamps are up to date"
+    if late:
+        words = said("time stamps are late: %(which)s", which=", ".join(late))
+    else:
+        words = said("time stamps are up to date")
     yield Point("stamps", "bad" if late else "good", words, "audit", "/compliance/report")
 
 
 def _retention(at: _At) -> Iterator[Point]:
     life = LifeTable(at.catalogue, at.policy.early)
     for name, count in sorted(unowned(life, at.policy.classes).items()):
-        words = f"class {name} has no end and nobody who answers for that: {many(count, 'recording')}"
+        words = counted(
+            "class %(name)s has no end and nobody who answers for that: %(num)s recording",
+            "class %(name)s has no end and nobody who answers for that: %(num)s recordings",
+            count,
+            name=name,
+        )
         yield Point("retention", "warn", words, "retention", "/compliance/retention")
 
 

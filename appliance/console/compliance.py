@@ -26,6 +26,7 @@ from vittne.appliance.console.announcement_pages import PAGES as ANNOUNCEMENT_PA
 from vittne.appliance.console.compliance_coverage import COVERAGE_PAGES
 from vittne.appliance.console.pages import Item, Page
 from vittne.appliance.console.render import render
+from vittne.appliance.console.review_pages import PAGES as REVIEW_PAGES
 from vittne.appliance.seal.events import MEMBERS
 from vittne.appliance.store.holds import HoldTable
 from vittne.appliance.store.times import now_us, rfc3339
@@ -201,6 +202,7 @@ PAGES: Final = (
     ),
     Page("/compliance/reviews", reviews_page, "review", Item("Reviews", "clipboard-check", GROUP)),
     Page("/compliance/reviews/{id}", review_page, "review"),
+    *REVIEW_PAGES,
     Page("/compliance/audit", audit_page, "audit", Item("Audit trail", "scroll-text", GROUP)),
     Page("/compliance/audit/{id}", proof_page, "audit"),
     Page("/compliance/incidents", incidents_page, "incidents", Item("Incidents", "shield-alert", GROUP), ("audit",)),

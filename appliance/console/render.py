@@ -67,6 +67,8 @@ class Console:
         made.install_gettext_translations(self.texts[language], newstyle=True)  # type: ignore[attr-defined]
         made.globals["static"] = self.static
         made.filters["duration"] = duration
+        texts = self.texts[language]
+        made.filters["told"] = lambda said: said.told(texts.gettext, texts.ngettext)
         return made
 
     def static(self, name: str) -> str:

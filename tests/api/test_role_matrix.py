@@ -100,6 +100,10 @@ POST   /reviews/draw                     review                    | compliance 
 GET    /reviews/{id}                     review                    | compliance supervisor
 POST   /reviews/{id}/assign              review                    | compliance supervisor
 POST   /reviews/{id}/score               review                    | compliance supervisor
+GET    /review-plans                     review                    | compliance supervisor
+POST   /review-plans                     review                    | compliance supervisor
+POST   /review-plans/{name}/end          review                    | compliance supervisor
+POST   /review-cards                     review                    | compliance supervisor
 GET    /announcements                    announcements audit       | administrator compliance auditor
 POST   /announcements                    announcements             | administrator compliance
 GET    /announcements/{name}             announcements audit       | administrator compliance auditor

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir
+from babel.messages.extract import extract_from_dir, extract_from_file
 from babel.messages.pofile import read_po
 
 from vittne.appliance.access.scopes import SCOPES
 from vittne.appliance.api import approvals
 from vittne.appliance.beside import console_pages
+from vittne.appliance.compliance import attention
 from vittne.appliance.console.render import HERE
 from vittne.appliance.console.texts import FOLDER, chosen, read_texts
+from vittne.appliance.events.alarmlist import ALARMS
 
 LANGUAGES = ("de", "es", "sv")
 NAVIGATION = {
@@ -31,8 +33,9 @@ def wanted() -> set[str]:
         {"**.html": {"trimmed": "true", "encoding": "utf-8"}},
         keywords={"_": None, "gettext": None, "ngettext": (1, 2)},
     )
-    texts = set()
-    for _, _, message, _, _ in found:
+    code = extract_from_file("python", attention.__file__, keywords={"said": None, "counted": (1, 2)})
+    texts = set(ALARMS)
+    for message in (*(one[2] for one in found), *(one[1] for one in code)):
         texts |= {message} if isinstance(message, str) else {message[0]}
     return texts | set(SCOPES.values()) | NAVIGATION | set(approvals.WORDS.values())
 
