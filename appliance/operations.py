@@ -12,7 +12,7 @@ from vittne.appliance.compliance.incident_operations import CLOSE_INCIDENT, NOTE
 from vittne.appliance.control.operation import Operation
 from vittne.appliance.cut import ENTER_CUT, KEEP_KEYS, SETTLE_CUTS
 from vittne.appliance.key_operations import KEY_OPERATIONS
-from vittne.appliance.life.approving import APPROVE, ASK_CUT, REFUSE
+from vittne.appliance.life.approving import APPROVE, ASK_BULK, ASK_CUT, REFUSE
 from vittne.appliance.life.operations import CORRECT, ERASE, PLACE_HOLD, RELEASE_HOLD, RESTRICT, SETTLE_ERASURES
 from vittne.appliance.life.retention import CHANGE_RETENTION, RUN_RETENTION
 from vittne.appliance.listing.operations import LISTING_OPERATIONS
@@ -42,6 +42,7 @@ OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     KEEP_KEYS,
     ENTER_CUT,
     ASK_CUT,
+    ASK_BULK,
     PLACE_HOLD,
     RELEASE_HOLD,
     ERASE,

@@ -35,6 +35,7 @@ WORDS: Final = {
     asking.UNRESTRICT: "let a restricted recording be used again",
     asking.QUARANTINE: "let an unannounced recording be heard",
     asking.UNLOCK: "unlock the archive",
+    asking.BULK: "take several recordings away at once",
 }
 
 

@@ -15,6 +15,7 @@ from vittne.appliance.api.brief import seen_all
 from vittne.appliance.api.doing import perform
 from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.reader import READER
+from vittne.appliance.api.recording_cases import streamed
 from vittne.appliance.api.routes import PREFIX, About, Answer, Route, needs
 from vittne.appliance.api.seen import CASES, part_keys, refused
 from vittne.appliance.api.subjects import ChoiceBody, open_case, persons_recordings
@@ -83,19 +84,7 @@ async def copy(request: web.Request) -> web.StreamResponse:
                 Done(act="export", recording=one.recording, result=one.result, text=one.text) for one in answer.copied
             ]
             await perform(request, ENTER_ACTS, EnterActs(case=case.id, acts=acts))
-            response = web.StreamResponse()
-            response.content_type = _ZIP
-            response.headers["Content-Disposition"] = f'attachment; filename="copy-{case.id}.zip"'
-            await response.prepare(request)
-            try:
-                async for piece in answer.pieces():
-                    await response.write(piece)
-            except CaseFailed:
-                if request.transport is not None:
-                    request.transport.abort()  # no half file looks whole
-                return response
-            await response.write_eof()
-            return response
+            return await streamed(request, answer, _ZIP, f"copy-{case.id}.zip")
     except CaseFailed:
         raise
     except StoreError as error:

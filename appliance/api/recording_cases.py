@@ -149,22 +149,27 @@ async def export(request: web.Request) -> web.StreamResponse:
     keys = await _keys(request, one) if asked.format == "pcap" or asked.audio != "none" else {}
     await enter_look(request, one, EXPORT, _look("export", one, asked.format, asked, asked.party))
     async with _asked(request, one, asked.format, keys=keys, audio=asked.audio, party=asked.party) as answer:
-        response = web.StreamResponse()
-        response.content_type = _MEDIA[asked.format]
         name = f"recording-{one.call.id}.{_ENDING[asked.format]}"
-        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-        if answer.notes:
-            response.headers[NOTES] = json.dumps(answer.notes[:20])
-        await response.prepare(request)
-        try:
-            async for piece in answer.pieces():
-                await response.write(piece)
-        except CaseFailed:
-            if request.transport is not None:
-                request.transport.abort()  # no half file looks whole
-            return response
-        await response.write_eof()
+        return await streamed(request, answer, _MEDIA[asked.format], name)
+
+
+async def streamed(request: web.Request, answer: CaseAnswer, media: str, name: str) -> web.StreamResponse:
+    """Give the file that a process makes, as it comes."""
+    response = web.StreamResponse()
+    response.content_type = media
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    if answer.notes:
+        response.headers[NOTES] = json.dumps(answer.notes[:20])
+    await response.prepare(request)
+    try:
+        async for piece in answer.pieces():
+            await response.write(piece)
+    except CaseFailed:
+        if request.transport is not None:
+            request.transport.abort()  # no half file looks whole
         return response
+    await response.write_eof()
+    return response
 
 
 def _look(kind: Literal["play", "export"], one: Seen, format_: str, why: WhyQuery, party: str = "both") -> Look:

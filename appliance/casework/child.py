@@ -59,6 +59,11 @@ def _call(order: CaseOrder) -> CallRow:
         return catalogue.get(order.recording)
 
 
+def _calls(order: CaseOrder) -> list[CallRow]:
+    with Catalogue(Path(order.data) / CATALOGUE_FILE, read_only=True) as catalogue:
+        return [catalogue.get(one) for one in order.several]
+
+
 def _opened(order: CaseOrder, call: CallRow) -> OpenedRecording:
     return OpenedRecording(folder_of(Path(order.data), call.folder, call.id), _keys(order))
 
@@ -108,16 +113,19 @@ def _bundle(order: CaseOrder, begin: Begin) -> None:
     from vittne.appliance.evidence.bag import Bag, zip_folder  # noqa: PLC0415
     from vittne.appliance.evidence.contents import Wanted  # noqa: PLC0415
 
-    data, call = Path(order.data), _call(order)
-    see_that_it_is_sealed(data, call)
-    need = 2 * call.size_bytes + (4 * round((call.duration_s or 0) * 48_000) if order.audio != "none" else 0)
+    data, found = Path(order.data), [_call(order)] if not order.several else _calls(order)
+    for call in found:
+        see_that_it_is_sealed(data, call)
+    seconds = sum((call.duration_s or 0) for call in found)
+    need = 2 * sum(call.size_bytes for call in found) + (4 * round(seconds * 48_000) if order.audio != "none" else 0)
     if need > shutil.disk_usage(_MEMORY).free // 2:
-        raise StoreError("it is too large to be put together in memory", call.id, "use `vittne bundle` on the recorder")
-    archive = replace(open_archive(data), keys={call.id: _keys(order)})
+        raise StoreError("it is too large to be put together in memory", found[0].id, "use `vittne bundle` there")
+    archive = replace(open_archive(data), keys={order.recording: _keys(order)})
     with tempfile.TemporaryDirectory(prefix="vittne-bundle-", dir=_MEMORY) as folder:
         bag = Bag(Path(folder))
-        notes = fill(bag, archive, [call], Wanted(order.audio, order.party, sealed=True))
-        zip_folder(bag.top, f"recording-{call.id}", begin(Head(notes=notes)))
+        notes = fill(bag, archive, found, Wanted(order.audio, order.party, sealed=True))
+        name = "recordings" if order.several else f"recording-{order.recording}"
+        zip_folder(bag.top, name, begin(Head(notes=notes)))
 
 
 def _vcon(order: CaseOrder, begin: Begin) -> None:

@@ -31,7 +31,7 @@ class CopyOne(BaseModel):
 class CaseOrder(BaseModel):
     """data: the data directory. keys: of the recording's parts, base64, in the order in which parts are read.
 
-    copies, kind, with_others: of a person's copy.
+    copies, kind, with_others: of a person's copy. several: recordings of one bundle, without audio.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,6 +43,7 @@ class CaseOrder(BaseModel):
     audio: Audio = "none"
     party: Party = "both"
     copies: tuple[CopyOne, ...] = ()
+    several: tuple[str, ...] = ()
     kind: Kind = "flac"
     with_others: bool = False
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from pydantic import Field
+
 from vittne.appliance.access.users import UserTable, may_be_one_person
 from vittne.appliance.control.operation import Caller, Operation, Order, Progress, Steps
 from vittne.appliance.life import asking
@@ -60,6 +62,12 @@ def _approve(registrar: Registrar, order: Approve, caller: Caller) -> Steps:
         return {"request": request.id, "approved": True, "next": f"{request.asked_by} cuts now"}
     if request.operation == asking.UNLOCK:
         return {"request": request.id, "approved": True, "next": f"{request.asked_by} unlocks now, with the passphrase"}
+    if request.operation == asking.BULK:
+        return {
+            "request": request.id,
+            "approved": True,
+            "next": f"{request.asked_by} asks for it again now, and gets it",
+        }
     answer = yield from _done(registrar, request, (Caller(request.asked_by, second.via, request.asked_user), second))
     asking.mark_done(registrar, request)
     return {"request": request.id, "approved": True, **answer}
@@ -115,6 +123,30 @@ def _ask_cut(registrar: Registrar, order: AskCut, caller: Caller) -> Steps:
     return asking.ask(registrar, asking.CUT, row.id, wanted, caller)
 
 
+class AskBulk(Order):
+    """Want several recordings at once. what: how they are taken; the same again is the same request."""
+
+    recordings: list[str] = Field(min_length=1, max_length=1000)
+    what: str = Field(max_length=40)
+    reason: str = Field(default="", max_length=500)
+
+
+def _ask_bulk(registrar: Registrar, order: AskBulk, caller: Caller) -> Steps:
+    """Say whether several recordings may be taken now; where a second person must want it, ask for one."""
+    yield Progress(0, 1)
+    if asking.persons_needed(registrar, asking.BULK) < 2:
+        return {}
+    asking.refuse_token(caller, asking.BULK)
+    wanted = {**order.model_dump(mode="json"), "recordings": sorted(order.recordings)}
+    for known in registrar.life.requests(operation=asking.BULK):
+        is_mine = asking.is_his_own(known, caller) and not asking.is_over(registrar, known)
+        if known.state == APPROVED and is_mine and known.order == wanted:
+            asking.mark_done(registrar, known)
+            return {"request": known.id, "approved_by": known.decided_by}
+    return asking.ask(registrar, asking.BULK, "", wanted, caller)
+
+
+ASK_BULK: Final = Operation("export.ask", "asking for several recordings", AskBulk, _ask_bulk)
 APPROVE: Final = Operation("request.approve", "approving a request", Approve, _approve)
 REFUSE: Final = Operation("request.refuse", "refusing a request", Refuse, _refuse)
 ASK_CUT: Final = Operation("cut.ask", "asking for a cut", AskCut, _ask_cut)

@@ -28,6 +28,7 @@ SHORTEN: Final = "shorten"
 UNRESTRICT: Final = "unrestrict"
 QUARANTINE: Final = "quarantine-release"
 UNLOCK: Final = "keys-unlock"
+BULK: Final = "bulk-export"
 _HOUR_US: Final = 3_600_000_000
 
 

@@ -12,7 +12,9 @@ from vittne.appliance.life.policy import LifePolicy
 from vittne.appliance.policy.config import ClassConfig, classes
 from vittne.appliance.storage.settings import ALWAYS, KeepLocal
 
-TwoPersons = Literal["cut", "erase", "hold-release", "shorten", "unrestrict", "quarantine-release", "keys-unlock"]
+TwoPersons = Literal[
+    "cut", "erase", "hold-release", "shorten", "unrestrict", "quarantine-release", "keys-unlock", "bulk-export"
+]
 
 
 class _Section(BaseModel):
@@ -33,7 +35,7 @@ class ApprovalConfig(_Section):
     early: classes of which two persons may erase before the lock ends. None, unless the law that made it says so.
     """
 
-    operations: tuple[TwoPersons, ...] = Field(default=(), strict=False, max_length=7)
+    operations: tuple[TwoPersons, ...] = Field(default=(), strict=False, max_length=8)
     expires_h: int = Field(default=168, ge=1, le=8760)
     early: tuple[str, ...] = Field(default=(), strict=False, max_length=64)
 

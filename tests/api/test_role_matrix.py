@@ -136,6 +136,7 @@ GET    /recordings/{id}/ladder           read                      | all
 POST   /recordings/{id}/verify           read                      | all
 GET    /recordings/{id}/evidence         read                      | all
 GET    /recordings/{id}/export           export                    | compliance auditor
+POST   /exports                          export                    | compliance auditor
 PUT    /recordings/{id}/tags/{tag}       edit                      | compliance supervisor
 DELETE /recordings/{id}/tags/{tag}       edit                      | compliance supervisor
 POST   /recordings/{id}/notes            edit                      | compliance supervisor

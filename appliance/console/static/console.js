@@ -141,7 +141,7 @@ export async function asked(method, address, body) {
 }
 
 // Whether somebody showed in a dialog who they are.
-function proved() {
+export function proved() {
   const dialog = document.getElementById("prove");
   const form = dialog.querySelector("form");
   form.reset();
@@ -191,7 +191,7 @@ export function localTimes(within = document) {
 
 // A page's own script may import this file: under another address it is another module, and must not listen again.
 if (!window.vittne) {
-  window.vittne = Object.freeze({ api, asked, toast, words, localTimes });
+  window.vittne = Object.freeze({ api, asked, proved, toast, words, localTimes });
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (!form.dataset.action) return;

@@ -110,11 +110,7 @@ async function take(form, button) {
       form.querySelector(".body").prepend(said);
       return;
     }
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(await answer.blob());
-    link.download = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? "recording";
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+    save(await answer.blob(), answer);
     for (const note of JSON.parse(answer.headers.get("Vittne-Notes") ?? "[]")) toast(note, "warn");
     form.closest("dialog").close();
   } finally {
@@ -127,6 +123,47 @@ document.addEventListener("submit", (event) => {
   event.preventDefault();
   void take(event.target, event.submitter);
 });
+
+// All that are listed, at once.
+
+const listed = () => [...document.querySelectorAll("[data-kept]")].map((row) => row.dataset.kept);
+const bulk = document.querySelector("[data-bulk]");
+
+document.querySelector('[data-open="bulk"]')?.addEventListener("click", () => {
+  bulk.querySelector("[data-count]").textContent = bulk.dataset.tCount.replace("{n}", listed().length);
+  bulk.querySelector("[data-problem]").replaceChildren();
+  bulk.querySelector("button.primary").disabled = !listed().length;
+});
+
+bulk?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const button = event.submitter;
+  const headers = { "Content-Type": "application/json", "X-CSRF-Token": document.querySelector('meta[name="csrf"]').content };
+  const body = JSON.stringify({ recordings: listed(), reason: bulk.elements.namedItem("reason").value.trim() });
+  const send = () => fetch("/api/v1/exports", { method: "POST", headers, body, credentials: "same-origin" });
+  button.disabled = true;
+  try {
+    let answer = await send();
+    if (answer.status === 403 && (await answer.clone().json()).type === "/problems/prove-again") {
+      if (!(await window.vittne.proved())) return;
+      answer = await send();
+    }
+    if (!answer.ok) return bulk.querySelector("[data-problem]").replaceChildren(line("div", "note bad", words(await answer.json())));
+    if (answer.status === 202) toast(bulk.dataset.tWaits, "info");
+    else save(await answer.blob(), answer);
+    bulk.closest("dialog").close();
+  } finally {
+    button.disabled = false;
+  }
+});
+
+function save(blob, answer) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? "recording";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
 
 showColumns();
 document.addEventListener("htmx:afterSwap", showColumns);
