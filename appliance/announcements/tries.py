@@ -33,6 +33,7 @@ State = Literal["waits", "runs", "done", "stopped", "failed"]
 Kind = Literal["reference", "capture", "sound"]
 KEPT_S: Final = 1800.0
 MOST: Final = 12  # tries, and uploads, that are kept: the oldest goes
+MOST_BYTES: Final = 160 << 20  # of uploads: they are in memory
 _LINE_S: Final = 600.0  # a capture is recorded and searched in less
 
 Keys = Callable[[str], Awaitable[dict[int, str]]]  # a recording's, base64. Raises StoreError
@@ -40,6 +41,10 @@ Keys = Callable[[str], Awaitable[dict[int, str]]]  # a recording's, base64. Rais
 
 class NoSuchTry(StoreError):
     """A try, or an upload, that is not there, or is another's."""
+
+
+class TooManyTries(StoreError):
+    """So many wait that another one is not begun."""
 
 
 @dataclass(slots=True)
@@ -109,7 +114,9 @@ class TryDesk:
         """Keep something that was uploaded; fd becomes ours."""
         self._forget()
         one = Upload(secrets.token_hex(8), owner, kind, file, size, self._now_s(), fd, reference)
-        while len(self._uploads) >= MOST:
+        while len(self._uploads) >= MOST or sum(one.size for one in self._uploads.values()) + size > MOST_BYTES:
+            if not self._uploads:
+                break
             self._uploads.pop(next(iter(self._uploads))).close()
         self._uploads[one.id] = one
         return one
@@ -125,8 +132,10 @@ class TryDesk:
         return found
 
     def begin(self, owner: str, what: str, reference: Reference, where: Searched, window_s: float) -> Try:
-        """Begin a try; it goes on by itself."""
+        """Begin a try; it goes on by itself. Raises TooManyTries."""
         self._forget()
+        if sum(one.state in ("waits", "runs") for one in self._tries.values()) >= MOST:
+            raise TooManyTries("too many searches wait", what, "wait until one is done, or stop one")
         total = None if where.upload is not None else len(where.recordings) + len(where.before)
         one = Try(secrets.token_hex(8), owner, what, self._now_s(), total, rows=list(where.before))
         fd = os.dup(where.upload.fd) if where.upload is not None else -1  # it may be let go of meanwhile
@@ -247,4 +256,4 @@ async def _line(process: asyncio.subprocess.Process) -> bytes:
         return await process.stdout.readline()
 
 
-__all__ = ["KEPT_S", "NoSuchTry", "Searched", "Try", "TryDesk", "Upload", "unknown"]
+__all__ = ["KEPT_S", "NoSuchTry", "Searched", "TooManyTries", "Try", "TryDesk", "Upload", "unknown"]

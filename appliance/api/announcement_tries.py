@@ -242,7 +242,8 @@ async def begin(request: web.Request) -> web.Response:
         given = await told(_sample(request, body.sample))
         if given.kind == "reference":
             raise Problem(422, "/problems/invalid-request", "This upload is a reference", "send it as sound or capture")
-        return await _shown(request, desk.begin(who.id, what, reference, Searched(upload=given), body.window_s), 202)
+        begun = await told(_begun(desk, who.id, what, reference, Searched(upload=given), body.window_s))
+        return await _shown(request, begun, 202)
     found = await _recordings(request, body)
     if not found:
         raise Problem(409, "/problems/nothing-found", "No recording is in that time", "choose a longer one")
@@ -255,7 +256,11 @@ async def begin(request: web.Request) -> web.Response:
         keys=partial(_keys, request.app, calls),
         before=[unknown(one, words) for one, words in refused.items()],
     )
-    return await _shown(request, desk.begin(who.id, what, reference, where, body.window_s), 202)
+    return await _shown(request, await told(_begun(desk, who.id, what, reference, where, body.window_s)), 202)
+
+
+async def _begun(desk: TryDesk, owner: str, what: str, reference: Reference, where: Searched, window_s: float) -> Try:
+    return desk.begin(owner, what, reference, where, window_s)
 
 
 async def _sample(request: web.Request, name: str) -> Upload:

@@ -11,7 +11,7 @@ from vittne.appliance.access.principal import Hidden
 from vittne.appliance.announcements.operations import CannotChange as CannotChangeAnnouncement
 from vittne.appliance.announcements.table import NoSuchAnnouncement
 from vittne.appliance.announcements.terms import BadTerms
-from vittne.appliance.announcements.tries import NoSuchTry
+from vittne.appliance.announcements.tries import NoSuchTry, TooManyTries
 from vittne.appliance.api.auth import principal_of
 from vittne.appliance.api.bodies import ApiModel, answer
 from vittne.appliance.api.logins import OPERATOR
@@ -51,7 +51,7 @@ _NOT_THERE: Final = (
 _WRONG: Final = (BadTerms, WrongPlan, WrongAnswer)
 _REFUSED: Final = (
     *(CannotDo, CannotErase, CannotChange, CannotApprove, CannotReview, CannotDoForPerson, IncidentClosed),
-    *(NotInQuarantine, CannotChangeAnnouncement, NotCut),
+    *(NotInQuarantine, CannotChangeAnnouncement, NotCut, TooManyTries),
 )
 
 
