@@ -23,7 +23,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 
-.PHONY: help run test setup tools lint format types bench lock clean distclean
+.PHONY: help run test setup tools pictures lint format types bench lock clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -36,6 +36,12 @@ run: $(RUN_READY) ## record: IFACE="eth1 eth2" names interfaces; without it, a t
 test: setup tools lint types ## everything that must hold: lint, types, the whole suite
 	$(BIN)/pytest -m "not system" -n $(WORKERS) --dist worksteal
 	$(BIN)/pytest -m system -n $(WAITERS) --dist loadgroup tests/system tests/ring
+
+pictures: setup tools ## the console's pictures in docs/pictures, taken of a real recorder; all of them lie in var/pictures
+	VITTNE_PICTURES=$(CURDIR)/var/pictures $(BIN)/pytest -m system tests/system/test_console_live.py
+	@for name in $(PICTURES); do \
+		ffmpeg -v error -y -i var/pictures/$$name.png -quality 80 docs/pictures/$$name.webp; done
+PICTURES := invitation setup users now recording paused evidence compliance-compliance-report compliance-recordings
 
 setup: $(DEV_READY) ## the virtual environment for developing, in .venv
 
