@@ -65,7 +65,9 @@ class Visit:
         context.set_default_timeout(WAIT_MS)
         page = await context.new_page()
         page.on("pageerror", lambda error: self.errors.append(f"{page.url}: {error}"))
-        page.on("console", lambda said: self.errors.append(f"{page.url}: {said.text}") if said.type == "error" else 0)
+        page.on(
+            "console", lambda said: self.errors.append(f"{page.url}: {said.text}") if said.type == "error" else None
+        )
         return page
 
     async def seen(self, page: Page, name: str, whole: bool = False) -> None:
