@@ -18,7 +18,7 @@ CHECKED := capture codecs appliance benchmarks tests
 
 export PYTHON
 unexport PYTHONDONTWRITEBYTECODE # a test starts hundreds of programs: compiled once, not each time
-export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(CURDIR)/$(VENV)/chrony/usr/sbin:$(CURDIR)/$(VENV)/chrony/usr/bin
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -52,6 +52,7 @@ tools: ## the programs that tests compare with or talk to; installed when this i
 		sipp=sip-tester baresip=baresip-core kamailio=kamailio rtpengine=rtpengine-daemon \
 		slapd=slapd ldapmodify=ldap-utils systemd-analyze=systemd \
 		softhsm2-util=softhsm2 swtpm=swtpm tpm2_unseal=tpm2-tools lib:libbcg729.so.0=libbcg729-0
+	@command -v chronyd >/dev/null || .ci/unpack chrony $(VENV)/chrony
 
 lint: $(DEV_READY) ## ruff: rules and format
 	$(BIN)/ruff check $(CHECKED)

@@ -29,7 +29,7 @@ from vittne.appliance.seal.manifest import read_manifest
 from vittne.appliance.store.times import now_us
 from vittne.capture.pipeline import Settings
 
-# Not a tool of `make tools`: installing it takes the place of a machine's own time service.
+# `make tools` only unpacks it: installing it takes the place of a machine's own time service.
 needs_chronyd = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("chronyd") is None, reason="needs root and the program chronyd"
 )
