@@ -40,7 +40,7 @@ def api_of(room: Room, data: Path) -> Api:
     assert made.returncode == 0, made.stderr
     token = next(word for word in made.stdout.split() if word.startswith("vtn_"))
     api = Api(room, data, token)
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 90  # a machine may be busy
     while time.monotonic() < deadline:
         if (data / "tls" / "certificate.pem").exists() and api.post("pauses", {})[0] == 422:
             return api

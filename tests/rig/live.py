@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from builders import Scenario
 from rig.namespaces import Room
 
 from vittne.appliance.seal.keys import open_keys
@@ -48,7 +49,7 @@ class Recorder:
 
     def worker(self) -> int:
         """Return the worker's pid, once there is one."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90  # two seconds; a machine may be busy
         while time.monotonic() < deadline:
             children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
             for child in children:
@@ -78,6 +79,18 @@ def recording(room: Room, data: Path, *options: str) -> Iterator[Recorder]:
             recorder.worker()
             time.sleep(1.5)  # rings collect from the start; this only keeps the log in order
             yield recorder
+
+
+def one_call(seconds: float) -> Scenario:
+    """A call of Alice to Bob in which both speak for so long."""
+    scenario = Scenario("one")
+    alice = scenario.endpoint("Alice", "10.7.0.10", 40_000, "1001")
+    bob = scenario.endpoint("Bob", "10.7.1.10", 50_000, "1002")
+    dialog = scenario.dialog(alice, bob)
+    answered = dialog.set_up(0.0)
+    scenario.talk(dialog.call, alice, bob, answered + 0.01, seconds)
+    dialog.bye(answered + seconds + 0.1)
+    return scenario
 
 
 def play(sender: socket.socket, slices: Iterator[Any]) -> int:

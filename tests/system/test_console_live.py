@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from builders import Scenario
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
-from rig.live import send_frames
+from rig.live import one_call, send_frames
 from rig.packets import sender_in
 from rig.passwords import PASSWORD
 from rig.terminal import Terminal, browser_in, recording_at_a_terminal
@@ -38,17 +37,6 @@ packets_per_s = 5000
 name = "everything"
 class = "gdpr-90d"
 """
-
-
-def one_call(seconds: float) -> Scenario:
-    scenario = Scenario("one")
-    alice = scenario.endpoint("Alice", "10.7.0.10", 40_000, "1001")
-    bob = scenario.endpoint("Bob", "10.7.1.10", 50_000, "1002")
-    dialog = scenario.dialog(alice, bob)
-    answered = dialog.set_up(0.0)
-    scenario.talk(dialog.call, alice, bob, answered + 0.01, seconds)
-    dialog.bye(answered + seconds + 0.1)
-    return scenario
 
 
 @dataclass

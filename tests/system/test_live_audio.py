@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from rig.api import api_of
-from rig.live import recording, send_frames, vittne
+from rig.live import one_call, recording, send_frames, vittne
 from rig.namespaces import Room
 from rig.packets import sender_in
 from rig.wire import Wire, house, wire
-from system.test_now_live import one_call, wait_for
+from system.test_now_live import wait_for
 
 from vittne.codecs.decoder import open_decoder
 from vittne.codecs.formats import Format
