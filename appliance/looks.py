@@ -48,9 +48,9 @@ _EVENTS: Final = {"play": events.PLAYED, "export": events.EXPORTED, "view": even
 
 
 def _look(registrar: Registrar, order: Look, caller: Caller) -> Steps:
-    call = registrar.catalogue.get(order.recording)
     details = order.model_dump(mode="json", exclude={"kind", "recording"}, exclude_defaults=True)
     yield Progress(0, 1)
+    call = registrar.catalogue.get(order.recording)  # in one step with what is written: it may be erased meanwhile
     reason = why_not(call, order.purpose, order.review)
     if reason is not None:
         registrar.audit.note(events.LOOK_REFUSED, caller, call.id, asked=order.kind, reason=reason)
@@ -91,7 +91,7 @@ def _next(call: CallRow) -> str:
     return _REVIEW if call.erased_us is None and call.restricted_us is None else _NEXT
 
 
-LOOK: Final = Operation("look", "entering who looks at a recording", Look, _look)
+LOOK: Final = Operation("look", "entering who looks at a recording", Look, _look, is_brief=True)
 
 
 class Heard(Order):
@@ -117,7 +117,7 @@ def _heard(registrar: Registrar, order: Heard, caller: Caller) -> Steps:
     return {"audit": row.id}
 
 
-HEARD: Final = Operation("heard", "entering what of a recording was heard", Heard, _heard)
+HEARD: Final = Operation("heard", "entering what of a recording was heard", Heard, _heard, is_brief=True)
 
 
 def enter_look(data_dir: Path, order: Look) -> None:

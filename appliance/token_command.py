@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from vittne.appliance.access.operations import NOTE_TOKEN, NoteToken
 from vittne.appliance.api.database import COMMAND_WAITS_MS, ApiDatabase, ready_catalogue
 from vittne.appliance.api.tokens import DAY_US, Token, Tokens, checked_name, checked_networks
+from vittne.appliance.control.client import perform
 from vittne.appliance.show import json_array
+from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.times import now_us, rfc3339
 from vittne.appliance.terminal import Cell, Column, clean, table
 
@@ -28,6 +31,9 @@ def create(data: Path, name: str, scopes: Sequence[str], days: int | None, netwo
     """Make a token and print it; the only time that anybody sees it. days: until it expires; None for never."""
     name, sources = checked_name(name), checked_networks(networks)
     now = now_us()
+    ready_catalogue(data)
+    note = NoteToken(change="add", name=name, scopes=tuple(scopes), networks=tuple(map(str, sources)))
+    perform(data, NOTE_TOKEN, note)  # in the trail before it is there
     database = _open(data, durable=True)
     try:
         expires_us = now + days * DAY_US if days is not None else None
@@ -63,7 +69,12 @@ def revoke(data: Path, prefix: str) -> int:
     try:
         # Of a whole token that was found somewhere, the id is enough.
         key = prefix.strip().removeprefix("vtn_").partition("_")[0].lower()
-        token = Tokens(database).revoke(key, now_us())
+        token = Tokens(database).begins(key)
+        try:
+            perform(data, NOTE_TOKEN, NoteToken(change="revoke", name=token.name, token=token.id))
+        except StoreError as error:  # whoever has found it would go on with it meanwhile
+            print(f"note: the trail does not say that it was revoked: {error.what}", file=sys.stderr)
+        Tokens(database).revoke(token.id, now_us())
     finally:
         database.close()
     print(f"revoked {token.id}, {clean(token.name)}")

@@ -165,12 +165,14 @@ def _factor(registrar: Registrar, user: str, factor: str) -> Factor:
     raise NoSuchUser("no second factor has this id", factor[:60], "nothing was done")
 
 
-ADD_FACTOR: Final = Operation("factor.add", "adding a second factor", AddFactor, _add)
-PUT_RECOVERY: Final = Operation("factor.codes", "making recovery codes", PutRecovery, _put_recovery)
-USE_TOTP: Final = Operation("factor.totp", "checking a code", UseTotp, _use_totp)
-USE_PASSKEY: Final = Operation("factor.passkey", "checking a passkey", UsePasskey, _use_passkey)
-USE_RECOVERY: Final = Operation("factor.recovery", "checking a recovery code", UseRecovery, _use_recovery)
-REMOVE_FACTOR: Final = Operation("factor.remove", "removing a second factor", RemoveFactor, _remove)
+ADD_FACTOR: Final = Operation("factor.add", "adding a second factor", AddFactor, _add, is_brief=True)
+PUT_RECOVERY: Final = Operation("factor.codes", "making recovery codes", PutRecovery, _put_recovery, is_brief=True)
+USE_TOTP: Final = Operation("factor.totp", "checking a code", UseTotp, _use_totp, is_brief=True)
+USE_PASSKEY: Final = Operation("factor.passkey", "checking a passkey", UsePasskey, _use_passkey, is_brief=True)
+USE_RECOVERY: Final = Operation(
+    "factor.recovery", "checking a recovery code", UseRecovery, _use_recovery, is_brief=True
+)
+REMOVE_FACTOR: Final = Operation("factor.remove", "removing a second factor", RemoveFactor, _remove, is_brief=True)
 
 FACTOR_OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     ADD_FACTOR,

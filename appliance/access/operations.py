@@ -30,6 +30,10 @@ class CannotChange(StoreError):
     """An order about users that is not done, and why."""
 
 
+class CodeUsed(CannotChange):
+    """An invitation that was used, replaced or taken back meanwhile."""
+
+
 class AddUser(Order):
     """A new user. origin other than local: who lets them in, and subject, by which name there."""
 
@@ -70,10 +74,14 @@ class Invite(Order):
 
 
 class SetPassword(Order):
-    """What is kept of a user's new password; everywhere else they are logged out."""
+    """What is kept of a user's new password; everywhere else they are logged out.
+
+    code_sha256: of the invitation that it is set with, which must still be good; "": the user showed the old password.
+    """
 
     user: str
     password: str = Field(pattern=r"^\$argon2id\$", max_length=300)
+    code_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
 
 
 class PutRole(Order):
@@ -89,22 +97,29 @@ class RemoveRole(Order):
 
 
 class NoteLogin(Order):
-    """Somebody logged in or out, or was refused. user: the name that was given, if there is such a user."""
+    """Somebody logged in or out, or was refused. user: the name that was given, if there is such a user.
+
+    count: how many that were refused one row stands for, from so many sources, since when.
+    """
 
     user: str
     kind: str = Field(pattern="^(in|out|refused)$")
     source: str = Field(default="", max_length=64)
     factors: tuple[str, ...] = Field(default=(), strict=False, max_length=8)
+    count: int = Field(default=1, ge=1)
+    sources: int = Field(default=1, ge=1)
+    since_us: int | None = None
 
 
 class NoteToken(Order):
-    """A token of the API is about to be made, or revoked, by somebody who logged in."""
+    """A token of the API is about to be made, or revoked. maker: whose rights it has; "": a service's."""
 
     change: str = Field(pattern="^(add|revoke)$")
     name: str = Field(max_length=100)
     token: str = Field(default="", max_length=40)
     scopes: tuple[str, ...] = _NAMES
     networks: tuple[str, ...] = _NAMES
+    maker: str = Field(default="", max_length=40)
 
 
 def _add(registrar: Registrar, order: AddUser, caller: Caller) -> Steps:
@@ -180,8 +195,12 @@ def _invite(registrar: Registrar, order: Invite, caller: Caller) -> Steps:
 
 def _set_password(registrar: Registrar, order: SetPassword, caller: Caller) -> Steps:
     table = UserTable(registrar.catalogue)
-    user = _known(table, order.user)
     yield Progress(0, 1)
+    user = _known(table, order.user)
+    if order.code_sha256:  # asked once more: two may have come with it, or it was taken back while this one was hashed
+        invited = table.invited(order.code_sha256, now_us())
+        if invited is None or invited.id != user.id or user.disabled_us is not None:
+            raise CodeUsed("the code is not good any more", user.name, "ask for a new one")
     registrar.audit.note(events.USER_CHANGED, caller, change="password", user=user.id)
     table.put(replace(user, password=order.password, password_us=now_us()))
     table.uninvite(user.id)
@@ -224,6 +243,8 @@ def _note_login(registrar: Registrar, order: NoteLogin, caller: Caller) -> Steps
     user = UserTable(registrar.catalogue).named(order.user)
     yield Progress(0, 1)
     details: dict[str, Any] = {"login": order.kind, "source": order.source, "factors": list(order.factors)}
+    if order.since_us is not None:
+        details |= {"count": order.count, "sources": order.sources, "since": rfc3339(order.since_us)}
     # A name that nobody has may be a password typed in the wrong field.
     registrar.audit.note(events.LOGIN, caller, user=user.id if user is not None else "", **details)
     return {}
@@ -269,15 +290,15 @@ def _told(user: User) -> dict[str, Any]:
     return {name: shown[name] for name in names}
 
 
-ADD_USER: Final = Operation("user.add", "adding a user", AddUser, _add)
-CHANGE_USER: Final = Operation("user.change", "changing a user", ChangeUser, _change)
-REMOVE_USER: Final = Operation("user.remove", "removing a user", RemoveUser, _remove)
-INVITE: Final = Operation("user.invite", "inviting a user", Invite, _invite)
-SET_PASSWORD: Final = Operation("user.password", "setting a password", SetPassword, _set_password)
-PUT_ROLE: Final = Operation("role.put", "changing a role", PutRole, _put_role)
-REMOVE_ROLE: Final = Operation("role.remove", "removing a role", RemoveRole, _remove_role)
-NOTE_TOKEN: Final = Operation("token.note", "noting a token", NoteToken, _note_token)
-NOTE_LOGIN: Final = Operation("user.login", "noting a login", NoteLogin, _note_login)
+ADD_USER: Final = Operation("user.add", "adding a user", AddUser, _add, is_brief=True)
+CHANGE_USER: Final = Operation("user.change", "changing a user", ChangeUser, _change, is_brief=True)
+REMOVE_USER: Final = Operation("user.remove", "removing a user", RemoveUser, _remove, is_brief=True)
+INVITE: Final = Operation("user.invite", "inviting a user", Invite, _invite, is_brief=True)
+SET_PASSWORD: Final = Operation("user.password", "setting a password", SetPassword, _set_password, is_brief=True)
+PUT_ROLE: Final = Operation("role.put", "changing a role", PutRole, _put_role, is_brief=True)
+REMOVE_ROLE: Final = Operation("role.remove", "removing a role", RemoveRole, _remove_role, is_brief=True)
+NOTE_TOKEN: Final = Operation("token.note", "noting a token", NoteToken, _note_token, is_brief=True)
+NOTE_LOGIN: Final = Operation("user.login", "noting a login", NoteLogin, _note_login, is_brief=True)
 
 ACCESS_OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     ADD_USER,

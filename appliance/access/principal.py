@@ -20,7 +20,10 @@ class Hidden(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user or a token. own: a user's extensions and agent names. sites: of these only; empty: of all."""
+    """A user or a token. own: a user's extensions and agent names. sites: of these only; empty: of all.
+
+    maker: id of the user whose token it is; "" of a user, and of a service's token.
+    """
 
     kind: Literal["user", "token"]
     id: str
@@ -28,6 +31,12 @@ class Principal:
     profiles: tuple[Profile, ...]
     own: tuple[str, ...] = ()
     sites: tuple[str, ...] = ()
+    maker: str = ""
+
+    @property
+    def person(self) -> str:
+        """Id of the user who asks, or whose token does; "" for a service's."""
+        return self.id if self.kind == "user" else self.maker
 
     @property
     def caller(self) -> Caller:

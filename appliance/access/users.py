@@ -13,7 +13,7 @@ from vittne.appliance.access.principal import Principal
 from vittne.appliance.access.profile import BUILT_IN, Profile
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.errors import StoreError
-from vittne.appliance.store.tables import factors, invitations, roles, sessions, users
+from vittne.appliance.store.tables import factors, invitations, roles, saved_searches, sessions, users
 from vittne.appliance.store.times import rfc3339
 
 LOCAL: Final = "local"
@@ -104,6 +104,7 @@ class UserTable:
             connection.execute(delete(users).where(users.c.id == user_id))
             for table in (sessions, factors, invitations):
                 connection.execute(delete(table).where(table.c.user == user_id))
+            connection.execute(delete(saved_searches).where(saved_searches.c.owner == user_id))
 
     def end_sessions(self, user_id: str) -> None:
         """Log a user out everywhere."""

@@ -40,7 +40,6 @@ def user_asked(request: web.Request) -> User:
 
 def not_oneself(request: web.Request, user: User) -> None:
     """Raise Problem when somebody would change what they may do or see themselves: somebody else must."""
-    who = principal_of(request)
-    if who.kind == "user" and who.id == user.id:
+    if principal_of(request).person == user.id:
         detail = "somebody else who may change users can do it, or `vittne user` on the recorder"
         raise Problem(403, "/problems/not-ones-own", "Nobody changes their own rights", detail)

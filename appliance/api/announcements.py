@@ -214,7 +214,7 @@ async def prepared_of(
 ) -> Prepared:
     """Return what would be kept of a sound file. Raises Problem."""
     try:
-        return await request.app[READER].work(lambda: prepare(path, from_s, until_s, (), anyway))
+        return await request.app[READER].long(lambda: prepare(path, from_s, until_s, (), anyway))
     except (BadSound, BadTerms, Unfit) as error:
         raise Problem(422, "/problems/no-sound", error.what[:1].upper() + error.what[1:], error.next_step) from None
 

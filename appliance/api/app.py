@@ -26,6 +26,7 @@ from vittne.appliance.api.bodies import ApiModel, answer
 from vittne.appliance.api.database import ApiDatabase
 from vittne.appliance.api.idempotency import ANSWERS, Answers
 from vittne.appliance.api.limits import Limits
+from vittne.appliance.api.logins import keep_writing_rests
 from vittne.appliance.api.openapi import document
 from vittne.appliance.api.problems import REQUEST_ID, problems
 from vittne.appliance.api.routes import ANYBODY, JSON, PREFIX, PUBLIC, About, Access, Answer, Route
@@ -110,6 +111,7 @@ def build_app(
         access_of[app.router.add_route(route.method, route.path, route.handler)] = route.access
     more(app, access_of)
     app.on_response_prepare.append(_add_headers)
+    app.cleanup_ctx.append(keep_writing_rests)
     return app
 
 

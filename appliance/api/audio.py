@@ -24,6 +24,7 @@ from vittne.appliance.api.hearing import (
 )
 from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.routes import PREFIX, About, Answer, Route, needs
+from vittne.appliance.api.sending import send
 from vittne.appliance.audio.desk import AUDIO
 from vittne.appliance.audio.listening import Listening
 from vittne.appliance.audio.ranges import (
@@ -192,9 +193,9 @@ async def _send(
     first = await unrefused(asked, lambda: anext(pieces, b""))
     try:
         await response.prepare(request)
-        await response.write(first)
+        await send(request, response, first)
         async for piece in pieces:
-            await response.write(piece)
+            await send(request, response, piece)
         await response.write_eof()
     except ConnectionError:  # a player that leaps lets go of what it asked for before
         pass

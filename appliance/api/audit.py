@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from aiohttp import web
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from vittne.appliance.access.showing import Of, shown
 from vittne.appliance.api.auth import principal_of
-from vittne.appliance.api.bodies import ApiModel, answer, query_of
+from vittne.appliance.api.bodies import ApiModel, Moment, answer, query_of
 from vittne.appliance.api.brief import as_json, seen_all
 from vittne.appliance.api.moments import us_of
 from vittne.appliance.api.paging import PageQuery, cursor_of
@@ -24,15 +24,23 @@ from vittne.appliance.seal import events
 from vittne.appliance.store.audit import AuditRow, AuditSearch, AuditTable
 from vittne.appliance.store.catalogue import Catalogue
 
-LOOKS: Final = (events.PLAYED, events.OVERHEARD, events.EXPORTED, events.LOOK_REFUSED, events.SEARCHED)
+LOOKS: Final = (
+    events.PLAYED,
+    events.OVERHEARD,
+    events.HEARD,
+    events.VIEWED,
+    events.EXPORTED,
+    events.LOOK_REFUSED,
+    events.SEARCHED,
+)
 _TOLD: Final = 200  # disagreements
 
 
 class AuditQuery(PageQuery):
     """Which rows. kind: several with commas. looks: only who looked, copied or searched."""
 
-    since: AwareDatetime | None = Field(default=None, strict=False)
-    until: AwareDatetime | None = Field(default=None, strict=False)
+    since: Moment | None = None
+    until: Moment | None = None
     actor: str = Field(default="", max_length=200)
     recording: str = Field(default="", max_length=64)
     kind: str = Field(default="", max_length=500)
@@ -132,7 +140,10 @@ async def proof_of(request: web.Request) -> RowProof:
     name = request.match_info["id"]
     row = await request.app[READER](_row, name)
     mine = {} if row is None or not row.recording else await seen_all(request, [row.recording])
-    if row is None or (row.recording and row.recording not in mine):
+    levels = levels_for(principal_of(request), "audit") if row is not None and not row.recording else None
+    if row is not None and row.recording in mine:
+        levels = mine[row.recording].levels
+    if row is None or levels is None or levels["audit"] == "none":
         raise Problem(404, "/problems/not-there", "No row of the trail has this id")
     reader, stamps = request.app[READER], request.app[CONFIG].stamps
     return await reader.work(lambda: prove_row(reader.data_dir, row, stamps))
@@ -160,7 +171,7 @@ async def check(request: web.Request) -> web.Response:
     """Hold every row against its entry in the ledger."""
     refuse_partial(principal_of(request))
     reader = request.app[READER]
-    rows, entries, wrong = await reader.work(lambda: held_against(reader.data_dir))
+    rows, entries, wrong = await reader.long(lambda: held_against(reader.data_dir))
     return answer(CheckShown(rows=rows, entries=entries, differences=wrong[:_TOLD], more=len(wrong) > _TOLD))
 
 

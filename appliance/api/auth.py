@@ -20,7 +20,6 @@ from aiohttp.typedefs import Handler, Middleware
 
 from vittne.appliance.access.factors import FactorTable
 from vittne.appliance.access.principal import Principal
-from vittne.appliance.access.profile import FIELD_CLASSES, Profile
 from vittne.appliance.access.scopes import SCOPES
 from vittne.appliance.access.secondfactor import STRONG, Lacking, lacking
 from vittne.appliance.access.settings import AccessSettings
@@ -28,8 +27,10 @@ from vittne.appliance.access.users import User, UserTable, principal
 from vittne.appliance.api.enrolments import Enrolments
 from vittne.appliance.api.limits import FailureBackoff, KnownSources, Limits, OneByOne, TokenRate
 from vittne.appliance.api.problems import REQUEST_ID, Problem
+from vittne.appliance.api.refusals import Refusals
 from vittne.appliance.api.routes import PREFIX, Access
 from vittne.appliance.api.sessions import CSRF_HEADER, Session, Sessions, csrf_of, secret_of
+from vittne.appliance.api.token_rights import rights_of
 from vittne.appliance.api.tokens import Address, Token, Tokens, split
 from vittne.appliance.signon.sources import Sources
 from vittne.appliance.store.errors import StoreError
@@ -74,8 +75,11 @@ class Gate:
         self.enrolments = Enrolments()
         self.challenges = Enrolments()  # apart: anybody may ask for one
         self.rate = TokenRate(limits)
-        self.backoff = FailureBackoff(limits)
+        self.backoff = FailureBackoff(limits)  # sources of wrong tokens
         self.names = FailureBackoff(limits)  # that were tried with a wrong password
+        self.pairs = FailureBackoff(limits)  # of a source, and a name that was tried from there
+        self.crowd = FailureBackoff(limits, limits.crowd)  # sources of wrong passwords
+        self.refusals = Refusals()
         self.known = KnownSources()
         self.passwords = OneByOne()
         self.heard: dict[str, float] = {}  # no longer than the table of tokens
@@ -147,7 +151,7 @@ def still(request: web.Request, scope: str) -> Principal | None:
     elif TOKEN in request:
         token = next((one for one in gate.tokens.all() if one.id == request[TOKEN].id), None)
         if token is not None and token.state(now_us) == "active":
-            who = _of_token(token)
+            who = rights_of(token, gate.users)
     return who if who is not None and who.may(scope) else None
 
 
@@ -163,8 +167,7 @@ def _admit(gate: Gate, request: web.Request, access: Access) -> None:
         session, principal = _logged_in(gate, request, secret, access)
         request[SESSION] = session
     else:
-        request[TOKEN] = token = _admitted(gate, request, access)
-        principal = _of_token(token)
+        request[TOKEN], principal = _admitted(gate, request, access)
     request[PRINCIPAL] = principal
     wait = gate.rate.take(principal.id, gate.mono_s())
     if wait:
@@ -202,13 +205,8 @@ def _is_ours(request: web.Request, secret: str) -> bool:
     return hmac.compare_digest(request.headers.get(CSRF_HEADER, "").encode(), csrf_of(secret).encode())
 
 
-def _of_token(token: Token) -> Principal:
-    """Return a token as what it may see: whatever it may do, it does with recordings that it sees in full."""
-    profile = Profile(name="token", may=frozenset(token.scopes), fields=dict.fromkeys(FIELD_CLASSES, "full"))
-    return Principal("token", token.id, token.name, (profile,))
-
-
-def _admitted(gate: Gate, request: web.Request, access: Access) -> Token:
+def _admitted(gate: Gate, request: web.Request, access: Access) -> tuple[Token, Principal]:
+    """Return the token that came, and what it may. Raises Problem."""
     given = _given(request, access)
     source, now_s, now_us = request.remote or "", gate.mono_s(), gate.now_us()
     parts = split(given)
@@ -219,11 +217,14 @@ def _admitted(gate: Gate, request: web.Request, access: Access) -> Token:
     if not token.allows_source(_address(source)):
         _note_failure(gate, request, source, now_s, token)
         raise Problem(403, "/problems/source-not-allowed", "The token may not be used from this address")
+    principal = rights_of(token, gate.users)
+    if principal is None:
+        raise _unauthorized("invalid_token", "the token ended with who made it")
     try:
         gate.tokens.note_use(token, now_us)
     except StoreError as error:  # nice to know, and no reason to refuse
         log.warning("the use of a token could not be noted", reason=str(error))
-    return token
+    return token, principal
 
 
 def _given(request: web.Request, access: Access) -> str:

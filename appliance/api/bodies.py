@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, TypeVar
+import re
+from datetime import date
+from typing import Annotated, Any, Final, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from vittne.appliance.api.problems import Problem, invalid
 
 JSON: Final = "application/json"
 _BODY_S: Final = 10.0  # for a body to come; who is slower holds a connection for nothing
+_LIKE_A_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
+_LIKE_A_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _NOT_JSON: Final = "json_invalid"  # pydantic's type of error for text that is no JSON
+
+
+def _time(value: Any) -> Any:
+    """Refuse seconds since 1970, which pydantic takes for a time too: 0.5 is nobody's time but a mistake."""
+    if isinstance(value, str) and _LIKE_A_TIME.match(value):
+        return value
+    raise ValueError("a time with its zone, such as 2026-01-31T08:00:00Z")
+
+
+def _day(value: Any) -> Any:
+    if isinstance(value, str) and _LIKE_A_DAY.fullmatch(value):
+        return value
+    raise ValueError("a day, such as 2026-01-31")
+
+
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_time)]  # RFC 3339
+Day = Annotated[date, Field(strict=False), BeforeValidator(_day)]
 
 
 class ApiModel(BaseModel):

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from aiohttp import web
-from pydantic import AwareDatetime, Field
 
 from vittne.appliance.access.scopes import CONSENT
 from vittne.appliance.api.auth import principal_of
-from vittne.appliance.api.bodies import ApiModel, answer, body_of
+from vittne.appliance.api.bodies import ApiModel, Moment, answer, body_of
 from vittne.appliance.api.livecalls import refuse_others
 from vittne.appliance.api.pauses import DESK
 from vittne.appliance.api.problems import Problem
@@ -33,7 +32,7 @@ class ConsentBody(ApiModel):
     """What was decided, and when; at: now if not given."""
 
     decision: Literal["agreed", "refused", "announced", "keep"]
-    at: Annotated[AwareDatetime | None, Field(strict=False)] = None
+    at: Moment | None = None
 
 
 class ConsentShown(ApiModel):

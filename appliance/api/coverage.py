@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -11,7 +10,7 @@ from pydantic import Field
 
 from vittne.appliance.access.showing import Of, shown
 from vittne.appliance.api.auth import principal_of
-from vittne.appliance.api.bodies import ApiModel, answer, query_of
+from vittne.appliance.api.bodies import ApiModel, Day, answer, query_of
 from vittne.appliance.api.brief import Brief, answer_shown, as_json, brief, seen_all
 from vittne.appliance.api.doing import perform
 from vittne.appliance.api.moments import Span
@@ -38,7 +37,7 @@ ANNOUNCED: Final = ("announcements", "audit")
 class DayQuery(ApiModel):
     """Which day, by the site's clock."""
 
-    day: date = Field(strict=False)
+    day: Day
 
 
 class CoverageShown(ApiModel):
@@ -175,7 +174,8 @@ async def day(request: web.Request) -> web.Response:
             packets_lost=lost_packets(runs, since, until),
         )
 
-    return answer_shown(await reader(read), levels_for(who, "audit"))
+    found = await reader.long(lambda: read(reader.catalogue))
+    return answer_shown(found, levels_for(who, "audit"))
 
 
 def announced_of(catalogue: Catalogue, since_us: int, until_us: int, timezone: str) -> Sums:

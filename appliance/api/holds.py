@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from aiohttp import web
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from vittne.appliance.access.showing import Of
 from vittne.appliance.api.auth import principal_of
-from vittne.appliance.api.bodies import ApiModel, answer, body_of, query_of
+from vittne.appliance.api.bodies import ApiModel, Moment, answer, body_of, query_of
 from vittne.appliance.api.brief import BriefsShown, answer_shown, as_json, briefs, seen_all
 from vittne.appliance.api.doing import Waits, done_or_waits, perform, told
 from vittne.appliance.api.idempotency import once
@@ -33,8 +33,8 @@ class HoldSearch(ApiModel):
     """Calls that meet all of these. number: part of a number; since, until: of the start, until not included."""
 
     number: str = Field(default="", max_length=200)
-    since: AwareDatetime | None = Field(default=None, strict=False)
-    until: AwareDatetime | None = Field(default=None, strict=False)
+    since: Moment | None = None
+    until: Moment | None = None
     outcome: str = Field(default="", max_length=40)
     call_id: str = Field(default="", max_length=256)
     codec: str = Field(default="", max_length=40)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from aiohttp import web
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from vittne.appliance.api.auth import principal_of
-from vittne.appliance.api.bodies import ApiModel, answer, body_of, query_of
+from vittne.appliance.api.bodies import ApiModel, Moment, answer, body_of, query_of
 from vittne.appliance.api.doing import perform, told
 from vittne.appliance.api.idempotency import once
 from vittne.appliance.api.moments import us_of
@@ -39,8 +39,8 @@ class Account(ApiModel):
     """Whose doings are looked at: a name of the trail, and a time."""
 
     actor: str = Field(min_length=1, max_length=200)
-    since: AwareDatetime = Field(strict=False)
-    until: AwareDatetime | None = Field(default=None, strict=False)
+    since: Moment
+    until: Moment | None = None
 
 
 class IncidentBody(ApiModel):
@@ -48,7 +48,7 @@ class IncidentBody(ApiModel):
 
     title: str = Field(min_length=1, max_length=200)
     text: str = Field(default="", max_length=10_000)
-    known: AwareDatetime | None = Field(default=None, strict=False)
+    known: Moment | None = None
     account: Account | None = None
 
 
@@ -163,8 +163,8 @@ async def _scope(request: web.Request, account: Account) -> dict[str, Any]:
     if since >= until:
         raise Problem(422, "/problems/no-time", "The time ends before it begins", "give since before until")
     reader, own = request.app[READER], request.app[CONFIG].site.own_numbers
-    found = await reader(
-        lambda catalogue: find_scope(reader.data_dir, catalogue, own, account.actor, since, until).as_json()
+    found = await reader.long(
+        lambda: find_scope(reader.data_dir, reader.catalogue, own, account.actor, since, until).as_json()
     )
     return dict(found)
 

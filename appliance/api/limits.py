@@ -18,11 +18,15 @@ _TABLE: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is allowed. A token: so many at once, so many a second. A source: so many failures, then waits."""
+    """What is allowed. A token: so many at once, so many a second. A source, or a name: so many failures, then waits.
+
+    crowd: wrong passwords of one source, whatever the names: behind one address there may be a whole house.
+    """
 
     burst: int = 400
     per_s: float = 100.0
     failures: int = 10
+    crowd: int = 100
     first_wait_s: float = 1.0
     longest_wait_s: float = 300.0
     forget_s: float = 3600.0
@@ -57,8 +61,10 @@ class _Failures:
 class FailureBackoff:
     """Who is wrong too often waits: 1 s, 2 s, 4 s ... A source is an IPv4 address, or an IPv6 /64."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, failures: int | None = None) -> None:
+        """failures: so many are free; default: as the limits say."""
         self._limits = limits
+        self._free = limits.failures if failures is None else failures
         self._sources: OrderedDict[str, _Failures] = OrderedDict()
 
     def wait_s(self, source: str, now_s: float) -> float:
@@ -82,7 +88,7 @@ class FailureBackoff:
         refused, found.refused = found.refused, 0
         found.count += 1
         found.last_s = now_s
-        over = found.count - limits.failures
+        over = found.count - self._free
         if over >= 0:
             found.until_s = now_s + min(limits.first_wait_s * 2.0 ** min(over, 30), limits.longest_wait_s)
         self._sources[name] = found
@@ -130,6 +136,11 @@ class OneByOne:
                 yield True
         finally:
             self._room += 1
+
+
+def pair_of(source: str, name: str) -> str:
+    """Return what stands for a name that is tried from a source."""
+    return f"{_network(source)} {name}"
 
 
 def _bound(table: OrderedDict[str, Any]) -> None:

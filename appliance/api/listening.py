@@ -247,6 +247,7 @@ ROUTES: Final = (
             _GROUP,
             {201: Answer("The player", ListeningShown)},
             body=ListeningBody,
+            is_body_needed=False,
             problems=_HEARD,
             words=_WORDS,
         ),

@@ -22,6 +22,7 @@ from vittne.appliance.api.bodies import ApiModel, answer, query_of
 from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.reader import READER
 from vittne.appliance.api.routes import PREFIX, About, Answer, Route, needs
+from vittne.appliance.api.sending import send
 from vittne.appliance.events.bus import KINDS, PASSING, Listener, News
 from vittne.appliance.events.hub import Hub
 from vittne.appliance.events.levels import LevelsFor
@@ -100,10 +101,10 @@ async def live(request: web.Request) -> web.Response:
     """List the calls that are up."""
     hub, gate = request.app[HUB], request.app[GATE]
     limit = query_of(request, LiveQuery).limit
-    found = calls_for(principal_of(request), hub, gate.now_us())
+    found, total = calls_for(principal_of(request), hub, gate.now_us(), limit)
     told = {
-        "calls": found[:limit],
-        "total": len(found),
+        "calls": found,
+        "total": total,
         "status": status_shown(hub, gate.now_us()).model_dump(),
         "cursor": hub.bus.newest,
     }
@@ -125,9 +126,9 @@ async def events(request: web.Request) -> web.StreamResponse:
         levels = request.app[LIVE_DESK].wanting_levels() if "level" in kinds else nullcontext()
         with levels, hub.bus.listening(last[:64]) as (listener, is_whole):
             await response.prepare(request)
-            await response.write(b"retry: 3000\n\n")
+            await send(request, response, b"retry: 3000\n\n")
             if not is_whole:
-                await response.write(b"event: anew\ndata: {}\n\n")
+                await send(request, response, b"event: anew\ndata: {}\n\n")
             await _tell(request, response, listener, kinds)
     except ConnectionError:  # who listened went away
         pass
@@ -156,14 +157,14 @@ async def _tell(request: web.Request, response: web.StreamResponse, listener: Li
         if gate.mono_s() - asked_s >= _ASKED_S:
             now = await request.app[READER].work(lambda: still(request, "read"))
             if now is None:
-                await response.write(b"event: closed\ndata: {}\n\n")
+                await send(request, response, b"event: closed\ndata: {}\n\n")
                 return
             asked_s, who = gate.mono_s(), now
         told = "".join(_written(who, hub, found, kinds, gate.now_us(), levels))
         if listener.lost:
             told = f'event: lost\ndata: {{"lost": {listener.lost}}}\n\n{told}'
             listener.lost = 0
-        await response.write(told.encode() or b": nothing new\n\n")
+        await send(request, response, told.encode() or b": nothing new\n\n")
 
 
 def _written(

@@ -1,12 +1,14 @@
 """Logging in and out, and setting a password with a code.
 
-A wrong password costs its source and its name a wait after a few times; a name that nobody has is answered in the
-same time and the same words as a wrong password. The name's wait is for who never logged in from there: a stranger's
-tries do not keep somebody out of where they work.
+A wrong password costs its name a wait at its source after a few times, its name everywhere else too, and its source
+after many; a name that nobody has is answered in the same time and the same words as a wrong password. The last two
+are for who never logged in from there: neither a stranger's nor a neighbour's tries keep somebody out of their place.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -16,24 +18,27 @@ from aiohttp import web
 from pydantic import Field, SecretStr
 
 from vittne.appliance.access.invitations import code_sha256
-from vittne.appliance.access.operations import NOTE_LOGIN, SET_PASSWORD, NoteLogin, SetPassword
+from vittne.appliance.access.operations import NOTE_LOGIN, SET_PASSWORD, CodeUsed, NoteLogin, SetPassword
 from vittne.appliance.access.passwords import WeakPassword, hash_password, is_right
 from vittne.appliance.access.scopes import SCOPES
 from vittne.appliance.access.secondfactor import Lacking
 from vittne.appliance.access.users import LOCAL, User, folded, principal
 from vittne.appliance.api.auth import GATE, SESSION, Gate, principal_of, too_many
 from vittne.appliance.api.bodies import ApiModel, answer, body_of
+from vittne.appliance.api.limits import pair_of
 from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.reader import READER
 from vittne.appliance.api.routes import ANYBODY, HALF, PREFIX, PUBLIC, About, Answer, Route
 from vittne.appliance.api.sessions import Foreign, Session, carried, clear_cookie, csrf_of, secret_of, set_cookie
 from vittne.appliance.control.caller import API, Caller
 from vittne.appliance.control.server import Operator
+from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.times import rfc3339
 
 log = structlog.get_logger()
 
 OPERATOR: Final = web.AppKey("vittne.operator", Operator)
+_LOOK_S: Final = 30.0
 _PASSWORD: Final = Field(min_length=1, max_length=1024)
 
 
@@ -175,13 +180,13 @@ async def _turn(gate: Gate) -> AsyncIterator[None]:
 def must_wait(gate: Gate, source: str, name: str, user: User | None = None) -> None:
     """Raise Problem while this source, or this name, has to wait.
 
-    name: "" where none was given: then only the source waits. user: whose name it is; where they logged in before,
-    only the source waits as well.
+    name: "" where none was given. user: whose name it is; where they logged in before, they wait for what was tried
+    with their name there, and for nothing that others did: behind one address there are many.
     """
     now_s = gate.mono_s()
-    wait = gate.backoff.wait_s(source, now_s)
-    if name.strip() and not (user is not None and gate.known.knows(user.id, source)):
-        wait = max(wait, gate.names.wait_s(folded(name), now_s))
+    wait = gate.pairs.wait_s(pair_of(source, folded(name)), now_s)
+    if user is None or not gate.known.knows(user.id, source):
+        wait = max(wait, gate.crowd.wait_s(source, now_s), gate.names.wait_s(folded(name), now_s) if name else 0.0)
     if wait:
         raise too_many(wait, "too many wrong passwords: wait, then try again")
 
@@ -195,16 +200,59 @@ async def refuse_login(request: web.Request, gate: Gate, name: str, user: User |
 def _count(gate: Gate, source: str, name: str) -> None:
     """Count what was wrong against its source and its name, if there is one."""
     now_s = gate.mono_s()
-    gate.backoff.failed(source, now_s)
+    gate.crowd.failed(source, now_s)
+    gate.pairs.failed(pair_of(source, folded(name)), now_s)
     if name.strip():
         gate.names.failed(folded(name), now_s)
 
 
 async def _write_down(request: web.Request, user: User | None) -> None:
-    source = request.remote or ""
+    """Have a refused login in the trail; of many in a row the first ones, then how many there were."""
+    source, name = request.remote or "", user.name if user is not None else ""
+    gate = request.app[GATE]
     log.warning("a login was refused", source=source, user=user.id if user is not None else "")
-    order = NoteLogin(user=user.name if user is not None else "", kind="refused", source=source)
-    await request.app[OPERATOR].perform(NOTE_LOGIN, order, Caller(user.name if user is not None else "", API))
+    if gate.refusals.is_first(name, source, gate.mono_s(), gate.now_us()):
+        order = NoteLogin(user=name, kind="refused", source=source)
+        await request.app[OPERATOR].perform(NOTE_LOGIN, order, Caller(name, API))
+    await write_rests(request.app)
+
+
+async def write_rests(app: web.Application, is_end: bool = False) -> None:
+    """Write down those that were only counted, once their time is over. is_end: at once."""
+    gate = app[GATE]
+    for one in gate.refusals.due(gate.mono_s(), is_end):
+        order = NoteLogin(
+            user=one.user,
+            kind="refused",
+            source=one.source if len(one.sources) == 1 else "",
+            count=one.count,
+            sources=len(one.sources),
+            since_us=one.since_us,
+        )
+        await app[OPERATOR].perform(NOTE_LOGIN, order, Caller(one.user, API))
+
+
+async def keep_writing_rests(app: web.Application) -> AsyncIterator[None]:
+    """While an application runs, write them down as their time ends, and the rest at its end."""
+
+    async def run() -> None:
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            await _written(app, False)
+
+    task = asyncio.create_task(run())
+    yield
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    await _written(app, True)
+
+
+async def _written(app: web.Application, is_end: bool) -> None:
+    try:
+        await write_rests(app, is_end)
+    except StoreError as error:  # the log has each of them
+        log.error("refused logins could not be entered", reason=str(error))
 
 
 async def session(request: web.Request) -> web.Response:
@@ -272,11 +320,18 @@ async def accept(request: web.Request) -> web.Response:
     must_wait(gate, source, "")
     user = gate.users.invited(code_sha256(body.code), gate.now_us())
     if user is None or user.disabled_us is not None:
-        gate.backoff.failed(source, gate.mono_s())
-        detail = "it was used, is too old, or was never given: ask for a new one"
-        raise Problem(401, "/problems/no-such-code", "The code is not good", detail)
-    await _set(request, user, body.password.get_secret_value())
+        _count(gate, source, "")
+        raise _no_such_code()
+    try:
+        await _set(request, user, body.password.get_secret_value(), code_sha256(body.code))
+    except CodeUsed:
+        raise _no_such_code() from None
     return await begin_session(request, user, ("password",))
+
+
+def _no_such_code() -> Problem:
+    detail = "it was used, is too old, or was never given: ask for a new one"
+    return Problem(401, "/problems/no-such-code", "The code is not good", detail)
 
 
 async def change_password(request: web.Request) -> web.Response:
@@ -289,14 +344,14 @@ async def change_password(request: web.Request) -> web.Response:
     return await begin_session(request, user, held.factors)
 
 
-async def _set(request: web.Request, user: User, password: str) -> None:
-    """Keep a user's new password. Raises Problem."""
+async def _set(request: web.Request, user: User, password: str, code_sha256: str = "") -> None:
+    """Keep a user's new password. Raises Problem, CodeUsed."""
     try:
         async with _turn(request.app[GATE]):
             kept = await request.app[READER].work(lambda: hash_password(password, user.name))
     except WeakPassword as error:
         raise Problem(422, "/problems/weak-password", error.what, error.next_step) from None
-    order = SetPassword(user=user.id, password=kept)
+    order = SetPassword(user=user.id, password=kept, code_sha256=code_sha256)
     await request.app[OPERATOR].perform(SET_PASSWORD, order, Caller(user.name, API))
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from pydantic import AwareDatetime, Field
-
-from vittne.appliance.api.bodies import ApiModel
+from vittne.appliance.api.bodies import ApiModel, Moment
 from vittne.appliance.api.problems import Problem
 
 DAY_US: Final = 86_400_000_000
@@ -26,8 +24,8 @@ def us_of(moment: datetime) -> int:
 class Span(ApiModel):
     """A time, RFC 3339. until is not included; default: the last days up to now."""
 
-    since: AwareDatetime | None = Field(default=None, strict=False)
-    until: AwareDatetime | None = Field(default=None, strict=False)
+    since: Moment | None = None
+    until: Moment | None = None
 
     def times(self, now_us: int, days: int = 30) -> tuple[int, int]:
         """Return begin and end. Raises Problem when it ends before it begins."""

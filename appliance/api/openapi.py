@@ -127,7 +127,7 @@ def _operation(route: Route, refs: Refs) -> dict[str, Any]:
         operation["parameters"] = parameters
     if about.body is not None:
         content = {about.body_media: {"schema": refs[about.body, "validation"]}}
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = {"required": about.is_body_needed, "content": content}
     elif about.body_media != JSON:
         operation["requestBody"] = {"required": True, "content": {about.body_media: {}}}
     return operation
@@ -165,7 +165,7 @@ def _responses(route: Route, refs: Refs) -> dict[str, Any]:
     found = {str(status): _response(answer, refs) for status, answer in route.about.answers.items()}
     statuses = {*_EVERYWHERE, *route.about.problems}
     statuses |= set(() if route.access.is_public else _KNOWN_ONLY)
-    statuses |= set(_WITH_BODY if route.about.body is not None else ())
+    statuses |= set(_WITH_BODY if route.about.body is not None or route.about.body_media != JSON else ())
     statuses |= {400, 422} if route.about.query is not None else set()
     problem = {CONTENT_TYPE: {"schema": refs[ProblemShown, "serialization"]}}
     for status in sorted(statuses):
@@ -175,10 +175,11 @@ def _responses(route: Route, refs: Refs) -> dict[str, Any]:
 
 def _response(answer: Answer, refs: Refs) -> dict[str, Any]:
     response: dict[str, Any] = {"description": answer.words}
+    content: dict[str, Any] = {media: {} for media in answer.media}
     if answer.model is not None:
-        response["content"] = {JSON: {"schema": refs[answer.model, "serialization"]}}
-    elif answer.media:
-        response["content"] = {media: {} for media in answer.media}
+        content = {JSON: {"schema": refs[answer.model, "serialization"]}, **content}
+    if content:
+        response["content"] = content
     return response
 
 

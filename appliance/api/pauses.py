@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 from aiohttp import web
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from vittne.appliance.access.scopes import PAUSE, PAUSE_ANY, READ
 from vittne.appliance.access.showing import Of
 from vittne.appliance.api.auth import principal_of
-from vittne.appliance.api.bodies import JSON, ApiModel, body_of, query_of
+from vittne.appliance.api.bodies import JSON, ApiModel, Moment, body_of, query_of
 from vittne.appliance.api.idempotency import once
 from vittne.appliance.api.livecalls import no_call, no_pause, refuse_hidden, refuse_others, refuse_others_pause, seen
 from vittne.appliance.api.problems import Problem
@@ -63,7 +63,7 @@ class PauseBody(ApiModel):
     select: Select
     scope: Literal["call", "party", "agent"] = "call"
     party: Literal["caller", "callee"] | None = None
-    effective_at: AwareDatetime | None = Field(default=None, strict=False)
+    effective_at: Moment | None = None
     lookback_s: float = Field(default=0, ge=0, le=3600)
     lease_s: float | None = Field(default=None, gt=0, le=86_400)
     wait_s: float = Field(default=0, ge=0, le=600)

@@ -19,6 +19,7 @@ from aiohttp.typedefs import Handler
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vittne.appliance.access.principal import Hidden
+from vittne.appliance.api.reader import TooBusy
 from vittne.appliance.log import fault
 from vittne.appliance.store.errors import StoreError
 
@@ -106,6 +107,9 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         found = _of_aiohttp(error)
     except Hidden as error:
         found = Problem(403, "/problems/hidden", "You may not search by this", f"{error.what}: {error.next_step}")
+    except TooBusy:
+        words, again = "reports and checks of the whole trail are made one after the other", {"Retry-After": "10"}
+        found = Problem(429, "/problems/too-many-requests", "Too much is asked for already", words, again)
     except StoreError as error:
         log.error("a request failed: the data directory", request_id=request_id, reason=str(error))
         found = _storage()

@@ -1,4 +1,8 @@
-"""Reading for the API, away from the recorder's event loop: a few threads of its own, and the catalogue read only."""
+"""Reading for the API, away from the recorder's event loop: a few threads of its own, and the catalogue read only.
+
+What takes seconds (a report, the whole trail held against the ledger) has a thread apart, so that searches never wait
+for it; who finds it taken by too many is told to come back.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,11 @@ from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
 P = ParamSpec("P")
 T = TypeVar("T")
 _THREADS: Final = 4
+_LONG: Final = 4  # that wait or run at once
+
+
+class TooBusy(Exception):
+    """Too much that takes long is being done already."""
 
 
 class Reader:
@@ -24,6 +33,8 @@ class Reader:
         self.data_dir = data_dir
         self.catalogue = Catalogue(data_dir / CATALOGUE_FILE, read_only=True)
         self._threads = ThreadPoolExecutor(_THREADS, "vittne-api-read")
+        self._slow = ThreadPoolExecutor(1, "vittne-api-long")
+        self._waiting = 0
 
     async def __call__(self, read: Callable[Concatenate[Catalogue, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what a function makes of the catalogue, and of these arguments."""
@@ -33,8 +44,23 @@ class Reader:
         """Return what a function that takes long returns."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, what)
 
+    async def long(self, what: Callable[[], T]) -> T:
+        """Return what a function that takes seconds returns, one after the other. Raises TooBusy."""
+        if self._waiting >= _LONG:
+            raise TooBusy
+        self._waiting += 1
+        # Who goes away lets nobody else in before what was begun is done.
+        return await asyncio.shield(self._done(what))
+
+    async def _done(self, what: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._slow, what)
+        finally:
+            self._waiting -= 1
+
     def close(self) -> None:
         """Take no more work; what is being done ends by itself."""
+        self._slow.shutdown(wait=False, cancel_futures=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.catalogue.close()
 

@@ -23,6 +23,7 @@ from vittne.appliance.api.reader import READER
 from vittne.appliance.api.recordings import GROUP, json_answer, tagged
 from vittne.appliance.api.routes import PREFIX, About, Answer, Route, needs
 from vittne.appliance.api.seen import CASES, Seen, enter_look, keys_of, part_keys, refused, seen
+from vittne.appliance.api.sending import TooSlow, send
 from vittne.appliance.casework.ladder import Ladder
 from vittne.appliance.casework.orders import Audio, CaseOrder, Party, What
 from vittne.appliance.casework.process import CaseAnswer, CaseFailed
@@ -163,7 +164,9 @@ async def streamed(request: web.Request, answer: CaseAnswer, media: str, name: s
     await response.prepare(request)
     try:
         async for piece in answer.pieces():
-            await response.write(piece)
+            await send(request, response, piece)
+    except TooSlow:
+        return response
     except CaseFailed:
         if request.transport is not None:
             request.transport.abort()  # no half file looks whole
@@ -222,6 +225,7 @@ ROUTES: Final = (
             GROUP,
             {200: Answer("What holds, and what does not", VerdictShown)},
             body=VerifyBody,
+            is_body_needed=False,
             problems=_FOUND,
             is_idempotent=True,
             words="As `vittne verify`, contents too where the archive is unlocked; else they are said to be unchecked.",

@@ -6,9 +6,9 @@ import json
 from typing import Any, Final
 
 from aiohttp import web
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from vittne.appliance.api.bodies import ApiModel, answer, body_of
+from vittne.appliance.api.bodies import ApiModel, Moment, answer, body_of
 from vittne.appliance.api.brief import seen
 from vittne.appliance.api.doing import Waits, done_or_waits, perform
 from vittne.appliance.api.holds import ReasonBody
@@ -64,7 +64,7 @@ class RetentionShown(ApiModel):
 class RetentionBody(ReasonBody):
     """Another end, or another class; one of the two."""
 
-    until: AwareDatetime | None = Field(default=None, strict=False)
+    until: Moment | None = None
     retention_class: str = Field(default="", max_length=64)
 
 

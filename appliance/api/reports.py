@@ -80,7 +80,15 @@ class InventoryShown(ApiModel):
     """The record of processing (GDPR Art. 30)."""
 
     made_at: str
+    controller: str
+    contact: str
+    owner: str
+    categories_of_persons: list[str]
+    categories_of_data: list[str]
+    measures: list[str]
+    recipients: list[dict[str, Any]]
     lines: list[dict[str, Any]]
+    without_basis: int
 
 
 async def made(request: web.Request, query: ReportQuery) -> Report:
@@ -88,7 +96,7 @@ async def made(request: web.Request, query: ReportQuery) -> Report:
     refuse_partial(principal_of(request))
     since, until = query.times(now_us(), days=365)
     reader, config, regimes = request.app[READER], request.app[CONFIG], query.regimes()
-    return await reader.work(lambda: make_report(reader.data_dir, config, since, until, regimes))
+    return await reader.long(lambda: make_report(reader.data_dir, config, since, until, regimes))
 
 
 async def report(request: web.Request) -> web.Response:
@@ -99,8 +107,8 @@ async def report(request: web.Request) -> web.Response:
         return as_json(found.as_json())
     name = f"vittne-report-{'-'.join(query.regimes()) or 'all'}"
     if query.format == "pdf":
-        return _file(await request.app[READER].work(lambda: as_pdf(found)), _PDF, f"{name}.pdf")
-    return _file(await request.app[READER].work(lambda: as_html(found)), _HTML, f"{name}.html")
+        return _file(await request.app[READER].long(lambda: as_pdf(found)), _PDF, f"{name}.pdf")
+    return _file(await request.app[READER].long(lambda: as_html(found)), _HTML, f"{name}.html")
 
 
 async def inventory(request: web.Request) -> web.Response:
@@ -108,7 +116,8 @@ async def inventory(request: web.Request) -> web.Response:
     query = query_of(request, InventoryQuery)
     refuse_partial(principal_of(request))
     config = request.app[CONFIG]
-    found = await request.app[READER](lambda catalogue: take_inventory(catalogue, config, now_us()))
+    reader = request.app[READER]
+    found = await reader.long(lambda: take_inventory(reader.catalogue, config, now_us()))
     if query.format == "json":
         return as_json(found.as_json())
     if query.format == "csv":

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from vittne.appliance.api.auth import principal_of
-from vittne.appliance.api.bodies import ApiModel, answer, body_of, query_of
+from vittne.appliance.api.bodies import ApiModel, Moment, answer, body_of, query_of
 from vittne.appliance.api.moments import us_of
 from vittne.appliance.api.paging import PageQuery, page_of
 from vittne.appliance.api.problems import Problem
@@ -34,7 +34,7 @@ _SHOWN: Final = 100  # recordings named one by one
 class PlanQuery(PageQuery):
     """Which moment: default now."""
 
-    at: AwareDatetime | None = Field(default=None, strict=False)
+    at: Moment | None = None
 
 
 class PlannedShown(ApiModel):
@@ -93,7 +93,7 @@ class WhatIfBody(ApiModel):
     """A configuration in TOML, as vittne.toml has it, of which the rules are tried. at: when; default now."""
 
     rules: str = Field(default="", max_length=60_000)
-    at: AwareDatetime | None = Field(default=None, strict=False)
+    at: Moment | None = None
 
 
 class ChangeShown(ApiModel):

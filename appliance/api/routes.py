@@ -77,6 +77,7 @@ class About:
     answers: Mapping[int, Answer] = field(default_factory=dict)
     body: type[BaseModel] | None = None
     body_media: str = JSON
+    is_body_needed: bool = True
     query: type[BaseModel] | None = None
     problems: tuple[int, ...] = ()
     is_idempotent: bool = False  # takes Idempotency-Key

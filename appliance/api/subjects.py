@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from aiohttp import web
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from vittne.appliance.access.showing import Of, shown
 from vittne.appliance.api.auth import principal_of
-from vittne.appliance.api.bodies import ApiModel, answer, body_of, query_of
+from vittne.appliance.api.bodies import ApiModel, Moment, answer, body_of, query_of
 from vittne.appliance.api.brief import Brief, as_json, brief, seen_all
 from vittne.appliance.api.doing import perform, told
 from vittne.appliance.api.idempotency import once
@@ -60,7 +60,7 @@ class CaseBody(ApiModel):
     numbers: list[str] = _WORDS
     names: list[str] = _WORDS
     customers: list[str] = _WORDS
-    due: AwareDatetime | None = Field(default=None, strict=False)
+    due: Moment | None = None
 
 
 class ChoiceBody(ApiModel):
@@ -86,7 +86,7 @@ class NoteBody(ApiModel):
 class DueBody(ApiModel):
     """A later date, and why: the person is told (Art. 12(3))."""
 
-    due: AwareDatetime = Field(strict=False)
+    due: Moment
     reason: str = _TEXT
 
 

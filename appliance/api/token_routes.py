@@ -18,6 +18,7 @@ from vittne.appliance.api.auth import GATE, principal_of
 from vittne.appliance.api.bodies import ApiModel, answer, body_of
 from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.routes import PREFIX, About, Answer, Route, needs
+from vittne.appliance.api.token_rights import NOT_FOR_SERVICES, told
 from vittne.appliance.api.tokens import (
     DAY_US,
     NAME_LIMIT,
@@ -30,22 +31,30 @@ from vittne.appliance.api.tokens import (
 
 
 class TokenBody(ApiModel):
-    """A new token. days: until it ends; null: never. networks: where it may come from; none: everywhere."""
+    """A new token. days: until it ends; null: never. networks: where it may come from; none: everywhere.
+
+    for_service: it goes on when its maker goes, and sees every recording in full.
+    """
 
     name: str = Field(min_length=1, max_length=NAME_LIMIT)
     scopes: tuple[str, ...] = Field(strict=False, min_length=1, max_length=len(SCOPES))
     days: int | None = Field(default=90, ge=1, le=3650)
     networks: tuple[str, ...] = Field(default=(), strict=False, max_length=NETWORKS_LIMIT)
+    for_service: bool = False
 
 
 class TokenShown(ApiModel):
-    """A token, without its secret."""
+    """A token, without its secret. state: active, expired, revoked, or orphaned: its maker is gone.
+
+    maker: id of the user with whom it ends; "" for a service's.
+    """
 
     id: str
     name: str
     state: str
     scopes: list[str]
     networks: list[str]
+    maker: str
     created_at: str
     expires_at: str | None
     last_used_at: str | None
@@ -67,7 +76,7 @@ class NewToken(TokenShown):
 async def tokens(request: web.Request) -> web.Response:
     """List tokens."""
     gate = request.app[GATE]
-    return answer(TokensShown(tokens=[TokenShown(**one.as_json(gate.now_us())) for one in gate.tokens.all()]))
+    return answer(TokensShown(tokens=[TokenShown(**told(one, gate.users, gate.now_us())) for one in gate.tokens.all()]))
 
 
 async def make_token(request: web.Request) -> web.Response:
@@ -81,14 +90,21 @@ async def make_token(request: web.Request) -> web.Response:
     if beyond:
         detail = f"you may not do this yourself: {', '.join(beyond)}; `vittne token` on the recorder can"
         raise Problem(403, "/problems/not-yours-to-give", "A token may do at most what its maker may", detail)
+    is_service = body.for_service or not who.person  # what a service's token makes is a service's too
+    if is_service and not NOT_FOR_SERVICES.isdisjoint(body.scopes):
+        detail = "a token that changes users has somebody who answers for it; `vittne token` on the recorder can"
+        raise Problem(403, "/problems/not-for-services", "Not for a service", detail)
     try:
         name, networks = checked_name(body.name), checked_networks(body.networks)
     except TokenError as error:
         raise Problem(422, "/problems/invalid-request", error.what.capitalize(), error.next_step) from None
     now = gate.now_us()
     expires_us = now + body.days * DAY_US if body.days is not None else None
-    await change(request, NOTE_TOKEN, NoteToken(change="add", name=name, scopes=body.scopes, networks=body.networks))
-    made, text = gate.tokens.create(name, body.scopes, now, expires_us, networks)
+    noted = NoteToken(
+        change="add", name=name, scopes=body.scopes, networks=body.networks, maker="" if is_service else who.person
+    )
+    await change(request, NOTE_TOKEN, noted)
+    made, text = gate.tokens.create(name, body.scopes, now, expires_us, networks, "" if is_service else who.person)
     return answer(NewToken(**made.as_json(now), token=text), 201)
 
 

@@ -48,7 +48,10 @@ class TokenError(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What is known of a token. Times are microseconds UTC; None: never."""
+    """What is known of a token. Times are microseconds UTC; None: never.
+
+    maker: id of the user whose rights it has, as they are when it is used, and with whom it ends; "": a service's.
+    """
 
     id: str
     name: str
@@ -58,6 +61,7 @@ class Token:
     expires_us: int | None
     last_used_us: int | None = None
     revoked_us: int | None = None
+    maker: str = ""
 
     def state(self, now_us: int) -> str:
         """Return revoked, expired or active."""
@@ -83,6 +87,7 @@ class Token:
             "state": self.state(now_us),
             "scopes": list(self.scopes),
             "networks": networks,
+            "maker": self.maker,
             **shown,
         }
 
@@ -135,12 +140,13 @@ class Tokens:
         now_us: int,
         expires_us: int | None,
         networks: Sequence[Network] = (),
+        maker: str = "",
     ) -> tuple[Token, str]:
         """Make a token; return it and its text, which nobody can say again."""
         chosen = tuple(scope for scope in SCOPES if scope in set(scopes))
         assert chosen, "a token that may do nothing"
         key, secret = _new()
-        token = Token(key, name, chosen, tuple(networks), now_us, expires_us)
+        token = Token(key, name, chosen, tuple(networks), now_us, expires_us, maker=maker)
         with self._database.writing() as connection:
             connection.execute(insert(tokens).values({**_values(token), "secret_sha256": _hash(secret).hex()}))
         return token, f"vtn_{key}_{secret}"
@@ -158,18 +164,22 @@ class Tokens:
         is_equal = hmac.compare_digest(kept, secret_sha256)  # done for an unknown id too
         return _token(row) if row is not None and is_equal else None
 
-    def revoke(self, prefix: str, now_us: int) -> Token:
+    def begins(self, prefix: str) -> Token:
+        """Return the token whose id begins so. Raises NoSuchToken."""
+        begins = tokens.c.id.startswith(prefix, autoescape=True)
+        with self._database.reading() as connection:
+            found = connection.execute(select(tokens).where(begins).limit(2)).all() if prefix else []
+        if len(found) != 1:
+            what = "several tokens have such an id" if found else "no token has this id"
+            raise NoSuchToken(what, self._database.path, "`vittne token list` shows the ids")
+        return _token(found[0])
+
+    def revoke(self, key: str, now_us: int) -> Token:
         """Refuse a token from now on, and return it. Raises NoSuchToken. One that was revoked stays as it is."""
         with self._database.writing() as connection:
-            begins = tokens.c.id.startswith(prefix, autoescape=True)
-            found = connection.execute(select(tokens).where(begins).limit(2)).all() if prefix else []
-            if len(found) != 1:
-                what = "several tokens have such an id" if found else "no token has this id"
-                raise NoSuchToken(what, self._database.path, "`vittne token list` shows the ids")
-            key = str(found[0].id)
             still = (tokens.c.id == key) & tokens.c.revoked_us.is_(None)
             connection.execute(update(tokens).where(still).values(revoked_us=now_us))
-            return _token(connection.execute(select(tokens).where(tokens.c.id == key)).one())
+        return self.begins(key)
 
     def note_use(self, token: Token, now_us: int) -> None:
         """Write that a token was used; tried at most once a minute, whether it succeeds or not."""

@@ -10,8 +10,8 @@ from aiohttp import web
 from pydantic import Field
 
 from vittne.appliance.access.principal import Principal
-from vittne.appliance.access.profile import FIELD_CLASSES, Profile
 from vittne.appliance.access.scopes import SETTINGS
+from vittne.appliance.access.users import UserTable
 from vittne.appliance.api.auth import principal_of
 from vittne.appliance.api.bodies import ApiModel, answer, body_of, query_of
 from vittne.appliance.api.database import ApiDatabase
@@ -19,9 +19,10 @@ from vittne.appliance.api.logins import OPERATOR
 from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.reader import READER
 from vittne.appliance.api.routes import PREFIX, About, Answer, Route, needs
+from vittne.appliance.api.token_rights import rights_of
 from vittne.appliance.api.tokens import Tokens
 from vittne.appliance.control.operation import Operation, Order
-from vittne.appliance.store.catalogue import Catalogue
+from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
 from vittne.appliance.store.times import now_us
 from vittne.appliance.webhooks import operations as ops
 from vittne.appliance.webhooks.settings import WebhooksConfig
@@ -108,10 +109,11 @@ def token_owner(data_dir: Path) -> Callable[[str], Principal | None]:
             token = next((one for one in Tokens(database).all() if one.id == key), None)
         finally:
             database.close()
-        if token is None or token.state(now_us()) != "active" or "read" not in token.scopes:
+        if token is None or token.state(now_us()) != "active":
             return None
-        profile = Profile(name="token", may=frozenset(token.scopes), fields=dict.fromkeys(FIELD_CLASSES, "full"))
-        return Principal("token", token.id, token.name, (profile,))
+        with Catalogue(data_dir / CATALOGUE_FILE, read_only=True) as catalogue:
+            found = rights_of(token, UserTable(catalogue))
+        return found if found is not None and found.may("read") else None
 
     return find
 
@@ -208,6 +210,7 @@ def _about(summary: str, answers: dict[int, Answer], **more: Any) -> About:
 _ONE: Final = Answer("The webhook; with its secret when that is new, which is never shown again", WebhookShown)
 _TOLD: Final = Answer("It will be tried at once", DeliveryShown)
 _MAY: Final = needs(SETTINGS)
+_TELLS_SECRET: Final = needs(SETTINGS, is_fresh=True)
 ROUTES: Final = (
     Route(
         "GET",
@@ -220,14 +223,14 @@ ROUTES: Final = (
         "POST",
         f"{PREFIX}/webhooks",
         add,
-        _MAY,
+        _TELLS_SECRET,
         _about("Add a webhook", {201: _ONE}, body=WebhookBody, problems=(409, 422)),
     ),
     Route(
         "PATCH",
         f"{PREFIX}/webhooks/{{id}}",
         change,
-        _MAY,
+        _TELLS_SECRET,
         _about("Switch a webhook on or off, or give it a new secret", {200: _ONE}, body=ChangeBody, problems=(404,)),
     ),
     Route(

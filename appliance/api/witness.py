@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
 
+from vittne.appliance.api.bodies import read_body
+from vittne.appliance.api.problems import PLAIN, Problem
 from vittne.appliance.api.routes import PREFIX, PUBLIC, About, Answer, Route
 from vittne.appliance.ownthreads import OwnThreads
 from vittne.appliance.store.times import now_us
@@ -17,7 +20,7 @@ _THREADS = OwnThreads("witness")
 
 
 async def _add_checkpoint(request: web.Request) -> web.Response:
-    body = await request.read()
+    body = await read_body(request)
     # It syncs before it answers: whoever asks must not stop the recorder's loop with a slow disk.
     return _answer(await _THREADS.run(request.app[WITNESS].add_checkpoint, body, now_us() // 1_000_000))
 
@@ -28,6 +31,8 @@ async def _checkpoint(request: web.Request) -> web.Response:
 
 
 def _answer(reply: Reply) -> web.Response:
+    if reply.status >= HTTPStatus.BAD_REQUEST and not reply.body:
+        raise Problem(reply.status, PLAIN, HTTPStatus(reply.status).phrase)
     return web.Response(status=reply.status, body=reply.body, content_type=reply.content_type)
 
 

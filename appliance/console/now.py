@@ -47,9 +47,9 @@ async def alarms(request: web.Request) -> web.StreamResponse:
 
 def _calls(request: web.Request) -> dict[str, Any]:
     hub, who, at_us = request.app[HUB], principal_of(request), request.app[GATE].now_us()
-    found = calls_for(who, hub, at_us)
+    found, total = calls_for(who, hub, at_us, _SHOWN)
     is_live = request.app[LIVE_DESK].settings.enabled and who.may(LIVE)
-    for call in found[:_SHOWN]:
+    for call in found:
         up = hub.calls.get(call["recording"])
         assert up is not None
         call["seconds"] = max(0, (at_us - from_rfc3339(call["answered_at"] or call["started_at"])) // 1_000_000)
@@ -58,8 +58,8 @@ def _calls(request: web.Request) -> dict[str, Any]:
         call["may_listen"] = is_live and _may_listen(who, up, at_us)
         call["asks_reason"] = call["may_listen"] and who.needs_reason(LIVE, up.facts, at_us)
     return {
-        "calls": found[:_SHOWN],
-        "total": len(found),
+        "calls": found,
+        "total": total,
         "is_starting": hub.capture.status is None,
         "may_end_any": who.may(PAUSE_ANY),
         "my_id": who.id,

@@ -15,6 +15,7 @@ from vittne.appliance.api.auth import GATE, principal_of
 from vittne.appliance.api.reader import READER
 from vittne.appliance.api.roles import role_named, role_shown
 from vittne.appliance.api.sources import sources_shown
+from vittne.appliance.api.token_rights import told
 from vittne.appliance.api.users import all_users, user_shown
 from vittne.appliance.console.pages import Item, Page
 from vittne.appliance.console.render import CONSOLE, render
@@ -88,8 +89,9 @@ async def tokens(request: web.Request) -> web.StreamResponse:
     return render(
         request,
         "tokens.html",
-        tokens=[one.as_json(gate.now_us()) for one in reversed(gate.tokens.all())],
+        tokens=[told(one, gate.users, gate.now_us()) for one in reversed(gate.tokens.all())],
         scopes={scope: words for scope, words in SCOPES.items() if scope in mine},
+        makers={user.id: user.name for user in gate.users.all()},
         left_out=[scope for scope in SCOPES if scope not in mine],
     )
 

@@ -41,12 +41,17 @@ Ordered = TypeVar("Ordered", bound=Order)
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[Ordered]):
-    """name: how it goes over the socket and into logs. words: complete "the data directory is in use by ..."."""
+    """name: how it goes over the socket and into logs. words: complete "the data directory is in use by ...".
+
+    is_brief: it takes a moment, and touches nothing that a long one does (users, roles, factors, the trail): it need
+    not wait for the end of one, as long as each of its steps reads all that it goes by.
+    """
 
     name: str
     words: str
     order: type[Ordered]
     do: Callable[[Registrar, Ordered, Caller], Steps]
+    is_brief: bool = False
 
 
 Do = Callable[[Operation[Any], Order], Iterator[str]]  # does an operation; yields what its steps said

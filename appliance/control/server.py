@@ -1,4 +1,7 @@
-"""The recorder's side: operations one after another, each step in turn with everything else that the loop does."""
+"""The recorder's side: operations one after another, each step in turn with everything else that the loop does.
+
+Brief ones (logins, looks) have a turn of their own: they wait for one another, and for a step of a long one.
+"""
 
 from __future__ import annotations
 
@@ -52,20 +55,20 @@ def _next(steps: Steps) -> _Step:
 
 
 class Operator:
-    """Does operations on the recorder's registrar, one at a time and in order."""
+    """Does operations on the recorder's registrar: one long and one brief one at a time, each in order."""
 
     def __init__(self, registrar: Registrar, operations: Iterable[Operation[Any]], do: Doer = at_once) -> None:
         """do: has a step done where nobody else writes meanwhile; default: here."""
         self._registrar = registrar
         self._do = do
         self._operations = {operation.name: operation for operation in operations}
-        self._turn = asyncio.Lock()
+        self._turns = {False: asyncio.Lock(), True: asyncio.Lock()}  # by is_brief
 
     async def perform(
         self, operation: Operation[Any], order: Order, caller: Caller, say: Callable[[Progress], None] = lambda _: None
     ) -> dict[str, Any]:
         """Do an operation; return its answer. Raises StoreError. Cancelled, it stays as its last step left it."""
-        async with self._turn:
+        async with self._turns[operation.is_brief]:
             steps = operation.do(self._registrar, order, caller)
             try:
                 while True:

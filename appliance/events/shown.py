@@ -155,9 +155,14 @@ def _live_pause(pause: Pause) -> LivePause:
     )
 
 
-def calls_for(who: Principal, hub: Hub, at_us: int) -> list[dict[str, Any]]:
-    """Return the calls that are up and exist for somebody, as they may see them, the newest first."""
-    return [told for call in hub.calls.all() if (told := call_for(who, call, hub, at_us)) is not None]
+def calls_for(who: Principal, hub: Hub, at_us: int, limit: int | None = None) -> tuple[list[dict[str, Any]], int]:
+    """Return the calls that are up and exist for somebody, as they may see them, the newest first, and how many.
+
+    limit: so many are told of; the others are counted.
+    """
+    seen = [call for call in hub.calls.all() if who.sees(call.facts, at_us)]
+    told = (call_for(who, call, hub, at_us) for call in seen[:limit])
+    return [one for one in told if one is not None], len(seen)
 
 
 def call_for(who: Principal, call: LiveCall, hub: Hub, at_us: int) -> dict[str, Any] | None:

@@ -30,6 +30,7 @@ from vittne.appliance.store.tables import (
     notes,
     pauses,
     requests,
+    saved_searches,
     streams,
 )
 from vittne.appliance.verdicts.table import forget_verdicts
@@ -99,6 +100,7 @@ def forget(
     _forget_trail(connection, ids, speaks)
     names = set().union(*(names_of(row, made.get(row.id, ())) for row in rows))
     _forget_searches(connection, ids, names, speaking_of(names))
+    _forget_kept(connection, ids, names, speaking_of(names))
     _forget_requests(connection, ids, speaks)
     _forget_pauses(connection, rows, speaking_of(names))
     _forget_answers(connection, rows)
@@ -161,6 +163,16 @@ def _forget_searches(connection: Connection, ids: Sequence[str], names: Collecti
                     named[text] = _is_named(connection, ids, text)
             if not any(named[text] for text in sought):
                 connection.execute(update(audit).where(audit.c.id == row.id).values(details={}, salt=""))
+
+
+def _forget_kept(connection: Connection, ids: Sequence[str], names: Collection[str], speaks: Speaks) -> None:
+    """Forget searches that somebody keeps for a person, unless another call names him."""
+    folded = [name.casefold() for name in names]
+    for row in connection.execute(select(saved_searches.c.id, saved_searches.c.name, saved_searches.c.body)).all():
+        sought = [text.casefold() for text in _texts(row.body) if len(text) >= _LEAST_WORD]
+        is_his = speaks([row.name, row.body]) or any(text in name for text in sought for name in folded)
+        if is_his and not any(_is_named(connection, ids, text) for text in sought):
+            connection.execute(delete(saved_searches).where(saved_searches.c.id == row.id))
 
 
 def _is_named(connection: Connection, ids: Sequence[str], text: str) -> bool:

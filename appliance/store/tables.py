@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0020"  # the last step in migrations/versions
+HEAD: Final = "0022"  # the last step in migrations/versions
 
 metadata: Final = MetaData(
     naming_convention={
@@ -171,6 +171,7 @@ tokens: Final = Table(
     Column("expires_us", BigInteger),
     Column("last_used_us", BigInteger),
     Column("revoked_us", BigInteger),
+    Column("maker", Text, nullable=False, server_default=""),
 )
 
 answers: Final = Table(

@@ -84,7 +84,7 @@ class Deliverer:
         """Tell until cancelled."""
         tidied_s = -_TIDY_S
         async with aiohttp.ClientSession(
-            connector=self._connector(), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+            connector=self._connector(), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, auto_decompress=False
         ) as session:
             while True:
                 try:

@@ -76,6 +76,8 @@ def is_allowed(address: Address, networks: Iterable[Network] = (), own: bool | N
     inner = _inside(address)
     if any(inner in network for network in networks if network.version == inner.version):
         return True
+    if inner.version == 6 and inner.is_site_local:  # fec0::/10: left, and still routed in some houses (RFC 3879)
+        return False
     if not inner.is_global or inner.is_multicast or inner.is_reserved or inner.is_unspecified:
         return False
     return not (is_own(inner) if own is None else own)

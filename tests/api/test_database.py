@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from running import running
 
 from vittne.appliance.api.database import ApiDatabase
 from vittne.appliance.api.tokens import Tokens
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.errors import StoreError
-from vittne.appliance.store.lock import DataLock
 from vittne.appliance.store.rows import RunRow
 
 
@@ -24,7 +24,7 @@ def make_token(data: Path) -> None:
 
 def test_a_recorder_and_a_command_that_comes_and_goes_lose_nothing_of_each_other(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.db"
-    with DataLock(tmp_path, "recording"), Catalogue(path) as catalogue:
+    with running(tmp_path), Catalogue(path) as catalogue:
         for n in range(3):
             catalogue.put_run(RunRow(("eth0",), n, "before"))
             ApiDatabase(tmp_path).close()  # a close in this process must not drop the locks of the catalogue above

@@ -20,15 +20,18 @@ from vittne.appliance.access.invitations import code_sha256, new_code
 from vittne.appliance.api.access_routes import ACCESS_ROUTES
 from vittne.appliance.api.limits import Limits
 from vittne.appliance.api.logins import OPERATOR, ROUTES
+from vittne.appliance.api.refusals import FIRST, WINDOW_S
 from vittne.appliance.api.routes import ANYBODY, PREFIX, About, Route, needs
 from vittne.appliance.api.sessions import COOKIE, CSRF_HEADER
 from vittne.appliance.audit import commitment
 from vittne.appliance.control.caller import Caller
+from vittne.appliance.control.operation import Operation, Order, Progress, Steps
 from vittne.appliance.control.server import Operator
 from vittne.appliance.operations import OPERATIONS
 from vittne.appliance.registrar import Registrar
-from vittne.appliance.store.audit import AuditSearch
-from vittne.appliance.store.catalogue import CATALOGUE_FILE
+from vittne.appliance.searches import SEARCHED, Searched
+from vittne.appliance.store.audit import AuditRow, AuditSearch, AuditTable
+from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
 from vittne.appliance.store.times import now_us
 
 ME = Caller("test")
@@ -189,6 +192,90 @@ def test_wrong_names_do_not_keep_a_code_from_being_used(tmp_path: Path) -> None:
         assert found.status == 401
 
     run(tmp_path, use, limits=Limits(failures=3))
+
+
+def test_a_neighbour_behind_the_same_address_keeps_nobody_waiting(tmp_path: Path) -> None:
+    async def use(console: Console) -> None:
+        await console.add("bo")
+        for _ in range(4):
+            found = await console.log_in("bo", "wrong")
+        assert found.status == 429
+        assert (await console.log_in()).status == 201
+        for n in range(8):
+            await console.log_in(f"nobody {n}", "wrong")
+        assert (await console.log_in("bo")).status == 429  # the house as a whole waits now, where it never logged in
+        assert (await console.log_in()).status == 201
+
+    run(tmp_path, use, limits=Limits(failures=3, crowd=10))
+
+
+def test_many_refused_logins_are_few_entries_that_say_how_many(tmp_path: Path) -> None:
+    async def use(console: Console) -> None:
+        def rows() -> list[AuditRow]:
+            every = console.registrar.audit.table.search(AuditSearch(kinds=("login",)))
+            return [row for row in every if row.details["login"] == "refused"]
+
+        for _ in range(20):
+            assert (await console.log_in(password="wrong")).status == 401
+        assert len(rows()) == FIRST
+        console.served.clock.at_s += WINDOW_S
+        await console.log_in(password="wrong")
+        (told,) = [row for row in rows() if row.details.get("count")]
+        assert (told.details["count"], told.details["sources"], told.details["source"]) == (16, 1, "127.0.0.1")
+        assert told.details["user"]
+        assert len(rows()) == FIRST + 1
+        for _ in range(FIRST + 3):
+            await console.log_in(password="wrong")
+
+    run(tmp_path, use, limits=Limits(failures=1000, crowd=1000))
+    with Catalogue(tmp_path / CATALOGUE_FILE, read_only=True) as catalogue:
+        told = [row.details.get("count") for row in AuditTable(catalogue).search(AuditSearch(kinds=("login",)))]
+    assert told[-1] == 3  # what was only counted is written at the end
+
+
+def test_a_code_that_two_come_with_at_once_sets_one_password(tmp_path: Path) -> None:
+    async def use(console: Console) -> None:
+        code = new_code()
+        order = ops.Invite(user="anna", code_sha256=code_sha256(code), expires_us=now_us() + 60_000_000)
+        await console.operator.perform(ops.INVITE, order, ME)
+        tries = [{"code": code, "password": f"{word} horse, a battery"} for word in ("one", "two")]
+        found = await asyncio.gather(*(console.served.post("invitation", json=one) for one in tries))
+        assert sorted(one.status for one in found) == [201, 401]
+        first = next(one for one, answer in zip(tries, found, strict=True) if answer.status == 201)
+        assert (await console.log_in(password=first["password"])).status == 201
+
+    run(tmp_path, use)
+
+
+def test_who_logs_in_or_looks_does_not_wait_for_the_end_of_what_takes_long(tmp_path: Path) -> None:
+    async def use(console: Console) -> None:
+        going = asyncio.create_task(console.operator.perform(ENDLESS, Order(), ME))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            assert (await console.log_in()).status == 201
+            order = Searched(where="calls", query={"number": "1"}, found=0)
+            await console.operator.perform(SEARCHED, order, ME)
+        assert not going.done()
+        going.cancel()
+
+    run(tmp_path, use)
+
+
+def test_what_is_about_people_and_the_trail_is_brief() -> None:
+    """Two that go through the tables of users at the same time would overwrite one another."""
+    first_words = ("user.", "role.", "factor.", "token.", "look", "heard", "searched")
+    about = [one for one in OPERATIONS if one.name.startswith(first_words)]
+    assert len(about) > 15
+    assert all(one.is_brief for one in about)
+    assert {one.name for one in OPERATIONS if one.is_brief} == {one.name for one in about}
+
+
+def _endless(_: Registrar, __: Order, ___: Caller) -> Steps:
+    while True:
+        yield Progress(0, 0)
+
+
+ENDLESS: Operation[Order] = Operation("endless", "erasing thousands", Order, _endless)
 
 
 def test_logins_are_in_the_trail_and_the_password_is_nowhere(tmp_path: Path, capfd: Any) -> None:

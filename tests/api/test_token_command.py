@@ -19,6 +19,8 @@ from sqlalchemy import create_engine
 
 from vittne.appliance.api.database import ApiDatabase
 from vittne.appliance.store import migrations
+from vittne.appliance.store.audit import AuditSearch, AuditTable
+from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.lock import DataLock
 
 Vittne = Callable[..., tuple[int, str, str]]
@@ -69,6 +71,21 @@ def test_a_token_lives_from_its_making_to_its_revoking(tmp_path: Path, vittne: V
     at = shown["revoked_at"]
     assert vittne("token", "revoke", text.strip(), "--data", tmp_path)[0] == 0
     assert listed(vittne, tmp_path)[0]["revoked_at"] == at
+
+
+def test_making_and_revoking_at_a_terminal_is_in_the_trail(tmp_path: Path, vittne: Vittne) -> None:
+    vittne("token", "create", "PBX east", "--scope", "pause", "--from", "10.0.0.0/24", "--data", tmp_path)
+    (shown,) = listed(vittne, tmp_path)
+    vittne("token", "revoke", shown["id"], "--data", tmp_path)
+
+    with Catalogue(tmp_path / "catalogue.db", read_only=True) as catalogue:
+        rows = list(AuditTable(catalogue).search(AuditSearch(kinds=("token",))))
+    assert [(row.details["change"], row.details["name"], row.via) for row in rows] == [
+        ("add", "PBX east", "terminal"),
+        ("revoke", "PBX east", "terminal"),
+    ]
+    assert rows[0].details["scopes"] == ["pause"]
+    assert all(row.entry is not None for row in rows)
 
 
 def test_only_a_hash_is_kept(tmp_path: Path, vittne: Vittne) -> None:

@@ -19,8 +19,11 @@ from rig.desk import desk_of
 from running import running
 
 from vittne.appliance.audit import commitment
+from vittne.appliance.control.client import perform
 from vittne.appliance.life.erase import Wanted, erasing_some, settle_erasures
 from vittne.appliance.life.precedence import decide
+from vittne.appliance.listing.operations import KEEP_SEARCH, KeepSearch
+from vittne.appliance.listing.table import ListingTable
 from vittne.appliance.recover import recover
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.seal.keys import KeyStore, unlock
@@ -71,6 +74,18 @@ def test_no_name_number_address_or_id_of_the_parties_is_left_in_any_byte_on_the_
     assert (status, error) == (0, "")
     left = everything(data)
     assert [name for name in NAMES if name in left] == []
+
+
+def test_a_search_that_somebody_keeps_for_him_goes_with_his_last_recording(vittne: Vittne, data: Path) -> None:
+    number = NAMES[0].decode()
+    for name, query in (("his", {"number": number}), ("mine", {"paused": True}), (f"about {number}", {"days": 3})):
+        order = KeepSearch(owner="0123456789abcdef", name=name, query=query)
+        perform(data, KEEP_SEARCH, order, "Ann")
+
+    erase(vittne, data)
+
+    with Catalogue(data / "catalogue.db", read_only=True) as catalogue:
+        assert [one.name for one in ListingTable(catalogue).searches("0123456789abcdef", ())] == ["mine"]
 
 
 def test_who_did_what_stays_in_the_trail_where_a_detail_named_a_party(vittne: Vittne, data: Path) -> None:
