@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -26,6 +29,7 @@ class Audit:
     def __init__(self, table: AuditTable, ledger: Ledger) -> None:
         self.table = table
         self._ledger = ledger
+        self._held = threading.local()  # rows: of together(), in the thread that is within
 
     def note(self, kind: str, caller: Caller, recording: str = "", **details: Any) -> AuditRow:
         """Write that somebody did something; it is durable, and in the ledger, on return. Raises StoreError.
@@ -54,8 +58,28 @@ class Audit:
         ]
         for row in rows:
             commitment(row)  # what has none (a float) must be no row either: no start could ever enter it
+        held: list[AuditRow] | None = getattr(self._held, "rows", None)
+        if held is not None:
+            held += rows
+            return rows
         self.table.put(rows)
         return self._enter(rows)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Write what is noted within, in this thread, with one sync at the end: only then it is durable.
+
+        Rows come back without their entry. Raises StoreError at the end: then nothing of it counts.
+        """
+        rows: list[AuditRow] = []
+        self._held.rows = rows
+        try:
+            yield
+        finally:
+            self._held.rows = None
+        if rows:
+            self.table.put(rows)
+            self._enter(rows)
 
     def settle(self) -> int:
         """Enter rows whose entry a crash prevented; return how many."""

@@ -91,7 +91,7 @@ def _next(call: CallRow) -> str:
     return _REVIEW if call.erased_us is None and call.restricted_us is None else _NEXT
 
 
-LOOK: Final = Operation("look", "entering who looks at a recording", Look, _look, is_brief=True)
+LOOK: Final = Operation("look", "entering who looks at a recording", Look, _look, is_brief=True, is_note=True)
 
 
 class Heard(Order):
@@ -117,7 +117,7 @@ def _heard(registrar: Registrar, order: Heard, caller: Caller) -> Steps:
     return {"audit": row.id}
 
 
-HEARD: Final = Operation("heard", "entering what of a recording was heard", Heard, _heard, is_brief=True)
+HEARD: Final = Operation("heard", "entering what of a recording was heard", Heard, _heard, is_brief=True, is_note=True)
 
 
 def enter_look(data_dir: Path, order: Look) -> None:

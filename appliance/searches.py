@@ -27,4 +27,4 @@ def _searched(registrar: Registrar, order: Searched, caller: Caller) -> Steps:
     return {"audit": row.id}
 
 
-SEARCHED: Final = Operation("searched", "entering who searches", Searched, _searched, is_brief=True)
+SEARCHED: Final = Operation("searched", "entering who searches", Searched, _searched, is_brief=True, is_note=True)

@@ -3,6 +3,7 @@
 
     python benchmarks/bench_life.py                # 50 000 calls planned, 1 000 erased
     python benchmarks/bench_life.py --full --save  # a million planned, 10 000 erased
+    python benchmarks/bench_life.py --logins       # how long a login waits meanwhile, as in a recorder
 
 Rows are put into the catalogue as sealing leaves them, a tenth of them held; the recordings that are erased have a
 folder with a part of 4 KiB and a manifest each, a key, two streams, a dialog and a row in the audit trail. Erasing is
@@ -12,6 +13,7 @@ timed from the first step to the last sync, the longest step is what a recorder'
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import shutil
 import sys
@@ -25,9 +27,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import report
 
+from vittne.appliance.access.operations import NOTE_LOGIN, NoteLogin
 from vittne.appliance.audit import AuditRow
-from vittne.appliance.control.caller import VITTNE
+from vittne.appliance.control.caller import VITTNE, Caller
+from vittne.appliance.control.server import Operator
 from vittne.appliance.life.retention import RUN_RETENTION, RunRetention, add_up, following, planned
+from vittne.appliance.operations import OPERATIONS
+from vittne.appliance.pausebooks import PauseBooks
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.seal.manifest import Manifest, write_manifest
 from vittne.appliance.store.rows import FINISHED, CallRow, StreamRow
@@ -115,18 +121,62 @@ def erase(registrar: Registrar) -> dict[str, Any]:
     }
 
 
+def erase_beside_logins(registrar: Registrar) -> dict[str, Any]:
+    """Return how long entering a login takes while everything that is due is erased."""
+    books = PauseBooks(registrar)
+    operator = Operator(registrar, OPERATIONS, books.do)
+    waited: list[float] = []
+
+    async def log_in() -> None:
+        while True:
+            await asyncio.sleep(0.1)
+            begun = time.perf_counter()
+            await operator.perform(NOTE_LOGIN, NoteLogin(user="", kind="refused"), Caller("bench"))
+            waited.append((time.perf_counter() - begun) * 1000)
+
+    async def whole() -> int:
+        logging_in = asyncio.create_task(log_in())
+        erased, order = 0, RunRetention()
+        while order is not None:
+            done = await operator.perform(RUN_RETENTION, order, VITTNE)
+            erased += done["rules"].get("expiry", 0)
+            order = following(done)
+        logging_in.cancel()
+        return erased
+
+    begun = time.perf_counter()
+    erased = asyncio.run(whole())
+    seconds = time.perf_counter() - begun
+    books.close()
+    waited.sort()
+    return {
+        "erased": erased,
+        "erase_s": round(seconds, 1),
+        "logins": len(waited),
+        "login_p50_ms": round(waited[len(waited) // 2]),
+        "login_p95_ms": round(waited[int(len(waited) * 0.95)]),
+        "login_max_ms": round(waited[-1]),
+    }
+
+
 def main() -> None:
     """Measure, print, and keep if asked."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--full", action="store_true", help="a million planned, ten thousand erased")
     options.add_argument("--save", action="store_true", help="add the line to results/life.jsonl")
     options.add_argument("--folder", type=Path, default=Path("."), help="where there is room")
+    options.add_argument("--logins", action="store_true", help="erase beside logins, and nothing else")
     given = options.parse_args()
     calls, erased = (1_000_000, 10_000) if given.full else (50_000, 1_000)
     folder = Path(tempfile.mkdtemp(dir=given.folder))
     try:
         registrar = Registrar(folder / "data")
         record(registrar, erased)
+        if given.logins:
+            figures = erase_beside_logins(registrar)
+            registrar.close()
+            print(report.table([figures]))
+            return
         figures = erase(registrar)
         for begin in range(0, calls, 5000):
             registrar.catalogue.upsert_calls(

@@ -58,25 +58,40 @@ class Browser:
         self._dice = random.Random(number)
         self._headers: dict[str, str] = {}
 
-    async def log_in(self, password: str) -> None:
-        """Log in. Raises AssertionError."""
+    async def be(self, password: str, begin_s: float, until_s: float) -> None:
+        """Log in then, hear news and look until the end."""
+        await asyncio.sleep(begin_s - time.monotonic())
+        await self._log_in(password, until_s)
+        listening = asyncio.create_task(self._hear_news())
+        await self._look(until_s)
+        if listening.done():
+            self._seen.wrong["news ended"] += 1
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+    async def _log_in(self, password: str, until_s: float) -> None:
+        """Log in, once more where too many do."""
         body = {"name": self._name, "password": password}
         begun = time.perf_counter()
-        async with self._session.post(f"{API}/session", json=body) as found:
-            told = await found.json()
-            assert found.status == 201, told
-            cookie = found.headers["Set-Cookie"].partition(";")[0]
+        while time.monotonic() < until_s:
+            async with self._session.post(f"{API}/session", json=body) as found:
+                told = await found.json()
+                if found.status == 201:
+                    cookie = found.headers["Set-Cookie"].partition(";")[0]
+                    self._headers = {"Cookie": cookie, "X-CSRF-Token": told["csrf"]}
+                    break
+                self._seen.wrong[f"login {found.status}"] += 1
+            await asyncio.sleep(1)
         self._seen.waited.setdefault("login", []).append(time.perf_counter() - begun)
-        self._headers = {"Cookie": cookie, "X-CSRF-Token": told["csrf"]}
 
-    async def hear_news(self) -> None:
+    async def _hear_news(self) -> None:
         """Hear news until cancelled."""
         timeout = aiohttp.ClientTimeout(total=None)
         async with self._session.get(f"{API}/events", headers=self._headers, timeout=timeout) as found:
             async for line in found.content:
                 self._seen.news += line.startswith(b"event:")
 
-    async def look(self, until_s: float) -> None:
+    async def _look(self, until_s: float) -> None:
         """Do what people do until then."""
         await self._get("now_page", f"{SITE}/now")
         kinds: list[tuple[str, Callable[[], Awaitable[None]]]] = [
@@ -124,18 +139,9 @@ async def browse(given: argparse.Namespace, password: str) -> Seen:
     connector = aiohttp.TCPConnector(ssl=trust, limit=0)
     async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
         browsers = [Browser(n, session, seen, given.heard) for n in range(given.browsers)]
-        listening = []
-        for one in browsers:
-            await one.log_in(password)
-            listening.append(asyncio.create_task(one.hear_news()))
-            await asyncio.sleep(PACE_S)
-        until_s = time.monotonic() + given.seconds
-        await asyncio.gather(*(one.look(until_s) for one in browsers))
-        for task in listening:
-            if task.done():
-                seen.wrong["news ended"] += 1
-            task.cancel()
-        await asyncio.gather(*listening, return_exceptions=True)
+        now_s = time.monotonic()
+        until_s = now_s + given.browsers * PACE_S + given.seconds
+        await asyncio.gather(*(one.be(password, now_s + n * PACE_S, until_s) for n, one in enumerate(browsers)))
     return seen
 
 

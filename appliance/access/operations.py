@@ -297,8 +297,8 @@ INVITE: Final = Operation("user.invite", "inviting a user", Invite, _invite, is_
 SET_PASSWORD: Final = Operation("user.password", "setting a password", SetPassword, _set_password, is_brief=True)
 PUT_ROLE: Final = Operation("role.put", "changing a role", PutRole, _put_role, is_brief=True)
 REMOVE_ROLE: Final = Operation("role.remove", "removing a role", RemoveRole, _remove_role, is_brief=True)
-NOTE_TOKEN: Final = Operation("token.note", "noting a token", NoteToken, _note_token, is_brief=True)
-NOTE_LOGIN: Final = Operation("user.login", "noting a login", NoteLogin, _note_login, is_brief=True)
+NOTE_TOKEN: Final = Operation("token.note", "noting a token", NoteToken, _note_token, is_brief=True, is_note=True)
+NOTE_LOGIN: Final = Operation("user.login", "noting a login", NoteLogin, _note_login, is_brief=True, is_note=True)
 
 ACCESS_OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     ADD_USER,

@@ -75,7 +75,11 @@ class Principal:
 
     def levels(self, facts: RecordingFacts, now_us: int) -> dict[FieldClass, Level]:
         """Return how much they see of one recording, class by class: what showing.py goes by."""
-        return {field: self.level(field, facts, now_us) for field in FIELD_CLASSES}
+        applying = self._applying(facts, now_us)
+        return {
+            field: max((one.level(field) for one in applying), key=LEVELS.index, default="none")
+            for field in FIELD_CLASSES
+        }
 
     def refuse_hidden(self, field: FieldClass) -> None:
         """Raise Hidden when a search would tell something of a field that is not seen in full everywhere."""

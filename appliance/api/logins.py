@@ -161,7 +161,7 @@ async def is_right_password(request: web.Request, name: str, user: User | None, 
     must_wait(gate, source, name, user)
     async with _turn(gate):
         must_wait(gate, source, name, user)
-        right = await request.app[READER].work(lambda: is_right(password.get_secret_value(), kept))
+        right = await request.app[READER].hash(lambda: is_right(password.get_secret_value(), kept))
         if not right:
             _count(gate, source, name)
     if not right:
@@ -348,7 +348,7 @@ async def _set(request: web.Request, user: User, password: str, code_sha256: str
     """Keep a user's new password. Raises Problem, CodeUsed."""
     try:
         async with _turn(request.app[GATE]):
-            kept = await request.app[READER].work(lambda: hash_password(password, user.name))
+            kept = await request.app[READER].hash(lambda: hash_password(password, user.name))
     except WeakPassword as error:
         raise Problem(422, "/problems/weak-password", error.what, error.next_step) from None
     order = SetPassword(user=user.id, password=kept, code_sha256=code_sha256)

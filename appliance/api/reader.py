@@ -33,6 +33,7 @@ class Reader:
         self.data_dir = data_dir
         self.catalogue = Catalogue(data_dir / CATALOGUE_FILE, read_only=True)
         self._threads = ThreadPoolExecutor(_THREADS, "vittne-api-read")
+        self._hashing = ThreadPoolExecutor(1, "vittne-api-passwords")
         self._slow = ThreadPoolExecutor(1, "vittne-api-long")
         self._waiting = 0
 
@@ -43,6 +44,10 @@ class Reader:
     async def work(self, what: Callable[[], T]) -> T:
         """Return what a function that takes long returns."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, what)
+
+    async def hash(self, what: Callable[[], T]) -> T:
+        """Return what a look at a password returns: it does not wait behind searches."""
+        return await asyncio.get_running_loop().run_in_executor(self._hashing, what)
 
     async def long(self, what: Callable[[], T]) -> T:
         """Return what a function that takes seconds returns, one after the other. Raises TooBusy."""
@@ -60,6 +65,7 @@ class Reader:
 
     def close(self) -> None:
         """Take no more work; what is being done ends by itself."""
+        self._hashing.shutdown(wait=False, cancel_futures=True)
         self._slow.shutdown(wait=False, cancel_futures=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.catalogue.close()

@@ -44,7 +44,8 @@ class Operation(Generic[Ordered]):
     """name: how it goes over the socket and into logs. words: complete "the data directory is in use by ...".
 
     is_brief: it takes a moment, and touches nothing that a long one does (users, roles, factors, the trail): it need
-    not wait for the end of one, as long as each of its steps reads all that it goes by.
+    not wait for the end of one, as long as each of its steps reads all that it goes by. is_note: it is brief, and does
+    nothing but write a row of the trail: many at once share a sync.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Operation(Generic[Ordered]):
     order: type[Ordered]
     do: Callable[[Registrar, Ordered, Caller], Steps]
     is_brief: bool = False
+    is_note: bool = False
 
 
 Do = Callable[[Operation[Any], Order], Iterator[str]]  # does an operation; yields what its steps said

@@ -12,6 +12,7 @@ import os
 import pwd
 import socket
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ log = structlog.get_logger()
 _ASK_S: Final = 30.0  # a connection that asks nothing is closed
 _CONNECTIONS: Final = 64
 _NAME_LIMIT: Final = 100
+_NOTES: Final = 64  # that share a sync
 
 
 class NoSuchOperation(StoreError):
@@ -54,6 +56,30 @@ def _next(steps: Steps) -> _Step:
         return None, end.value
 
 
+@dataclass(slots=True)
+class _Note:
+    """An operation that only writes a row of the trail."""
+
+    steps: Steps
+    done: asyncio.Future[dict[str, Any]]
+
+
+def _note_all(registrar: Registrar, some: list[_Note]) -> list[dict[str, Any] | Exception]:
+    """Do several, with one sync; return the answer of each, or why it was not done. Raises StoreError: none was."""
+    answers: list[dict[str, Any] | Exception] = []
+    with registrar.audit.together():
+        for one in some:
+            try:
+                while True:
+                    progress, answer = _next(one.steps)
+                    if progress is None:
+                        answers.append(answer)
+                        break
+            except Exception as error:  # each its own: the others have theirs
+                answers.append(error)
+    return answers
+
+
 class Operator:
     """Does operations on the recorder's registrar: one long and one brief one at a time, each in order."""
 
@@ -63,11 +89,15 @@ class Operator:
         self._do = do
         self._operations = {operation.name: operation for operation in operations}
         self._turns = {False: asyncio.Lock(), True: asyncio.Lock()}  # by is_brief
+        self._notes: list[_Note] = []
+        self._writing: set[asyncio.Task[None]] = set()
 
     async def perform(
         self, operation: Operation[Any], order: Order, caller: Caller, say: Callable[[Progress], None] = lambda _: None
     ) -> dict[str, Any]:
         """Do an operation; return its answer. Raises StoreError. Cancelled, it stays as its last step left it."""
+        if operation.is_note:
+            return await self._noted(operation.do(self._registrar, order, caller))
         async with self._turns[operation.is_brief]:
             steps = operation.do(self._registrar, order, caller)
             try:
@@ -82,6 +112,33 @@ class Operator:
                 # Cancelled amid a step that a thread does: that one ends by itself, and no other is begun.
                 with contextlib.suppress(ValueError):
                     steps.close()
+
+    async def _noted(self, steps: Steps) -> dict[str, Any]:
+        """Do an operation that only notes, with all others that wait by then."""
+        mine = _Note(steps, asyncio.get_running_loop().create_future())
+        self._notes.append(mine)
+        async with self._turns[True]:
+            if not mine.done.done():
+                some, self._notes = self._notes[:_NOTES], self._notes[_NOTES:]
+                task = asyncio.create_task(self._write(some))
+                self._writing.add(task)
+                task.add_done_callback(self._writing.discard)
+                await asyncio.shield(task)  # whoever is cancelled leaves the others theirs
+        return await mine.done
+
+    async def _write(self, some: list[_Note]) -> None:
+        try:
+            answers = await self._do(_note_all, self._registrar, some)
+        except Exception as error:
+            answers = [error] * len(some)
+        for note, answer in zip(some, answers, strict=True):
+            if note.done.cancelled():
+                continue
+            if isinstance(answer, Exception):
+                note.done.set_exception(answer)
+                note.done.exception()  # who was cancelled does not ask
+            else:
+                note.done.set_result(answer)
 
     def named(self, name: str) -> Operation[Any]:
         """Return an operation. Raises NoSuchOperation."""

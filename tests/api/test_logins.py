@@ -27,11 +27,12 @@ from vittne.appliance.audit import commitment
 from vittne.appliance.control.caller import Caller
 from vittne.appliance.control.operation import Operation, Order, Progress, Steps
 from vittne.appliance.control.server import Operator
+from vittne.appliance.looks import LOOK, Look
 from vittne.appliance.operations import OPERATIONS
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.searches import SEARCHED, Searched
 from vittne.appliance.store.audit import AuditRow, AuditSearch, AuditTable
-from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
+from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue, NoSuchCall
 from vittne.appliance.store.times import now_us
 
 ME = Caller("test")
@@ -257,6 +258,27 @@ def test_who_logs_in_or_looks_does_not_wait_for_the_end_of_what_takes_long(tmp_p
             await console.operator.perform(SEARCHED, order, ME)
         assert not going.done()
         going.cancel()
+
+    run(tmp_path, use)
+
+
+def test_looks_at_the_same_time_share_a_sync_and_each_has_its_own_row_or_refusal(tmp_path: Path) -> None:
+    async def use(console: Console) -> None:
+        operator, flushes, ledger = console.operator, [], console.registrar.ledger
+        flush = ledger.flush
+        ledger.flush = lambda: flushes.append(1) or flush()  # type: ignore[func-returns-value,method-assign]
+        orders = [Searched(where="calls", query={"number": str(n)}, found=n) for n in range(20)]
+        found = await asyncio.gather(
+            *(operator.perform(SEARCHED, one, ME) for one in orders),
+            operator.perform(LOOK, Look(kind="play", recording="nothing"), ME),
+            return_exceptions=True,
+        )
+        assert len(flushes) < 5
+        assert isinstance(found.pop(), NoSuchCall)
+        rows = {row.id: row for row in console.registrar.audit.table.search(AuditSearch(kinds=("search",)))}
+        told = [one for one in found if isinstance(one, dict)]
+        assert [rows[one["audit"]].details["ledger"]["found"] for one in told] == list(range(20))
+        assert all(row.entry is not None for row in rows.values())
 
     run(tmp_path, use)
 
