@@ -27,6 +27,7 @@ from vittne.appliance.access.users import User, UserTable, principal
 from vittne.appliance.api.enrolments import Enrolments
 from vittne.appliance.api.limits import FailureBackoff, KnownSources, Limits, OneByOne, TokenRate
 from vittne.appliance.api.problems import REQUEST_ID, Problem
+from vittne.appliance.api.reader import READER
 from vittne.appliance.api.refusals import Refusals
 from vittne.appliance.api.routes import PREFIX, Access
 from vittne.appliance.api.sessions import CSRF_HEADER, Session, Sessions, csrf_of, secret_of
@@ -41,6 +42,7 @@ TOKEN: Final = web.RequestKey("vittne.token", Token)
 SESSION: Final = web.RequestKey("vittne.session", Session)
 PRINCIPAL: Final = web.RequestKey("vittne.principal", Principal)
 IS_REFUSED: Final = web.RequestKey("vittne.is_refused", bool)  # in back-off: not worth a line in the log
+NOTE: Final[web.RequestKey[Callable[[], None]]] = web.RequestKey("vittne.note")  # what is written before the handler
 HEARD: Final = web.AppKey("vittne.heard", dict[str, float])  # a token's name -> when it last succeeded, monotonic s
 _MINUTE_US: Final = 60_000_000
 _SAFE: Final = {"GET", "HEAD", "OPTIONS"}
@@ -120,7 +122,11 @@ def guard(gate: Gate, access_of: Mapping[web.AbstractRoute, Access]) -> Middlewa
             # aiohttp's own, which says 404 or 405; any other was added past build_app, and would be open to all.
             assert request.match_info.http_exception is not None, "a route that does not say who may use it"
         elif not access.is_public:
-            _admit(gate, request, access)
+            try:
+                _admit(gate, request, access)
+            finally:  # not in the recorder's loop: it may wait for who else writes the catalogue
+                if NOTE in request:
+                    await request.app[READER].access(request[NOTE])
         found = await handler(request)
         if TOKEN in request and found.status < HTTPStatus.BAD_REQUEST:
             gate.heard[request[TOKEN].name] = gate.mono_s()
@@ -132,6 +138,8 @@ def guard(gate: Gate, access_of: Mapping[web.AbstractRoute, Access]) -> Middlewa
 def admit(request: web.Request, access: Access) -> None:
     """Let a request in that comes to a public address, of which only a part is public. Raises Problem."""
     _admit(request.app[GATE], request, access)
+    if NOTE in request:
+        request[NOTE]()
 
 
 def still(request: web.Request, scope: str) -> Principal | None:
@@ -164,8 +172,7 @@ def _admit(gate: Gate, request: web.Request, access: Access) -> None:
     """Say who asks: in request[PRINCIPAL], with the token or the session that they came with. Raises Problem."""
     secret = secret_of(request)
     if secret and "Authorization" not in request.headers and not (access.in_url and "token" in request.query):
-        session, principal = _logged_in(gate, request, secret, access)
-        request[SESSION] = session
+        request[SESSION], principal = _logged_in(gate, request, secret, access)
     else:
         request[TOKEN], principal = _admitted(gate, request, access)
     request[PRINCIPAL] = principal
@@ -182,6 +189,9 @@ def _logged_in(gate: Gate, request: web.Request, secret: str, access: Access) ->
     user = gate.users.get(session.user) if session is not None else None
     if session is None or user is None or not gate.is_in(user, session):
         raise Problem(401, "/problems/not-logged-in", "You are not logged in", "log in again")
+    held, at_us = session.id, gate.now_us()
+    if gate.sessions.is_to_note(session, at_us):
+        request[NOTE] = lambda: gate.sessions.note(held, at_us)
     # What takes a token in the URL changes something by GET: a page of a neighbouring host has a browser send that.
     if (request.method not in _SAFE or access.in_url) and not _is_ours(request, secret):
         detail = f"send what GET {PREFIX}/session gives as csrf in the header {CSRF_HEADER}"
@@ -220,11 +230,16 @@ def _admitted(gate: Gate, request: web.Request, access: Access) -> tuple[Token, 
     principal = rights_of(token, gate.users)
     if principal is None:
         raise _unauthorized("invalid_token", "the token ended with who made it")
+    if gate.tokens.is_to_note(token, now_us):
+        request[NOTE] = lambda: _note_use(gate, token, now_us)
+    return token, principal
+
+
+def _note_use(gate: Gate, token: Token, now_us: int) -> None:
     try:
         gate.tokens.note_use(token, now_us)
     except StoreError as error:  # nice to know, and no reason to refuse
         log.warning("the use of a token could not be noted", reason=str(error))
-    return token, principal
 
 
 def _given(request: web.Request, access: Access) -> str:

@@ -135,7 +135,11 @@ async def begun_session(
     source, agent = request.remote or "", request.headers.get("User-Agent", "")
     order = NoteLogin(user=user.name, kind="in", source=source, factors=factors)
     await request.app[OPERATOR].perform(NOTE_LOGIN, order, Caller(user.name, API))
-    session, secret = gate.sessions.begin(user.id, factors, source, agent, gate.now_us(), foreign)
+    at_us = gate.now_us()
+    # not in the recorder's loop: it may wait for who else writes the catalogue
+    session, secret = await request.app[READER].access(
+        lambda: gate.sessions.begin(user.id, factors, source, agent, at_us, foreign)
+    )
     if gate.lacking(user, session) != "prove":  # else a password alone would let its thief try codes from anywhere
         gate.known.note(user.id, source)
     return session, secret

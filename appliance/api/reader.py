@@ -33,7 +33,8 @@ class Reader:
         self.data_dir = data_dir
         self.catalogue = Catalogue(data_dir / CATALOGUE_FILE, read_only=True)
         self._threads = ThreadPoolExecutor(_THREADS, "vittne-api-read")
-        self._hashing = ThreadPoolExecutor(1, "vittne-api-passwords")
+        self._passwords = ThreadPoolExecutor(1, "vittne-api-passwords")
+        self._access = ThreadPoolExecutor(1, "vittne-api-access")
         self._slow = ThreadPoolExecutor(1, "vittne-api-long")
         self._waiting = 0
 
@@ -46,8 +47,12 @@ class Reader:
         return await asyncio.get_running_loop().run_in_executor(self._threads, what)
 
     async def hash(self, what: Callable[[], T]) -> T:
-        """Return what a look at a password returns: it does not wait behind searches."""
-        return await asyncio.get_running_loop().run_in_executor(self._hashing, what)
+        """Return what a look at a password returns: it takes long, and does not wait behind searches."""
+        return await asyncio.get_running_loop().run_in_executor(self._passwords, what)
+
+    async def access(self, what: Callable[[], T]) -> T:
+        """Write a row of a session or a token: behind none of the others, and in none of their turns."""
+        return await asyncio.get_running_loop().run_in_executor(self._access, what)
 
     async def long(self, what: Callable[[], T]) -> T:
         """Return what a function that takes seconds returns, one after the other. Raises TooBusy."""
@@ -65,7 +70,8 @@ class Reader:
 
     def close(self) -> None:
         """Take no more work; what is being done ends by itself."""
-        self._hashing.shutdown(wait=False, cancel_futures=True)
+        self._passwords.shutdown(wait=False, cancel_futures=True)
+        self._access.shutdown(wait=False, cancel_futures=True)
         self._slow.shutdown(wait=False, cancel_futures=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.catalogue.close()

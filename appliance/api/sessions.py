@@ -134,15 +134,18 @@ class Sessions:
             row = connection.execute(query).first()
         if row is None:
             return None
-        session = _session(row)
-        if now_us - max(session.seen_us, self._noted.get(session.id, 0)) >= _SEEN_EVERY_US:
-            self._note(session.id, now_us)
-        return session
+        return _session(row)
 
-    def _note(self, session_id: str, now_us: int) -> None:
-        """Write that a session was used; tried once a minute, whether it succeeds or not."""
+    def is_to_note(self, session: Session, now_us: int) -> bool:
+        """Say whether to write that a session was used: once a minute, whether it succeeds or not."""
+        if now_us - max(session.seen_us, self._noted.get(session.id, 0)) < _SEEN_EVERY_US:
+            return False
         self._noted = {one: at for one, at in self._noted.items() if now_us - at < _SEEN_EVERY_US}
-        self._noted[session_id] = now_us
+        self._noted[session.id] = now_us
+        return True
+
+    def note(self, session_id: str, now_us: int) -> None:
+        """Write that a session was used. It waits for who else writes."""
         try:
             with self._database.writing() as connection:
                 connection.execute(update(sessions).where(sessions.c.id == session_id).values(seen_us=now_us))

@@ -181,12 +181,16 @@ class Tokens:
             connection.execute(update(tokens).where(still).values(revoked_us=now_us))
         return self.begins(key)
 
-    def note_use(self, token: Token, now_us: int) -> None:
-        """Write that a token was used; tried at most once a minute, whether it succeeds or not."""
+    def is_to_note(self, token: Token, now_us: int) -> bool:
+        """Say whether to write that a token was used: at most once a minute, whether it succeeds or not."""
         last = self._noted.get(token.id, token.last_used_us or 0)
         if 0 <= now_us - last < _USED_EVERY_US:
-            return
+            return False
         self._noted[token.id] = now_us
+        return True
+
+    def note_use(self, token: Token, now_us: int) -> None:
+        """Write that a token was used. It waits for who else writes."""
         with self._database.writing() as connection:
             connection.execute(update(tokens).where(tokens.c.id == token.id).values(last_used_us=now_us))
 
