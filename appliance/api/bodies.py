@@ -8,13 +8,15 @@ from datetime import date
 from typing import Annotated, Any, Final, TypeVar
 
 from aiohttp import web
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from vittne.appliance.api.problems import Problem, invalid
 
 JSON: Final = "application/json"
 _BODY_S: Final = 10.0  # for a body to come; who is slower holds a connection for nothing
 _LIKE_A_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
+_FIRST_YEAR: Final = 1971  # by then all zones are in 1970 or later
+_LAST_YEAR: Final = 2261
 _LIKE_A_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _NOT_JSON: Final = "json_invalid"  # pydantic's type of error for text that is no JSON
 
@@ -32,8 +34,16 @@ def _day(value: Any) -> Any:
     raise ValueError("a day, such as 2026-01-31")
 
 
-Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_time)]  # RFC 3339
-Day = Annotated[date, Field(strict=False), BeforeValidator(_day)]
+def _counted(moment: date) -> date:
+    """Refuse what 64 bits of nanoseconds since 1970 do not hold, and what leaves the calendar in another zone."""
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ValueError(f"a time in the years {_FIRST_YEAR} to {_LAST_YEAR}")
+    return moment
+
+
+# RFC 3339
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_time), AfterValidator(_counted)]
+Day = Annotated[date, Field(strict=False), BeforeValidator(_day), AfterValidator(_counted)]
 
 
 class ApiModel(BaseModel):

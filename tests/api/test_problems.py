@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from api.harness import TESTED, Served, run_served
-from pydantic import Field
+from pydantic import Field, ValidationError
 from structlog.testing import capture_logs
 
 from vittne.appliance.api.bodies import ApiModel, answer, body_of, query_of
+from vittne.appliance.api.moments import Span
 from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.routes import PUBLIC, Route
 from vittne.appliance.store.errors import StoreError
@@ -276,3 +277,9 @@ async def raw(served: Served, sent: bytes) -> tuple[bytes, bytes]:
     writer.close()
     head, _, body = whole.partition(b"\r\n\r\n")
     return head, body
+
+
+@pytest.mark.parametrize("text", ["0336-02-21T23:45:08Z", "9999-12-31T23:59:59-14:00", "0.5", "1970-01-01"])
+def test_a_time_that_nothing_can_count_to_is_the_askers_mistake(text: str) -> None:
+    with pytest.raises(ValidationError):
+        Span.model_validate_strings({"since": text})
