@@ -35,7 +35,7 @@ run: $(RUN_READY) ## record: IFACE="eth1 eth2" names interfaces; without it, a t
 
 test: setup tools lint types ## everything that must hold: lint, types, the whole suite
 	$(BIN)/pytest -m "not system" -n $(WORKERS) --dist worksteal
-	$(BIN)/pytest -m system -n $(WAITERS) --dist loadgroup tests/system tests/ring
+	$(BIN)/pytest -m system -n $(WAITERS) --dist loadfile tests/system tests/ring
 
 pictures: setup tools ## the console's pictures in docs/pictures, taken of a real recorder; all of them lie in var/pictures
 	VITTNE_PICTURES=$(CURDIR)/var/pictures $(BIN)/pytest -m system tests/system/test_console_live.py

@@ -8,9 +8,9 @@ import os
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from sqlalchemy import Engine
@@ -85,22 +85,13 @@ def _made_by(steps: Callable[[Engine], None]) -> sqlite3.Connection:
     return memory
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests of the whole program where `make test` looks for them, and those that share a run in one worker."""
+    """Keep tests of the whole program where `make test` looks for them."""
     for item in items:
         if item.get_closest_marker("system") is None:
             continue
         if not item.nodeid.startswith(WHOLE_PROGRAM):
             raise pytest.UsageError(f"{item.nodeid} is marked system: it belongs into one of {WHOLE_PROGRAM}")
-        shared = {"module", "session"} & {fixtures[-1].scope for fixtures in _fixtures(item) if fixtures[-1].baseid}
-        if shared:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-
-
-def _fixtures(item: pytest.Item) -> Iterable[Sequence[pytest.FixtureDef[Any]]]:
-    """Return the definitions of the fixtures of a test."""
-    return item._fixtureinfo.name2fixturedefs.values() if isinstance(item, pytest.Function) else ()
 
 
 @pytest.hookimpl(wrapper=True)
