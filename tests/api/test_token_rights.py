@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from api.harness import Answer
-from api.test_logins import ME, PASSWORD, Console
+from api.test_logins import ME, Console
 from recordings import record
+from rig.passwords import PASSWORD
 from rig.recordings import hostile_call
 from rig.whole import whole_of
 

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from console.desk import PASSWORD, Desk, desk, violations
+from console.desk import Desk, desk, violations
 from playwright.async_api import Page
+from rig.passwords import PASSWORD
 from signon.provider import SECRET, Provider, providing
 from signon.slapd import PEOPLE, Slapd, running
 
