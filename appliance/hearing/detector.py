@@ -21,7 +21,7 @@ from vittne.appliance.hearing.pattern import BEFORE_S, PIECE, Bank, Hint, Patter
 from vittne.appliance.hearing.reference import Reference
 from vittne.codecs.base import I16
 
-VERSION: Final = "1"
+VERSION: Final = "2"
 HINT: Final = 0.28  # correlation of a piece from which on a place is looked at
 SAME_S: Final = 0.3  # matches of a reference that begin so close together are one
 _BLOCK: Final = 256  # pairs of frames

@@ -3,7 +3,7 @@
 Everything is judged in windows of 0.3 s of speech: how well pattern and voice agree there, less how much energy the
 voice lacks where the pattern has it. The level is the one of this very call, band by band, as it is where they agree
 best. Talk or music on top lowers the agreement, but takes no energy away; a prompt that is cut, or another word, does
-both. What did not come is left out.
+both. What did not come is left out, and so is what a decoder made up for it (faded.py).
 
 What was heard is counted in windows of frames that came. Whether anything is missing (ends, inside) is asked of windows
 of the pattern, of which enough came: else what came before a loss would speak for what was lost behind it.
@@ -11,12 +11,13 @@ of the pattern, of which enough came: else what came before a loss would speak f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
 
 from vittne.appliance.hearing.align import Aligned
+from vittne.appliance.hearing.faded import faded
 from vittne.appliance.hearing.features import Bools
 from vittne.appliance.hearing.hopeless import Bounds, is_hopeless
 from vittne.appliance.hearing.pattern import I64, Pattern
@@ -68,6 +69,8 @@ class Judged:
 
 def judge(one: Pattern, laid: Aligned, *, found_only: bool = False) -> Judged | None:
     """Return the verdict; None if hardly any of it came. found_only: also where it is soon known that it is none."""
+    sent = np.flatnonzero(one.speech & laid.whole)
+    laid = replace(laid, whole=laid.whole & ~faded(laid.level))
     came = np.flatnonzero(one.speech & laid.whole)
     if len(came) < min(SPAN, int(one.speech.sum())) or not len(came):
         return None
@@ -89,7 +92,7 @@ def judge(one: Pattern, laid: Aligned, *, found_only: bool = False) -> Judged | 
     ends = min(_ends(*both, one, laid, weighed) for both in zip(parts, stretches, strict=True))
     lack = weighed.lacking(wanted)
     lost = float((gone & asked).sum() / asked.sum())
-    score = (1 - lost) * _score(laid, came[wanted]) if wanted.any() else 0.0
+    score = (1 - lost) * _score(laid, sent[asked[sent]])
     begin, end, aside = _line(one, laid)
     would_be_full = (
         score >= FULL_SCORE

@@ -9,6 +9,8 @@ import pytest
 from hearing.prompts import LONGER, NOTICE, OTHER, RATE, RESUMED, STOPPED, line, said
 
 from vittne.appliance.hearing.detector import Detector
+from vittne.appliance.hearing.faded import faded
+from vittne.appliance.hearing.features import features
 from vittne.appliance.hearing.reference import Reference
 from vittne.codecs.base import I16
 
@@ -92,6 +94,31 @@ def test_a_burst_lost_upstream_is_no_other_word(detector: Detector) -> None:
     sound[begin : begin + int(0.3 * RATE)] //= 64  # faded, as decoders conceal
     (match,) = detector.search(sound)
     assert (match.reference, match.state) == (1, "full")
+
+
+def test_frames_that_a_decoder_made_up_are_known_by_their_fading() -> None:
+    sound = line(20, (3, said(LONGER)))
+    assert not faded(features(sound).level).any()
+
+    conceal(sound, 275, 6)
+
+    places = np.flatnonzero(faded(features(sound).level))
+    assert 271 <= places[0] <= 275
+    assert 278 <= places[-1] <= 281
+
+
+def test_a_cut_is_not_taken_for_packets_that_were_made_up(detector: Detector) -> None:
+    prompt = said(LONGER)
+    sound = line(20, (3, prompt[: len(prompt) - int(0.5 * RATE)]))
+    conceal(sound, 3 * 50 + (len(prompt) - RATE // 2) // 160, 4)
+    (match,) = detector.search(sound)
+    assert (match.reference, match.state) == (1, "partial")
+
+
+def conceal(sound: I16, first: int, count: int) -> None:
+    """Put in the packet before again and again, weaker each time, for so many packets of 20 ms that were lost."""
+    for packet in range(first, first + count):
+        sound[packet * 160 : (packet + 1) * 160] = sound[(packet - 1) * 160 : packet * 160] * 0.7
 
 
 def test_other_words_and_other_voices_are_not_the_announcement(detector: Detector) -> None:
