@@ -127,6 +127,6 @@ def _told(user: User) -> dict[str, Any]:
     return {**{name: shown[name] for name in names}, "known": bool(user.subject)}
 
 
-LET_IN: Final = Operation("user.let-in", "letting somebody in", LetIn, _let_in)
-FOLLOW_SOURCE: Final = Operation("user.follow", "following a source", FollowSource, _follow)
+LET_IN: Final = Operation("user.let-in", "letting somebody in", LetIn, _let_in, is_brief=True)
+FOLLOW_SOURCE: Final = Operation("user.follow", "following a source", FollowSource, _follow, is_brief=True)
 SIGN_ON_OPERATIONS: Final[tuple[Operation[Any], ...]] = (LET_IN, FOLLOW_SOURCE)

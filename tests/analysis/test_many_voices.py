@@ -65,7 +65,7 @@ def by_time(found: dict[int, list[Finding]]) -> dict[int, list[Finding]]:
     }
 
 
-@pytest.mark.skipif(not FOLDER.exists(), reason="no folder of captures beside this checkout")
+@pytest.mark.skipif(not FOLDER.exists(), reason=f"no captures at {FOLDER}")
 def test_real_voices_are_heard_together_as_each_alone() -> None:
     calls = [sounds_of(FOLDER / name, 100 * place) for place, name in enumerate(CAPTURES)]
     turns = [joined([one for one in some if one is not None]) for some in zip_longest(*calls)]

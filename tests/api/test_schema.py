@@ -28,6 +28,7 @@ from vittne.appliance.config import Config
 from vittne.appliance.store.catalogue import Catalogue, Search
 
 EXAMPLES: Final = int(os.environ.get("VITTNE_TEST_EXAMPLES", "0"))
+ENOUGH: Final = 200
 LEFT_OUT: Final = [
     f"{PREFIX}/events",  # news come until somebody hangs up: test_live.py
     f"{PREFIX}/setup/test-call",  # sends packets
@@ -84,8 +85,12 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     api = InThread(data)
     api.do(api.whole.add("all", "administrator", "compliance", "supervisor"))
     api.do(api.whole.add("little", "agent", own=("1002",)))
-    yield Asked(api, {"recordings": recordings, "calls": recordings})
+    asked = Asked(api, {"recordings": recordings, "calls": recordings})
+    yield asked
     api.close()
+    if sum(asked.statuses.values()) >= ENOUGH:  # else this process asked for a few routes only
+        assert {who for who, status in asked.statuses if status < 300} == {"all", "little"}
+        assert {status for _, status in asked.statuses} >= {403, 404, 422}
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
@@ -101,11 +106,3 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
 )
 def test_what_is_answered_is_what_the_document_says(asked: Asked, name: str, case: schemathesis.Case[Any]) -> None:
     asked.ask(name, case)
-
-
-def test_some_of_it_was_done_and_some_refused(asked: Asked) -> None:
-    if sum(asked.statuses.values()) < 500:
-        pytest.skip("some routes were asked only")
-    done = {who for who, status in asked.statuses if status < 300}
-    assert done == {"all", "little"}
-    assert {403, 404, 422} <= {status for _, status in asked.statuses}

@@ -14,12 +14,16 @@ from aiohttp import web
 from api.harness import Served, serving
 from rig.desk import pipeline_of, two_calls
 from rig.now import now_of
+from rig.passwords import PASSWORD
 
 from vittne.appliance.access import operations as access
 from vittne.appliance.access.passwords import hash_password
 from vittne.appliance.access.settings import AccessSettings
+from vittne.appliance.announcements.tries import TryDesk
+from vittne.appliance.api.announcement_tries import add_tries
 from vittne.appliance.api.app import Clock
 from vittne.appliance.api.auth import GATE
+from vittne.appliance.api.cutting import CUTS
 from vittne.appliance.api.limits import Limits
 from vittne.appliance.api.logins import OPERATOR
 from vittne.appliance.api.seen import CASES, KEYS
@@ -29,6 +33,7 @@ from vittne.appliance.api.setup import SET_UP, set_up_of
 from vittne.appliance.api.webhooks import WEBHOOKS
 from vittne.appliance.audio.desk import AudioDesk, add_audio
 from vittne.appliance.beside import api_routes
+from vittne.appliance.casework.cutdesk import CutDesk
 from vittne.appliance.casework.process import CaseDesk
 from vittne.appliance.config import Config, checked
 from vittne.appliance.control.caller import Caller
@@ -38,7 +43,6 @@ from vittne.appliance.operations import OPERATIONS
 from vittne.appliance.store.times import now_us
 
 T = TypeVar("T")
-PASSWORD: Final = "a horse, a battery, two staples"
 _ME: Final = Caller("test")
 
 
@@ -80,7 +84,8 @@ async def whole_of(data: Path) -> AsyncIterator[Whole]:
             def fill(app: web.Application) -> None:
                 now.fill(app)
                 app[OPERATOR], app[CONFIG], app[WEBHOOKS] = operator, config, config.webhooks
-                app[CASES], app[KEYS] = CaseDesk(), keys
+                app[CASES], app[CUTS], app[KEYS] = CaseDesk(), CutDesk(), keys
+                add_tries(app, TryDesk(str(data)))
                 app[SET_UP] = set_up_of(config, None, {})
                 add_audio(app, AudioDesk(data, operator, keys.data_key))
 
