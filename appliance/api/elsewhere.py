@@ -20,6 +20,7 @@ from vittne.appliance.api.bodies import ApiModel, answer, body_of, read_body
 from vittne.appliance.api.logins import (
     SessionShown,
     begun_session,
+    count_wrong,
     log_in,
     must_wait,
     refuse_login,
@@ -182,10 +183,10 @@ async def back_channel(request: web.Request) -> web.Response:
     try:
         sub, sid, jti = await client.logged_out(token)
     except NotRight as error:
-        gate.backoff.failed(source, gate.mono_s())
+        count_wrong(gate, source, "")
         raise Problem(400, "/problems/no-logout-token", "This is no logout token", error.what) from None
     except StoreError as error:
-        gate.backoff.failed(source, gate.mono_s())  # anybody may ask: the provider is not, again and again
+        count_wrong(gate, source, "")  # anybody may ask: the provider is not, again and again
         raise away(error) from None
     if gate.sources.is_first(f"{client.source.name} {jti}"):
         user = gate.users.known(client.source.name, sub) if sub else None

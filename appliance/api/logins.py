@@ -167,7 +167,7 @@ async def is_right_password(request: web.Request, name: str, user: User | None, 
         must_wait(gate, source, name, user)
         right = await request.app[READER].hash(lambda: is_right(password.get_secret_value(), kept))
         if not right:
-            _count(gate, source, name)
+            count_wrong(gate, source, name)
     if not right:
         await _write_down(request, user)
     return right
@@ -197,11 +197,11 @@ def must_wait(gate: Gate, source: str, name: str, user: User | None = None) -> N
 
 async def refuse_login(request: web.Request, gate: Gate, name: str, user: User | None) -> None:
     """Count a wrong code or passkey like a wrong password, and write it down."""
-    _count(gate, request.remote or "", name)
+    count_wrong(gate, request.remote or "", name)
     await _write_down(request, user)
 
 
-def _count(gate: Gate, source: str, name: str) -> None:
+def count_wrong(gate: Gate, source: str, name: str) -> None:
     """Count what was wrong against its source and its name, if there is one."""
     now_s = gate.mono_s()
     gate.crowd.failed(source, now_s)
@@ -324,7 +324,7 @@ async def accept(request: web.Request) -> web.Response:
     must_wait(gate, source, "")
     user = gate.users.invited(code_sha256(body.code), gate.now_us())
     if user is None or user.disabled_us is not None:
-        _count(gate, source, "")
+        count_wrong(gate, source, "")
         raise _no_such_code()
     try:
         await _set(request, user, body.password.get_secret_value(), code_sha256(body.code))

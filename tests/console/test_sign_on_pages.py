@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from console.browsing import BROWSING
 from console.desk import Desk, desk, violations
 from playwright.async_api import Page
 from rig.passwords import PASSWORD
@@ -51,7 +51,7 @@ def run(tmp_path: Path, use: Use) -> None:
 
     with ExitStack() as stack:
         (tmp_path / "data").mkdir()
-        asyncio.run(whole(stack.enter_context(running(tmp_path / "slapd"))))
+        BROWSING.run(whole(stack.enter_context(running(tmp_path / "slapd"))))
 
 
 def test_somebody_signs_in_at_a_provider_looks_around_and_signs_out(tmp_path: Path) -> None:

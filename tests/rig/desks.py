@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
+from console.browsing import BROWSING
 from console.desk import ROUTES, Desk, desk
 from rig.recordings import Person, person
 
@@ -64,7 +64,7 @@ def run_desks(data: Path, use: Callable[[Desk], Awaitable[None]], **options: Any
         async with opened(data, **options) as one:
             await use(one)
 
-    asyncio.run(whole())
+    BROWSING.run(whole())
 
 
 __all__ = ["Desk", "Person", "opened", "person", "run_desks"]

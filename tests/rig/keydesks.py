@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
+from console.browsing import BROWSING
 from console.desk import ROUTES, Desk, desk
 
 from vittne.appliance.api import compliance, recording_cases, recordings
@@ -56,4 +57,4 @@ def run_keys(data: Path, use: Callable[[Desk], Awaitable[None]], said: Mapping[s
                 with suppress(asyncio.CancelledError):
                     await task
 
-    asyncio.run(whole())
+    BROWSING.run(whole())

@@ -154,7 +154,7 @@ def test_what_proves_nothing_lets_nobody_in(tmp_path: Path) -> None:
             assert b"does not show who you are" in page.body, name
             assert COOKIE not in browser.cookies, name
             house.clock.more_s += 4000  # the wait for wrong answers is over
-            house.gate.backoff = type(house.gate.backoff)(house.gate.backoff._limits)
+            house.gate.pairs = type(house.gate.pairs)(house.gate.pairs._limits)
             house.clock.more_s -= 4000
         house.provider.lies = honest
         assert (await house.browser().sign_in()).status == 200
