@@ -7,7 +7,7 @@
 PYTHON ?= python3
 DATA ?= ./var
 WORKERS ?= 3
-WAITERS ?= 4
+WAITERS ?= 3
 
 VENV := .venv
 BIN := $(VENV)/bin
