@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 
 from vittne.appliance.__main__ import run
@@ -22,6 +23,11 @@ Vittne = Callable[..., tuple[int, str, str]]
 WHOLE_PROGRAM: Final = ("tests/system/", "tests/ring/")  # where tests marked system are; Makefile names them too
 # What tests say that read files of others, which lie beside the repository or are named by who has them.
 NOT_HERE: Final = ("no captures at", "no codec vectors at", "the torture files", "FLOE_KATS", "got empty parameter set")
+
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("vittne", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("vittne")
 
 
 @pytest.fixture

@@ -192,7 +192,7 @@ def test_a_bogus_leg_changes_neither_when_a_call_ended_nor_for_long_that_it_is_o
         max_size=25,
     )
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_signalling_in_any_order_keeps_calls_and_sessions_in_step(
     steps: list[tuple[str, str, str, int, tuple[int, ...], tuple[str, ...], list[str]]],
 ) -> None:

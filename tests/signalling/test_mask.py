@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vittne.capture.sip.mask import masked
@@ -21,7 +21,6 @@ def message(start: str, *headers: str, body: str = "", line_end: str = "\r\n") -
 
 
 @given(st.binary(max_size=400))
-@settings(deadline=None)
 def test_garbage_keeps_its_length(raw: bytes) -> None:
     assert len(masked(raw)) == len(raw)
 
@@ -34,7 +33,6 @@ def test_garbage_keeps_its_length(raw: bytes) -> None:
     st.sampled_from(["\r\n", "\n"]),
     st.sampled_from(["INVITE sip:b@c SIP/2.0", "SIP/2.0 200 OK"]),
 )
-@settings(deadline=None)
 def test_no_key_survives(line: str, rest: str, line_end: str, start: str) -> None:
     body = line_end.join(["v=0", "m=audio 4000 RTP/SAVP 0", line + KEY + rest, "a=sendrecv", ""])
     raw = message(start, "Content-Type: application/sdp", body=body, line_end=line_end)

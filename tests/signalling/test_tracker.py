@@ -241,7 +241,7 @@ def any_message(draw: st.DrawFn) -> Message:
 
 
 @given(st.lists(st.tuples(any_message(), st.booleans()), max_size=25))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_messages_in_any_order_leave_a_session_that_makes_sense(messages: list[tuple[Message, bool]]) -> None:
     tracker = SessionTracker()
 
