@@ -33,7 +33,6 @@ from vittne.appliance.signon.trust import trust_of
 
 _READ: Final = 65_536
 _MOST_BYTES: Final = 8 << 20  # of one answer
-_OTHER_SERVER: Final = {LDAPResultCode.BUSY, LDAPResultCode.UNAVAILABLE}
 _WRONG: Final = {
     LDAPResultCode.INVALID_CREDENTIALS,
     LDAPResultCode.INAPPROPRIATE_AUTHENTICATION,

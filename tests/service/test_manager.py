@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from rig.keeper import Keeper
 from vittne.appliance.livesettings import LiveSettings
 from vittne.appliance.service.kept import forget, keep, take
 from vittne.appliance.service.manager import ServiceManager, service_manager
+from vittne.appliance.service.service import Service
 from vittne.appliance.snapshot import Snapshots, make_memory
 from vittne.capture.pause import PauseSettings
 
@@ -49,6 +51,26 @@ def test_what_is_said_arrives_and_no_child_inherits_the_way(keeper: Keeper) -> N
     assert manager.watchdog_s == 2.0
     assert manager.given == {}  # they were another process's
     assert environment == {}
+
+
+def test_the_watchdog_is_fed_again_and_again_while_the_loop_turns(keeper: Keeper) -> None:
+    async def feed() -> None:
+        feeding = asyncio.create_task(Service(ServiceManager(keeper.address, watchdog_s=0.01)).feed_watchdog())
+        while keeper.said.count("WATCHDOG=1") < 3:  # the thread that listens counts them
+            await asyncio.sleep(0.01)
+        feeding.cancel()
+
+    asyncio.run(asyncio.wait_for(feed(), 30))
+
+
+def test_ready_is_said_once_and_how_many_calls_are_up_each_time(keeper: Keeper) -> None:
+    service = Service(ServiceManager(keeper.address))
+
+    service.note(1, 10)
+    service.note(2, 20)
+
+    keeper.wait_for("STATUS=2 calls up, 20 packets seen")
+    assert keeper.said.count("READY=1") == 1
 
 
 def test_a_manager_that_is_gone_costs_a_line_and_no_more(tmp_path: Path) -> None:
