@@ -135,14 +135,16 @@ def test_the_log_holds_no_token_no_query_and_no_number(tmp_path: Path, capfd: py
     async def use(served: Served) -> None:
         good, secret = (token := served.token("pause")), token.split("_", 2)[2]
         with capture_logs() as lines:
-            await served.get(f"trigger/%2B46701234567?token={good}&number=4711", headers={"User-Agent": "agent-x"})
+            await served.get(
+                f"trigger/%2B46701234567?token={good}&number=47110815224", headers={"User-Agent": "agent-x"}
+            )
             await served.get(f"trigger/46701234567?token={good[:-5]}AAAAA")
-            await served.post("pause", good, data=b'{"card": "4111"}')
+            await served.post("pause", good, data=b'{"card": "4111111111111111"}')
             await served.get("whoami", good[:-5] + "AAAAA")
             await served.get(f"nowhere/46701234567?token={good}")
 
         text = str(lines)
-        for hidden in (secret[:20], "46701234567", "4711", "4111", "agent-x", "nowhere"):
+        for hidden in (secret[:20], "46701234567", "47110815224", "4111111111111111", "agent-x", "nowhere"):
             assert hidden not in text
         routes = [line["route"] for line in lines if line["event"] == "request"]
         assert routes == [f"{PREFIX}/trigger/{{number}}"] * 2 + [f"{PREFIX}/pause", f"{PREFIX}/whoami", ""]
