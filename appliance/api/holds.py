@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from aiohttp import web
 from pydantic import Field
 
+from vittne.appliance.access.principal import Principal
 from vittne.appliance.access.showing import Of
 from vittne.appliance.api.auth import principal_of
 from vittne.appliance.api.bodies import ApiModel, Moment, answer, body_of, query_of
@@ -18,15 +20,17 @@ from vittne.appliance.api.paging import PageQuery, page_of
 from vittne.appliance.api.problems import Problem
 from vittne.appliance.api.reader import READER
 from vittne.appliance.api.routes import PREFIX, About, Answer, Route, needs
-from vittne.appliance.api.visible import levels_for, no_such_recording, refuse_hidden, refuse_partial
+from vittne.appliance.api.visible import levels_for, no_such_recording, refuse_hidden, refuse_partial, seen_of
 from vittne.appliance.life.operations import PLACE_HOLD, RELEASE_HOLD, PlaceHold, ReleaseHold
 from vittne.appliance.searches import SEARCHED, Searched
 from vittne.appliance.store.catalogue import Catalogue, Search
 from vittne.appliance.store.holds import HoldRow, HoldTable
+from vittne.appliance.store.times import now_us
 
 SCOPES: Final = ("hold", "retention", "audit")
 _TEXT: Final = Field(min_length=1, max_length=500)
 _PREVIEWED: Final = 20
+_AT_ONCE: Final = 500  # recordings looked at for who sees a hold
 
 
 class HoldSearch(ApiModel):
@@ -129,39 +133,62 @@ def hold_shown(hold: HoldRow, recordings: int) -> HoldShown:
     return HoldShown(**hold.as_json(recordings))
 
 
-def holds_of(catalogue: Catalogue, released: bool) -> list[tuple[HoldRow, int]]:
-    """Return holds, and on how many recordings each lies."""
-    return HoldTable(catalogue).rows(released)
+def _may_see(catalogue: Catalogue, who: Principal, hold: HoldRow, at_us: int) -> bool:
+    """Say whether a hold exists for somebody: it lies on a recording of which they may know that."""
+    if any(who.may_all(scope) for scope in SCOPES):
+        return True
+    ids = list(HoldTable(catalogue).recordings(hold.id))
+    return any(
+        who.may_of(scope, found.facts, at_us)
+        for begin in range(0, len(ids), _AT_ONCE)
+        for found in seen_of(catalogue, who, ids[begin : begin + _AT_ONCE], at_us).values()
+        for scope in SCOPES
+    )
+
+
+async def holds_of(request: web.Request, query: HoldsQuery) -> tuple[list[tuple[HoldRow, int]], str | None]:
+    """Return a page of the holds that exist for who asks, and the cursor of the next: it may have fewer."""
+    who, at = principal_of(request), now_us()
+
+    def read(catalogue: Catalogue) -> tuple[list[tuple[HoldRow, int]], str | None]:
+        rows = HoldTable(catalogue).rows(query.released)
+        page, following = page_of(rows, lambda row: (row[0].placed_us, row[0].id), query, is_falling=True)
+        return [row for row in page if _may_see(catalogue, who, row[0], at)], following
+
+    return await request.app[READER](read)
 
 
 async def listed(request: web.Request) -> web.Response:
     """List holds."""
-    query = query_of(request, HoldsQuery)
-    rows = await request.app[READER](holds_of, query.released)
-    page, following = page_of(rows, lambda row: (row[0].placed_us, row[0].id), query, is_falling=True)
+    page, following = await holds_of(request, query_of(request, HoldsQuery))
     found = HoldsShown(holds=[hold_shown(*row) for row in page], next=following)
     return answer_shown(found, levels_for(principal_of(request), *SCOPES))
 
 
 async def one(request: web.Request) -> web.Response:
     """Show a hold."""
-    hold, ids = await _hold(request)
+    hold, ids = await hold_of(request)
     return answer_shown(hold_shown(hold, len(ids)), levels_for(principal_of(request), *SCOPES))
 
 
 async def recordings(request: web.Request) -> web.Response:
     """List the recordings of a hold that exist for who asks: a page may have fewer than there are on it."""
     query = query_of(request, PageQuery)
-    _, ids = await _hold(request)
+    _, ids = await hold_of(request)
     page, following = page_of(ids, lambda one: (0, one), query)
     found = await seen_all(request, page)
     return as_json({"recordings": briefs(found.values()), "next": following})
 
 
-async def _hold(request: web.Request) -> tuple[HoldRow, list[str]]:
+async def hold_of(request: web.Request) -> tuple[HoldRow, list[str]]:
+    """Return the hold that an address names, and the ids that it lies on. Raises Problem."""
+    who, at = principal_of(request), now_us()
+
     def read(catalogue: Catalogue) -> tuple[HoldRow, list[str]]:
         table = HoldTable(catalogue)
         hold = table.get(request.match_info["id"])
+        if not _may_see(catalogue, who, hold, at):
+            raise Problem(404, "/problems/not-there", "No hold has this id")
         return hold, list(table.recordings(hold.id))
 
     return await told(request.app[READER](read))
@@ -192,9 +219,7 @@ async def _checked(request: web.Request, on: On) -> dict[str, Any] | None:
     if bool(on.recordings) == (on.search is not None):
         raise Problem(422, "/problems/two-ways", "A hold lies on ids, or on what a search finds", "give one of the two")
     if on.search is None:
-        found = await seen_all(request, on.recordings)
-        if any(one not in found for one in on.recordings):
-            raise no_such_recording()
+        await _refuse_others(request, on.recordings)
         return None
     fields = on.search.fields()
     if not fields:
@@ -204,7 +229,24 @@ async def _checked(request: web.Request, on: On) -> dict[str, Any] | None:
     if on.search.call_id:
         refuse_hidden(who, "signalling")
     refuse_partial(who)
+    if not who.may_all("hold"):
+        raise _not_theirs()
     return fields
+
+
+async def _refuse_others(request: web.Request, ids: Sequence[str]) -> None:
+    """Raise Problem when one of some recordings does not exist for who asks, or is not theirs to hold."""
+    who, at = principal_of(request), now_us()
+    found = await seen_all(request, ids)
+    if any(one not in found for one in ids):
+        raise no_such_recording()
+    if not all(who.may_of("hold", one.facts, at) for one in found.values()):
+        raise _not_theirs()
+
+
+def _not_theirs() -> Problem:
+    detail = "your roles allow holds on some recordings only, and this one is about others too"
+    return Problem(403, "/problems/missing-scope", "You may not do this", detail, scope="hold")
 
 
 async def place(request: web.Request) -> web.Response:
@@ -231,7 +273,11 @@ async def release(request: web.Request) -> web.Response:
     body = await body_of(request, ReasonBody)
 
     async def work() -> web.Response:
-        hold, _ = await _hold(request)
+        hold, ids = await hold_of(request)
+        if not principal_of(request).may_all("hold"):
+            if hold.standing:
+                raise _not_theirs()  # it is on calls that are to come as well
+            await _refuse_others(request, ids)
         said = await perform(request, RELEASE_HOLD, ReleaseHold(hold=hold.id, reason=body.reason))
         return done_or_waits(said, lambda: HoldReleased(hold=hold.id))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 from aiohttp import web
@@ -145,6 +146,12 @@ def review_shown(row: Review, seen: Seen, name: str, at_us: int) -> ReviewShown:
     return ReviewShown(**values, recording=brief(seen.call), is_mine=mine, overdue=late)
 
 
+async def _reviewable(request: web.Request, ids: Sequence[str]) -> dict[str, Seen]:
+    """Return those of some recordings that who asks may review: a role for one queue does not reach into another."""
+    who, at = principal_of(request), now_us()
+    return {id_: one for id_, one in (await seen_all(request, ids)).items() if who.may_of("review", one.facts, at)}
+
+
 async def reviews_of(request: web.Request, query: ReviewsQuery) -> tuple[list[dict[str, Any]], str | None]:
     """Return a page of reviews of calls that exist for who asks, and the cursor of the next."""
     who, at = principal_of(request), now_us()
@@ -156,7 +163,7 @@ async def reviews_of(request: web.Request, query: ReviewsQuery) -> tuple[list[di
     if query.overdue:
         rows = overdue(rows, at)
     page, following = page_of(rows, lambda row: (row.due_us, row.id), query)
-    mine = await seen_all(request, [row.recording for row in page])
+    mine = await _reviewable(request, [row.recording for row in page])
     return [
         shown(review_shown(row, mine[row.recording], who.name, at), mine[row.recording].levels)
         for row in page
@@ -173,7 +180,7 @@ async def listed(request: web.Request) -> web.Response:
 async def review_of(request: web.Request) -> tuple[Review, Seen]:
     """Return the review that an address names, and its call. Raises Problem."""
     row = await told(request.app[READER](lambda catalogue: ReviewTable(catalogue).review(request.match_info["id"])))
-    found = (await seen_all(request, [row.recording])).get(row.recording)
+    found = (await _reviewable(request, [row.recording])).get(row.recording)
     if found is None:
         raise Problem(404, "/problems/not-there", "No review has this id")
     return row, found

@@ -14,7 +14,6 @@ from vittne.appliance.api.attention import points_of
 from vittne.appliance.api.auth import principal_of
 from vittne.appliance.api.bodies import query_of
 from vittne.appliance.api.brief import briefs, seen_all
-from vittne.appliance.api.doing import told
 from vittne.appliance.api.moments import DAY_US
 from vittne.appliance.api.paging import page_of
 from vittne.appliance.api.reader import READER
@@ -28,7 +27,6 @@ from vittne.appliance.console.pages import Item, Page
 from vittne.appliance.console.render import render
 from vittne.appliance.console.review_pages import PAGES as REVIEW_PAGES
 from vittne.appliance.seal.events import MEMBERS
-from vittne.appliance.store.holds import HoldTable
 from vittne.appliance.store.times import now_us, rfc3339
 from vittne.appliance.subjects.operations import KINDS, OUTCOMES
 
@@ -58,8 +56,7 @@ async def retention_page(request: web.Request) -> web.Response:
 async def holds_page(request: web.Request) -> web.Response:
     """List holds, and let one be placed."""
     query = query_of(request, holds.HoldsQuery)
-    rows = await request.app[READER](holds.holds_of, query.released)
-    page, following = page_of(rows, lambda row: (row[0].placed_us, row[0].id), query, is_falling=True)
+    page, following = await holds.holds_of(request, query)
     levels = levels_for(principal_of(request), *holds.SCOPES)
     found = [shown(holds.hold_shown(*row), levels) for row in page]
     return render(request, "compliance/holds.html", holds=found, next=following, released=query.released)
@@ -67,13 +64,7 @@ async def holds_page(request: web.Request) -> web.Response:
 
 async def hold_page(request: web.Request) -> web.Response:
     """Show a hold and its recordings."""
-
-    def read(catalogue: Any) -> Any:
-        table = HoldTable(catalogue)
-        hold = table.get(request.match_info["id"])
-        return hold, list(table.recordings(hold.id))
-
-    hold, ids = await told(request.app[READER](read))
+    hold, ids = await holds.hold_of(request)
     found = await seen_all(request, ids[:_FIRST])
     one = shown(holds.hold_shown(hold, len(ids)), levels_for(principal_of(request), *holds.SCOPES))
     return render(

@@ -15,6 +15,7 @@ from vittne.appliance.access import operations as ops
 from vittne.appliance.api.logins import OPERATOR
 from vittne.appliance.control.caller import API, Caller
 from vittne.appliance.life.approving import APPROVE, Approve, CannotApprove
+from vittne.appliance.review.table import Draw, Review, ReviewTable
 from vittne.appliance.store.times import rfc3339
 
 TWO = {"approval": {"operations": ["erase", "hold-release"]}}
@@ -163,6 +164,35 @@ def test_who_may_not_see_a_recording_is_told_that_there_is_none(data: Path) -> N
         assert not [row for row in (await sven.get("audit")).json["rows"] if row["recording"]]
 
     run_house(data, TEAM, use, TWO)
+
+
+def test_a_role_for_one_site_reaches_no_hold_and_no_review_of_another_though_its_calls_may_be_seen(data: Path) -> None:
+    async def use(house: House) -> None:
+        elsewhere = {"name": "elsewhere", "may": ["hold", "review"], "fields": {}, "only": {"sites": ["other"]}}
+        perform = house.served.app[OPERATOR].perform
+        await perform(ops.PUT_ROLE, ops.PutRole(role=elsewhere), Caller("test"))
+        await perform(ops.PUT_ROLE, ops.PutRole(role={"name": "looks", "may": ["read"]}), Caller("test"))
+        await perform(ops.CHANGE_USER, ops.ChangeUser(user="sven", roles=("elsewhere", "looks")), Caller("test"))
+        hold = (await house["anna"].post("holds", {"label": "case 7", "reason": "court", "recordings": [REC]})).json
+        at = house.registrar.catalogue.get(REC).started_us
+        review = Review("ab" * 8, "desk", "2026-01", REC, "all", "Anna", (), "sven", at + 10**12)
+        ReviewTable(house.registrar.catalogue).put_draw(
+            Draw("desk", "2026-01", 1, "00", ["all"], [[REC, 0, []]], at, "test", False, ""), [review]
+        )
+
+        sven = house["sven"]
+        assert (await sven.get(f"holds/{hold['hold']}")).status == 404
+        assert (await sven.get("holds")).json["holds"] == []
+        assert (await sven.post(f"holds/{hold['hold']}/release", {"reason": "x"})).status == 404
+        body = {"label": "x", "reason": "x"}
+        assert (await sven.post("holds", {**body, "recordings": [REC]})).status == 403
+        assert (await sven.post("holds", {**body, "search": {"codec": "PCMA"}})).status == 403
+        assert (await sven.get("reviews")).json["reviews"] == []
+        assert (await sven.get(f"reviews/{review.id}")).status == 404
+        assert (await sven.post(f"reviews/{review.id}/score", {"outcome": "good"})).status == 404
+        assert len((await house["anna"].get("holds")).json["holds"]) == 1
+
+    run_house(data, TEAM, use)
 
 
 def test_the_plan_goes_page_by_page_and_the_forecast_has_its_month(data: Path) -> None:
