@@ -9,6 +9,7 @@ from typing import Any
 
 from prompts import NOTICE, OTHER, SIBLING, calls, speech, write_wav
 from rig.desks import Desk, Person, person, run_desks
+from rig.traces import MEMORY, left_in_memory
 
 from vittne.appliance.store.audit import AuditSearch
 
@@ -75,7 +76,7 @@ def test_what_is_locked_is_said_call_by_call(data: Path, notice: Path) -> None:
 def test_a_capture_and_a_sound_are_searched_in_memory(data: Path, notice: Path, tmp_path: Path) -> None:
     capture = calls([[speech(NOTICE)], [speech(OTHER)]]).write(tmp_path / "capture.pcap")
     other = write_wav(tmp_path / "other.wav", speech(OTHER))
-    before = set(Path("/dev/shm").iterdir())
+    before = set(MEMORY.iterdir())
 
     async def use(desk: Desk) -> None:
         cleo = await person(desk, "cleo", "compliance")
@@ -89,7 +90,7 @@ def test_a_capture_and_a_sound_are_searched_in_memory(data: Path, notice: Path, 
         assert (found["state"], "pcap" in found["problem"]) == ("failed", True)
 
     run_desks(data, use)
-    assert set(Path("/dev/shm").iterdir()) == before
+    assert left_in_memory(before) == set()
 
 
 def test_what_is_too_much_alike_is_said_before_it_is_enrolled(data: Path, notice: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from ledgers import entries
 from prompts import NOTICE, OTHER, SIBLING, calls, speech, write_wav
+from rig.traces import MEMORY, left_in_memory
 from running import running
 
 Vittne = Callable[..., tuple[int, str, str]]
@@ -87,12 +88,12 @@ def test_a_capture_is_searched_and_nothing_of_it_is_kept(
     if codec == "G722":
         said = [[np.repeat(piece, 2) for piece in pieces] for pieces in said]
     capture = calls(said, codec).write(tmp_path / "capture.pcap")
-    before = set(Path("/dev/shm").iterdir())
+    before = set(MEMORY.iterdir())
 
     answer = tried(vittne, notice, "--pcap", capture)
 
     assert states(answer) == ["full", "none"]
-    assert set(Path("/dev/shm").iterdir()) == before
+    assert left_in_memory(before) == set()
     status, _, error = vittne("announcement", "try", notice, "--pcap", notice)
     assert (status, "pcap" in error) == (1, True)
 

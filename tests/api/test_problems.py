@@ -93,12 +93,12 @@ def test_health_says_one_word_and_carries_the_headers_of_every_answer(tmp_path: 
 
 def test_an_address_that_is_none_and_a_method_that_does_not_fit(tmp_path: Path) -> None:
     async def use(served: Served) -> None:
-        nowhere = await served.get("calls/4711")
+        nowhere = await served.get("calls/46701234567")
         other = await served.ask("DELETE", "health")
 
         assert nowhere.status == 404
         assert nowhere.problem["type"] == "/problems/no-such-resource"
-        assert "4711" not in nowhere.body.decode()
+        assert "46701234567" not in nowhere.body.decode()
         assert other.problem["type"] == "/problems/method-not-allowed"
         assert other.problem["allowed"] == ["GET"]
         assert other.headers["Allow"] == "GET"

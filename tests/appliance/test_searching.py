@@ -14,6 +14,7 @@ import pytest
 from builders import Scenario
 from ledgers import entries
 from recordings import Recorded
+from rig.traces import says
 from running import running
 from scenarios import basic
 
@@ -48,7 +49,7 @@ def test_a_search_is_in_the_trail_with_its_query_and_in_the_ledger_without(vittn
     assert two.details["query"] == {"number": "nobody", "codec": "PCMU"}
     told = [entry for entry in entries(data) if entry["t"] == "search"]
     assert [(entry["row"], entry["found"]) for entry in told] == [(commitment(one), 1), (commitment(two), 0)]
-    assert "1001" not in json.dumps(told) or "1001" in commitment(one) + told[0]["at"] + told[1]["at"]
+    assert not says(json.dumps(told), "1001")
     assert vittne("audit", "--check", "--data", data)[0] == 0
 
 
