@@ -17,6 +17,7 @@ from vittne.appliance.cli_values import Command, a_count, a_time, data_of
 from vittne.appliance.compliance_cli import add_compliance
 from vittne.appliance.copies_cli import add_copies
 from vittne.appliance.datadir import DATA_VARIABLE, config_file
+from vittne.appliance.edge.cli import add_edge
 from vittne.appliance.keys_parser import add_keys
 from vittne.appliance.ledger_cli import add_ledger
 from vittne.appliance.life_cli import add_life
@@ -79,6 +80,7 @@ def parser() -> argparse.ArgumentParser:
     words = "time stamps of third parties over the ledger"
     add_stamp(commands.add_parser("stamp", help=words, description=words, allow_abbrev=False), where)
     add_clock(add)
+    add_edge(add)
     add_review(commands, where)
     add_subject(commands, where, a_time)
     add_announcement(commands, where, add_search, a_time)

@@ -186,6 +186,7 @@ def _live(options: RecordOptions, registrar: Any, manager: ServiceManager, kept:
     hub = Hub(options.interfaces)
     logging.set_up(hub.alarms.see)
     log = structlog.get_logger()
+    _look_through_edge()
     rings = kept.rings if kept is not None else _open_rings(options)
     if kept is not None:
         log.info("the rings of before go on collecting: nothing was missed meanwhile", interfaces=options.interfaces)
@@ -231,8 +232,18 @@ def _live(options: RecordOptions, registrar: Any, manager: ServiceManager, kept:
     return 0
 
 
+def _look_through_edge() -> None:
+    from vittne.appliance.edge.machine import look_through_edge  # noqa: PLC0415
+
+    try:
+        look_through_edge()
+    except OSError as error:
+        raise RecordError(str(error), "vittne-edge", "start it: systemctl start vittne-edge.socket") from error
+
+
 def _open_rings(options: RecordOptions) -> list[RingHandle]:
-    from vittne.capture.ringopen import RingError, open_ring  # noqa: PLC0415
+    from vittne.appliance.edge.rings import open_ring  # noqa: PLC0415
+    from vittne.capture.ringopen import RingError  # noqa: PLC0415
 
     rings: list[RingHandle] = []
     try:
@@ -295,6 +306,7 @@ def log_key_state(log: Any, config: Config) -> None:
 
 
 def _ring_size(options: RecordOptions, name: str) -> Any:
+    from vittne.appliance.edge.machine import meminfo  # noqa: PLC0415
     from vittne.capture.offloads import speed_mbit  # noqa: PLC0415
     from vittne.capture.ringsize import auto_size, memory_available, size_for  # noqa: PLC0415
 
@@ -302,7 +314,7 @@ def _ring_size(options: RecordOptions, name: str) -> Any:
     if config.ring.packets_per_s is not None:
         return size_for(config.ring.packets_per_s, hold_back_s=config.hold_back_s, commit_s=config.commit_s)
     return auto_size(
-        memory_available(Path("/proc/meminfo").read_text(encoding="ascii")),
+        memory_available(meminfo()),
         speed_mbit(name),
         rings=len(options.interfaces),
         hold_back_s=config.hold_back_s,

@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,7 @@ from vittne.appliance.analysis.ears import PATIENCE_NS, RESTARTED, Ears
 from vittne.appliance.analysis.findings import NOT_LISTENED
 from vittne.appliance.analysis.references import left_out, load_references
 from vittne.appliance.announcements.handle import ReferenceHandle
+from vittne.appliance.edge.machine import look_through_edge
 from vittne.appliance.live.tapping import Tapping
 from vittne.appliance.memory import Memory, Position
 from vittne.appliance.policy.decide import policy_rules
@@ -338,7 +340,10 @@ class Worker:
         """Return what was lost before it reached a ring since the run began, by interface and cause."""
         found: dict[str, int] = {}
         for ring in self._rings:
-            interface = look_up(ring.handle.interface)
+            try:
+                interface = look_up(ring.handle.interface)
+            except OSError:  # the sandbox is closed, and the edge away
+                continue
             if interface is not None:
                 for cause in ("missed", "fifo"):
                     found[f"{interface.name} {cause}"] = getattr(interface.drops, cause)
@@ -465,6 +470,8 @@ def main(fd: int) -> int:
     """Run a worker whose parent is at the other end of a socket."""
     follow_parent()
     allow_many_files()
+    with suppress(OSError):  # without it everything works but the card's own counters
+        look_through_edge()
     keep_memory()
     gc.freeze()
     gc.set_threshold(100_000, 50, 1000)

@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import struct
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -38,6 +39,9 @@ _IFLA_PROMISCUITY: Final = 30
 _IFLA_INFO_KIND: Final = 1
 _NAME_MAX: Final = 15
 _ANSWER_MAX: Final = 65536
+
+_given: socket.socket | None = None
+_asking = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,27 @@ def names() -> list[str]:
     return [name for _, name in socket.if_nameindex()]
 
 
+def kernel_socket() -> socket.socket:
+    """Return a socket on which look_up() can ask (AF_NETLINK). Raises OSError."""
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_ROUTE)
+
+
+def ask_on(kernel: socket.socket) -> None:
+    """Have look_up() ask on this socket from now on: for a process that may open none itself."""
+    global _given  # noqa: PLW0603 - what a process may ask the kernel with is the process's
+    _given = kernel
+
+
+def _asked(question: bytes) -> bytes:
+    if _given is not None:
+        with _asking:
+            _given.send(question)
+            return _given.recv(_ANSWER_MAX)
+    with kernel_socket() as kernel:
+        kernel.send(question)
+        return kernel.recv(_ANSWER_MAX)
+
+
 def look_up(name: str) -> Interface | None:
     """Return what the kernel knows about an interface, None when there is none of this name.
 
@@ -82,9 +107,7 @@ def look_up(name: str) -> Interface | None:
     """
     if not name or "\0" in name or len(os.fsencode(name)) > _NAME_MAX:
         return None
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_ROUTE) as kernel:
-        kernel.send(_question(name))
-        answer = kernel.recv(_ANSWER_MAX)
+    answer = _asked(_question(name))
     _, kind, _, _, _ = _HEADER.unpack_from(answer)
     if kind == _NLMSG_ERROR:
         (code,) = struct.unpack_from("=i", answer, _HEADER.size)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from vittne.appliance.clock.chrony import Tracking, ask_chrony
-from vittne.appliance.clock.kernel import KernelClock, read_kernel_clock, read_ptp_clocks
+from vittne.appliance.clock.kernel import KernelClock, read_ptp_clocks
+from vittne.appliance.edge.clocks import kernel_clock
 from vittne.appliance.seal.canonical import Json
 from vittne.appliance.store.times import now_us, rfc3339
 
@@ -57,14 +58,14 @@ class ClockState:
 
 def sample_kernel() -> ClockState:
     """Return what the kernel says, at once."""
-    return combine(read_kernel_clock(), None, now_us(), is_timesyncd=_TIMESYNCD_FILE.exists())
+    return combine(kernel_clock(), None, now_us(), is_timesyncd=_TIMESYNCD_FILE.exists())
 
 
 def sample() -> ClockState:
     """Return what the best source says; asks chrony, so it may take seconds."""
     tracking = ask_chrony()
     is_timesyncd = tracking is None and _TIMESYNCD_FILE.exists()
-    return combine(read_kernel_clock(), tracking, now_us(), is_timesyncd, read_ptp_clocks())
+    return combine(kernel_clock(), tracking, now_us(), is_timesyncd, read_ptp_clocks())
 
 
 def combine(

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import structlog
 
+from vittne.appliance.edge.machine import boot_id
 from vittne.appliance.service.manager import ServiceManager
 from vittne.capture.ringopen import RingHandle
 
@@ -32,7 +33,6 @@ _SNAPSHOT: Final = "vittne-snapshot-{}"
 _OURS: Final = (_STATE, _RING.format(""), _SNAPSHOT.format(""))  # not the sockets that are opened for the API
 _FORMAT: Final = 1
 _LARGEST: Final = 16 << 20
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")  # clocks that count from it are in a snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def keep(
         return False
     state = {
         "format": _FORMAT,
-        "boot": _BOOT.read_text("ascii").strip(),
+        "boot": boot_id(),  # clocks that count from it are in a snapshot
         "data": str(data.resolve()),
         "rings": [{name: value for name, value in asdict(ring).items() if name != "fd"} for ring in rings],
         "settings": settings,
@@ -100,7 +100,7 @@ def _read(ours: dict[str, list[int]], data: Path, interfaces: Sequence[str]) -> 
     state = _state(ours[_STATE][-1])
     if state.get("format") != _FORMAT:
         raise _Unfit("another version wrote it")
-    if state["boot"] != _BOOT.read_text("ascii").strip():
+    if state["boot"] != boot_id():
         raise _Unfit("the machine was started anew")
     if state["data"] != str(data.resolve()):
         raise _Unfit("it is of another data directory")
