@@ -21,6 +21,7 @@ from vittne.appliance.api.announcement_tries import add_tries
 from vittne.appliance.api.app import Add
 from vittne.appliance.api.audio import ROUTES as AUDIO_ROUTES
 from vittne.appliance.api.auth import GATE, HEARD
+from vittne.appliance.api.canary import ROUTES as CANARY_ROUTES
 from vittne.appliance.api.compliance import ROUTES as COMPLIANCE_ROUTES
 from vittne.appliance.api.consent import ROUTES as CONSENT_ROUTES
 from vittne.appliance.api.cutting import CUTS
@@ -50,6 +51,7 @@ from vittne.appliance.api.witness import WITNESS
 from vittne.appliance.audio.desk import AudioDesk, add_audio
 from vittne.appliance.audio.sounds import no_keys
 from vittne.appliance.backup.runner import BackupTimer
+from vittne.appliance.canary.runner import Around, CanaryRunner
 from vittne.appliance.casework.cutdesk import CutDesk
 from vittne.appliance.casework.process import CaseDesk
 from vittne.appliance.channelwatch import ChannelWatch, is_up
@@ -145,6 +147,17 @@ def beside(
         sources = Sources(now, config.data, VERSION, config.hold_back_s)
         sources.clock, sources.clock_bound_us = (lambda: watch.state), config.clock.max_error_ms * 1000
         sources.stamps = stamper.status
+        around = Around(
+            interfaces=config.interfaces,
+            behind_s=config.hold_back_s + config.commit_s,
+            clock=lambda: watch.state,
+            clock_bound_us=sources.clock_bound_us,
+            stamps=stamper.status,
+            key=keys.keys.data_key if keys is not None else no_keys,
+            is_listened=config.analysis.listen_ns > 0,
+        )
+        canary = CanaryRunner(registrar, config.canary, around, desk.books.do)
+        sources.canary, sources.canary_well_us = canary.shown, lambda: canary.well_us
         everything: dict[str, Run] = {
             "scrub": Scrubber(operator, config.data, config.scrub).run,
             "backup": BackupTimer(operator, config.data, config.backup, file).run,
@@ -156,6 +169,7 @@ def beside(
             "checkpoints": CheckpointPublisher(registrar.ledger, config.ledger).run,
             "clock": watch.run,
             "stamps": stamper.run,
+            "canary": canary.run,
             **({"sign-on": sign_on.run} if elsewhere.all else {}),
         }
         if keys is not None:
@@ -210,6 +224,7 @@ def api_routes(config: Config) -> list[Route]:
         *AUDIO_ROUTES,
         *LIVE_ROUTES,
         *LIVE_AUDIO_ROUTES,
+        *CANARY_ROUTES,
         *WEBHOOK_ROUTES,
         *COMPLIANCE_ROUTES,
         *(WITNESS_ROUTES if config.ledger.witness_of else ()),

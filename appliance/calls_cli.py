@@ -41,6 +41,7 @@ def _add_list(command: argparse.ArgumentParser) -> None:
     command.add_argument("--all", action="store_true", help="calls that were never answered as well")
     add_search(command)
     command.add_argument("--announced", choices=WORDS, default="", help="by the newest verdict")
+    command.add_argument("--canary", action="store_true", help="only canary calls, which else are left out")
     command.add_argument("--quarantined", action="store_true", help="only what lies in quarantine")
     command.add_argument("--limit", type=a_count, metavar="N", help="the newest N")
 
@@ -86,6 +87,7 @@ def _list(options: argparse.Namespace) -> int:
         codec=options.codec,
         announced=options.announced,
         quarantined=options.quarantined,
+        canary=options.canary,
         limit=options.limit,
     )
     asked = ("since", "until", "number", "outcome", "call_id", "codec", "announced")

@@ -13,6 +13,7 @@ from vittne.appliance.announcements.cli import add_announcement
 from vittne.appliance.archive_cli import add_cut, add_scrub, add_trail, add_verify
 from vittne.appliance.backup.cli import add_backup
 from vittne.appliance.calls_cli import add_calls, add_looks, add_search, add_streams
+from vittne.appliance.canary.cli import add_canary
 from vittne.appliance.cli_values import Command, a_count, a_time, data_of
 from vittne.appliance.compliance_cli import add_compliance
 from vittne.appliance.copies_cli import add_copies
@@ -81,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     add_stamp(commands.add_parser("stamp", help=words, description=words, allow_abbrev=False), where)
     add_clock(add)
     add_edge(add)
+    add_canary(add)
     add_review(commands, where)
     add_subject(commands, where, a_time)
     add_announcement(commands, where, add_search, a_time)

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from vittne.appliance.access.settings import AccessSettings
 from vittne.appliance.api.settings import ApiSettings
 from vittne.appliance.backup.settings import BackupSettings
+from vittne.appliance.canary.settings import CanaryConfig
 from vittne.appliance.changeable import SETTINGS_FILE, read_settings, under
 from vittne.appliance.clock.settings import ClockConfig
 from vittne.appliance.compliance.settings import InventoryConfig
@@ -94,6 +95,7 @@ class Config(KeepingConfig):
     keys: KeysConfig = KeysConfig()
     stamps: StampsConfig = StampsConfig()
     clock: ClockConfig = ClockConfig()
+    canary: CanaryConfig = CanaryConfig()
     expiry: ExpiryConfig = ExpiryConfig()
     approval: ApprovalConfig = ApprovalConfig()
     store: StoreConfig = StoreConfig()

@@ -8,6 +8,7 @@ from vittne.appliance.access.factor_operations import FACTOR_OPERATIONS
 from vittne.appliance.access.operations import ACCESS_OPERATIONS
 from vittne.appliance.announcements.operations import ANNOUNCEMENT_OPERATIONS
 from vittne.appliance.backup.operation import ENTER_BACKUP, ENTER_DRILL, POINT
+from vittne.appliance.canary.operation import PLACE_CANARY
 from vittne.appliance.compliance.incident_operations import CLOSE_INCIDENT, NOTE_INCIDENT, OPEN_INCIDENT
 from vittne.appliance.control.operation import Operation
 from vittne.appliance.cut import ENTER_CUT, KEEP_KEYS, SETTLE_CUTS
@@ -35,6 +36,7 @@ OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     HEARD,
     ENTER_STAMPS,
     ENTER_SCRUB,
+    PLACE_CANARY,
     POINT,
     ENTER_BACKUP,
     ENTER_DRILL,

@@ -204,13 +204,14 @@ def _live(options: RecordOptions, registrar: Any, manager: ServiceManager, kept:
     if config.api.enabled:
         _tell_first_code(log, config, registrar)
     registrar.begin_run(options.interfaces, now_us(), VERSION)
-    settings = _live_settings(config, options.test_call)
+    settings = _live_settings(_with_canary(config, registrar), options.test_call)
     service = Service(manager)
     if kept is not None:
         before = LiveSettings.from_json(kept.settings)
         service.memory, service.settings = kept.memory, before if before != settings else None
     desk = PauseDesk(registrar, config.pause)
     hub.calls.rules = policy_rules(config)
+    hub.calls.is_hidden = registrar.canaries.is_canary
     live = LiveDesk(config.live, hub.note_levels)
     supervisor = Supervisor(registrar, rings, settings, desk, hub, service, live)
     log.info(
@@ -254,6 +255,16 @@ def _open_rings(options: RecordOptions) -> list[RingHandle]:
             ring.close()
         raise RecordError(str(error), ", ".join(options.interfaces), "mend it and start again") from error
     return rings
+
+
+def _with_canary(config: Config, registrar: Any) -> Config:
+    """Return the configuration with the rule that records canary calls first, where they are placed."""
+    from vittne.appliance.canary.mark import mark_of, with_rule  # noqa: PLC0415
+
+    if not config.canary.enabled:
+        return config
+    registrar.canaries.keep_days = config.canary.keep_days
+    return config.model_copy(update=with_rule(config, mark_of(config.data)))
 
 
 def _live_settings(config: Config, test_call: bool) -> LiveSettings:

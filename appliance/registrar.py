@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from vittne.appliance.announcements.table import AnnouncementTable
 from vittne.appliance.audit import Audit
+from vittne.appliance.canary.book import CanaryBook
 from vittne.appliance.life import precedence
 from vittne.appliance.life.immutable import protect
 from vittne.appliance.life.policy import LifePolicy
@@ -101,6 +102,7 @@ class Registrar:
         self.keys = KeyStore(data_dir / "keys.db")
         self.catalogue = Catalogue(data_dir / "catalogue.db")
         self.audit = Audit(AuditTable(self.catalogue), self.ledger)
+        self.canaries = CanaryBook(self.catalogue)
         self.life_policy = LifePolicy()  # what is configured about the life of recordings
         self.run: RunRow | None = None
         # what a recording that ends now says of the clock; nothing while nobody watches it
@@ -242,6 +244,7 @@ class Registrar:
 
     def note_live(self, reports: Sequence[dict[str, Any]]) -> None:
         """Show calls that are being recorded in the catalogue, with what was heard of them so far."""
+        self._find_canaries(reports)
         rows = []
         for report in reports:
             heard = heard_or_nothing(report)
@@ -258,6 +261,7 @@ class Registrar:
         clock = dict(self.clock())
         calls = [replace(call, clock=clock) if clock and not call.clock else call for call in calls]
         self._discard([call for call in calls if call.folder and not call.keep])
+        self._find_canaries([call.report for call in calls])
         calls = self._without_unwanted([replace(call, report=self._judged(call, known or {})) for call in calls])
         kept = [call for call in calls if call.folder and call.keep]
         ready = [(self._hidden(call), manifest_of(call)) for call in kept]
@@ -280,6 +284,9 @@ class Registrar:
                 )
             )
         self.catalogue.upsert_calls(rows)
+        for call in calls:
+            if call.keep and call.folder:
+                self.canaries.sealed(str(call.report["id"]))
         row_of = {row.id: row for row in rows}
         self.verdicts.put([(row_of[one.recording], one) for one in verdicts])
         self.life.holds.take_standing([row.id for row in rows])
@@ -301,7 +308,13 @@ class Registrar:
     def _judged(self, call: CallClosed, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Return a call's report with what the rules say of it, whatever it said; little when nothing is kept."""
         is_kept = bool(call.folder and call.keep)
-        return books.judged(call.report, self.policy, self.prompts, is_kept, known.get(str(call.report["id"])))
+        report = books.judged(call.report, self.policy, self.prompts, is_kept, known.get(str(call.report["id"])))
+        return self.canaries.kept(report) if is_kept and self.canaries.is_canary(report) else report
+
+    def _find_canaries(self, reports: Sequence[dict[str, Any]]) -> None:
+        """Enter which of these calls are ours: an auditor is told what is left out of sums. Raises StoreError."""
+        for _, recording in self.canaries.look(list(reports)):
+            self.ledger.record({"t": events.CANARY, "rec": recording})
 
     def _without_unwanted(self, calls: list[CallClosed]) -> list[CallClosed]:
         """Discard what a rule says is not kept because it was not announced, unless a law wants it kept."""

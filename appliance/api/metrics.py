@@ -105,8 +105,29 @@ def _trust(state: RecorderState) -> Iterable[Metric]:
             at.add_metric([one.authority], _seconds(one.stamped_at))
     yield late
     yield at
+    yield from _canary(state)
     if state.last_backup_at:
         yield _gauge("last_backup_time_seconds", "When the last backup ended", _seconds(state.last_backup_at))
+
+
+def _canary(state: RecorderState) -> Iterable[Metric]:
+    """The newest canary call; what could not be checked is neither good nor bad, and its own value."""
+    canary = state.canary
+    if canary is None:
+        return
+    yield _gauge("canary_well", "Whether the last canary call was recorded as it should be", canary.result != "unwell")
+    yield _gauge("canary_time_seconds", "When the last canary call was placed, since 1970", _seconds(canary.started_at))
+    if state.canary_well_at:
+        words = "When a canary call was last recorded as it should be, since 1970"
+        yield _gauge("canary_last_success_time_seconds", words, _seconds(state.canary_well_at))
+    if canary.sealed_after_s is not None:
+        yield _gauge("canary_sealed_seconds", "From its first packet to its seal", canary.sealed_after_s)
+    words = "What was found of the last canary call: 1 for the result that it is"
+    found = GaugeMetricFamily("vittne_canary_check", words, labels=["check", "result"])
+    for check in canary.checks:
+        for result in ("holds", "fails", "unchecked"):
+            found.add_metric([check.name, result], float(check.result == result))
+    yield found
 
 
 def _by_reason(state: RecorderState) -> Metric:

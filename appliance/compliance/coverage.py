@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
+from vittne.appliance.store.canaries import is_no_canary
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.parties import number_of
 from vittne.appliance.store.rows import RECORDING, RunRow
@@ -119,6 +120,7 @@ def answered_calls(
     columns = (calls.c.id, calls.c.state, calls.c.answered_us, calls.c.outcome, calls.c.outcome_reasons)
     more = (calls.c.folder, calls.c.erased_us, calls.c.caller, calls.c.callee, calls.c.details)
     query = select(*columns, *more).where(calls.c.answered_us >= since_us, calls.c.answered_us < until_us)
+    query = query.where(is_no_canary())
     with catalogue.reading() as connection:
         for row in connection.execution_options(yield_per=1000).execute(query.order_by(calls.c.answered_us)):
             if row.outcome == _IMPORTED:

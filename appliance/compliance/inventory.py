@@ -12,6 +12,7 @@ from vittne.appliance.config import Config
 from vittne.appliance.policy.classes import RetentionClass
 from vittne.appliance.policy.config import classes
 from vittne.appliance.seal import events
+from vittne.appliance.store.canaries import is_no_canary
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.tables import audit, calls
 from vittne.appliance.store.times import rfc3339
@@ -91,7 +92,7 @@ def take_inventory(catalogue: Catalogue, config: Config, now_us: int) -> Invento
     known = classes(config.classes)
     lines: dict[tuple[str, str, str, str], Line] = {}
     columns = (calls.c.retention_class, calls.c.site, calls.c.basis, calls.c.size_bytes, calls.c.started_us)
-    query = select(*columns).where(calls.c.folder != "", calls.c.erased_us.is_(None))
+    query = select(*columns).where(calls.c.folder != "", calls.c.erased_us.is_(None), is_no_canary())
     with catalogue.reading() as connection:
         for row in connection.execution_options(yield_per=5000).execute(query):
             basis = dict(row.basis)
@@ -113,7 +114,7 @@ def take_inventory(catalogue: Catalogue, config: Config, now_us: int) -> Invento
 def bases(catalogue: Catalogue) -> list[dict[str, Any]]:
     """Return how many recordings rest on what, and whether that is proven."""
     counts: dict[tuple[str, str, str], int] = {}
-    query = select(calls.c.basis).where(calls.c.folder != "", calls.c.erased_us.is_(None))
+    query = select(calls.c.basis).where(calls.c.folder != "", calls.c.erased_us.is_(None), is_no_canary())
     with catalogue.reading() as connection:
         for row in connection.execution_options(yield_per=5000).execute(query):
             basis = dict(row.basis)
@@ -127,7 +128,7 @@ def bases(catalogue: Catalogue) -> list[dict[str, Any]]:
 def without_basis(catalogue: Catalogue) -> Iterator[tuple[str, int, str]]:
     """Yield (id, started, why) of recordings that have no lawful basis, or rest on something that nothing proves."""
     query = select(calls.c.id, calls.c.started_us, calls.c.basis).where(
-        calls.c.folder != "", calls.c.erased_us.is_(None)
+        calls.c.folder != "", calls.c.erased_us.is_(None), is_no_canary()
     )
     with catalogue.reading() as connection:
         for row in connection.execution_options(yield_per=5000).execute(query.order_by(calls.c.started_us)):

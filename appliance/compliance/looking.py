@@ -16,6 +16,7 @@ from vittne.appliance.compliance.coverage import Coverage, answered_calls, cover
 from vittne.appliance.compliance.ledgerfacts import LedgerFacts, read_ledger
 from vittne.appliance.config import Config
 from vittne.appliance.seal.floe import HEADER_BYTES, IV_BYTES
+from vittne.appliance.store.canaries import is_no_canary
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.rows import RunRow
 from vittne.appliance.store.tables import audit, calls
@@ -102,7 +103,7 @@ class Looking:
         """Recordings that are kept now, of all times."""
         columns = (calls.c.size_bytes, calls.c.retention_class, calls.c.locked_until_us, calls.c.expires_us)
         more = (calls.c.restricted_us, calls.c.basis, calls.c.started_us, calls.c.ended_us)
-        query = select(*columns, *more).where(calls.c.folder != "", calls.c.erased_us.is_(None))
+        query = select(*columns, *more).where(calls.c.folder != "", calls.c.erased_us.is_(None), is_no_canary())
         found = Kept()
         with self.catalogue.reading() as connection:
             for row in connection.execution_options(yield_per=5000).execute(query):

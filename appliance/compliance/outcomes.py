@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import func, select
 
+from vittne.appliance.store.canaries import is_no_canary
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.rows import FINISHED
 from vittne.appliance.store.tables import calls
@@ -85,4 +86,4 @@ def not_recorded(
 
 
 def _in(since_us: int, until_us: int) -> tuple[Any, ...]:
-    return (calls.c.answered_us >= since_us, calls.c.answered_us < until_us, calls.c.state == FINISHED)
+    return (calls.c.answered_us >= since_us, calls.c.answered_us < until_us, calls.c.state == FINISHED, is_no_canary())

@@ -40,6 +40,7 @@ _SHUT: Final = AlarmKind("gate-shut", for_us=0, by="rule")
 _NO_OBJECTION: Final = AlarmKind("gate-no-objection", for_us=0, by="rule")
 UNLISTED: Final = AlarmKind("other")
 _STAMPS: Final = AlarmKind("stamps-late", for_us=0, by="authority")
+CANARY: Final = AlarmKind("canary", for_us=0)
 
 # The words of each line after "alarm: ".
 ALARMS: Final[dict[str, AlarmKind]] = {
@@ -87,11 +88,13 @@ ALARMS: Final[dict[str, AlarmKind]] = {
     "a certificate of an authority was revoked": AlarmKind("certificate-revoked"),
     "an authority's clock and this machine's differ": AlarmKind("clocks-differ"),
     "the clock may be further from UTC than allowed": _CLOCK,
+    "the canary call was not recorded as it should be": CANARY,
 }
 # Whole lines that end an alarm.
 CLEARED_BY: Final[dict[str, AlarmKind]] = {
     "alarm over: a control channel that calls depend on is back": _CHANNEL,
     "the clock is right again": _CLOCK,
+    "the canary call is well again": CANARY,
     "calls are announced again": _UNANNOUNCED,
     "the sound of an announcement is back": _GONE,
     "an announcement is listened for again": _UNHEARD,

@@ -145,6 +145,7 @@ class LiveCalls:
         self._changed = changed
         self._calls: dict[str, LiveCall] = {}
         self.rules: PolicyRules | None = None
+        self.is_hidden: Callable[[Mapping[str, Any]], bool] = lambda _: False  # reports of calls that nobody is told of
         self.not_understood = 0  # reports of a worker that are not what they should be
 
     def __len__(self) -> int:
@@ -181,6 +182,8 @@ class LiveCalls:
     def _understood(self, reports: Sequence[Mapping[str, Any]], at_us: int) -> Iterable[LiveCall]:
         for report in reports:
             try:
+                if self.is_hidden(report):
+                    continue
                 yield live_call(report, at_us, self.rules)
             except (KeyError, ValueError, TypeError, AttributeError):  # of a worker, which reads packets from anybody
                 self.not_understood += 1

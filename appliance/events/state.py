@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import func, select
 
 from vittne.appliance.backup.standing import last_backup_us
+from vittne.appliance.canary.shown import CanaryShown
 from vittne.appliance.clock.state import ClockState
 from vittne.appliance.events.capture import card, lost
 from vittne.appliance.events.dropwords import Weight, drop_words
@@ -134,6 +135,8 @@ class RecorderState(_Model):
     keys: KeysState
     clock: ClockShown | None
     stamps: list[StampState]
+    canary: CanaryShown | None
+    canary_well_at: str | None
     last_backup_at: str | None
     queues: list[QueueState]
     alarms_standing: int
@@ -150,6 +153,8 @@ class Sources:
     clock: Callable[[], ClockState] | None = None
     clock_bound_us: float = 0.0
     stamps: Callable[[], list[Standing]] | None = None
+    canary: Callable[[], CanaryShown | None] = lambda: None  # the newest that is over
+    canary_well_us: Callable[[], int | None] = lambda: None  # when one was last recorded as it should be
     keys: Callable[[], Awaitable[dict[str, Any]]] | None = None  # status of the key process
     queues: list[Callable[[], dict[str, int]]] = field(default_factory=list)
 
@@ -194,6 +199,8 @@ class StateReader:
             keys=self._keys,
             clock=_clock(sources),
             stamps=slow.stamps,
+            canary=sources.canary(),
+            canary_well_at=None if (well := sources.canary_well_us()) is None else rfc3339(well),
             last_backup_at=None if slow.backup_us is None else rfc3339(slow.backup_us),
             queues=[QueueState(name=name, waiting=number) for name, number in waiting.items()],
             alarms_standing=len(sources.hub.alarms.standing(at)),

@@ -66,6 +66,7 @@ class Query(BaseModel):
     held: bool | None = None
     restricted: bool | None = None
     quarantined: bool | None = None
+    canary: bool = False  # only canary calls, which else are left out
     erased: bool = False
     unanswered: bool = False  # calls that were never answered as well
     sort: Sort = "time"

@@ -32,6 +32,7 @@ from vittne.appliance.access.principal import Principal
 from vittne.appliance.access.profile import FieldClass, Only, RecordingFacts
 from vittne.appliance.listing.facts import facts_of
 from vittne.appliance.listing.query import Query, micros, places, words_of
+from vittne.appliance.store.canaries import is_canary, is_no_canary
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.corrections import Correction, corrected, corrections_of
 from vittne.appliance.store.errors import StoreError
@@ -207,6 +208,7 @@ def _numbers(query: Query) -> Iterable[ColumnElement[bool]]:
 
 def _flags(query: Query) -> Iterable[ColumnElement[bool]]:
     rows = listing.c
+    yield is_canary(rows.recording) if query.canary else is_no_canary(rows.recording)
     if not query.unanswered and not query.erased:
         yield rows.answered
     yield rows.is_erased if query.erased else ~rows.is_erased

@@ -95,6 +95,7 @@ STORED: Final = "storage.copy"
 STORED_GONE: Final = "storage.remove"
 STORED_DAMAGED: Final = "storage.damage"
 LEFT: Final = "storage.leave"
+CANARY: Final = "canary"
 
 MEMBERS: Final[dict[str, frozenset[str]]] = {
     # a run of the recorder; run is the catalogue's number of it
@@ -259,4 +260,6 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     STORED_DAMAGED: frozenset({"rec", "target"}),
     # its parts left this machine: from then on they are at targets only
     LEFT: frozenset({"rec"}),
+    # a call of our own, to see whether calls are recorded: it is in no sum, and opened by the recorder to be looked at
+    CANARY: frozenset({"rec"}),
 }

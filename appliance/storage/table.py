@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, func, insert, or_, select
 
+from vittne.appliance.store.canaries import is_no_canary
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.rows import FINISHED
 from vittne.appliance.store.tables import away, calls, erasures, held, holds, stored
@@ -205,7 +206,7 @@ def _joined(target: str) -> Select[Any]:
 def _wanted(target: str) -> Select[Any]:
     is_wanted = or_(stored.c.recording.is_(None), stored.c.state.in_(_WANTING))
     return _joined(target).where(
-        calls.c.state == FINISHED, calls.c.folder != "", calls.c.erased_us.is_(None), is_wanted
+        calls.c.state == FINISHED, calls.c.folder != "", calls.c.erased_us.is_(None), is_wanted, is_no_canary()
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 from sqlalchemy import Connection, Engine, Row, Select, Table, delete, exists, func, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
+from vittne.appliance.store.canaries import is_canary, is_no_canary
 from vittne.appliance.store.database import BUSY_MS, open_database
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.listing import list_rows
@@ -44,6 +45,7 @@ class Search:
     codec: str = ""
     announced: str = ""  # full, partial, none, not-listened, not-expected
     quarantined: bool = False  # only what lies in quarantine
+    canary: bool = False  # only canary calls, which else are left out
     limit: int | None = None  # the newest so many
 
 
@@ -154,7 +156,8 @@ class Catalogue:
     def outcomes(self) -> dict[str, int]:
         """Return the number of calls by outcome; those that go on are under ""."""
         with self.reading() as connection:
-            query = select(calls.c.outcome, func.count()).group_by(calls.c.outcome).order_by(calls.c.outcome)
+            query = select(calls.c.outcome, func.count()).where(is_no_canary())
+            query = query.group_by(calls.c.outcome).order_by(calls.c.outcome)
             return {str(row.outcome): int(row[1]) for row in connection.execute(query)}
 
     def put_pauses(self, bodies: Sequence[dict[str, Any]]) -> None:
@@ -312,7 +315,7 @@ class Transaction:
 
 
 def _query(search: Search) -> Select[Any]:
-    query = select(calls)
+    query = select(calls).where(is_canary() if search.canary else is_no_canary())
     if not search.unanswered:
         query = query.where(calls.c.answered_us.is_not(None))
     if search.since_us is not None:

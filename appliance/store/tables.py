@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0022"  # the last step in migrations/versions
+HEAD: Final = "0026"  # the last step in migrations/versions
 
 metadata: Final = MetaData(
     naming_convention={
@@ -663,4 +663,20 @@ webhook_deliveries: Final = Table(
     Column("done_us", BigInteger),
     Index("ix_webhook_deliveries_due", "state", "next_us"),
     Index("ix_webhook_deliveries_webhook", "webhook", "created_us"),
+)
+
+# Runs of the canary call (appliance/canary). Which calls are canaries is told by `recording` alone.
+canaries: Final = Table(
+    "canaries",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("started_us", BigInteger, nullable=False),
+    Column("ended_us", BigInteger),
+    Column("recording", Text, nullable=False),
+    Column("sealed_us", BigInteger),
+    Column("result", Text, nullable=False),
+    Column("checks", JSON, nullable=False),
+    Column("sent", JSON, nullable=False),
+    Index(None, "recording"),
+    Index(None, "started_us"),
 )

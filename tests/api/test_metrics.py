@@ -13,10 +13,14 @@ from rig.now import Now, now_of, status
 from vittne.appliance.api import live
 from vittne.appliance.api.metrics import add_metrics, metrics_of
 from vittne.appliance.api.reader import READER
+from vittne.appliance.canary.shown import canary_shown
+from vittne.appliance.canary.table import Run
 from vittne.appliance.clock.state import sample_kernel
 from vittne.appliance.events.state import ClockShown, RecorderState, Sources, StampState, StateReader
+from vittne.appliance.seal.verdict import fails, holds
 from vittne.appliance.stamps.standing import Standing
 
+CANARY = Run("r", 1_000_000, 9_000_000, "", 8_500_000, "unwell", (holds("recorded", ""), fails("audio", "")))
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 
 
@@ -72,6 +76,7 @@ def test_the_page_names_all_metrics_and_no_other(tmp_path: Path) -> None:
     async def use(served: Served, now: Now) -> None:
         sources = Sources(now.hub, tmp_path, "1", clock=sample_kernel, clock_bound_us=1.0)
         sources.stamps = lambda: [Standing("tsa", 1, 1, 1, 1, late=False)]
+        sources.canary, sources.canary_well_us = lambda: canary_shown(CANARY), lambda: 1
         sources.queues.append(lambda: {"webhooks": 1})
         state = await StateReader(sources, served.app[READER]).read()
         disk = state.disk.model_copy(update={"bytes_per_day": 1, "days_left": 1.0})
@@ -82,5 +87,20 @@ def test_the_page_names_all_metrics_and_no_other(tmp_path: Path) -> None:
         ends = {"counter": "_total", "info": "_info"}
         there = {one.name + ends.get(one.type, "") for one in metrics_of(state, [])}
         assert set(re.findall(r"^\| `(vittne_\w+)` \|", PAGE.read_text(), re.MULTILINE)) == there
+
+    run(tmp_path, use)
+
+
+def test_what_fails_of_a_canary_can_be_told_from_what_holds(tmp_path: Path) -> None:
+    async def use(served: Served, now: Now) -> None:
+        sources = Sources(now.hub, tmp_path, "1", canary=lambda: canary_shown(CANARY))
+        state = await StateReader(sources, served.app[READER]).read()
+        found = {one.name: one.samples for one in metrics_of(state, [])}
+        assert found["vittne_canary_well"][0].value == 0
+        assert found["vittne_canary_sealed_seconds"][0].value == 7.5
+        checks = {(one.labels["check"], one.labels["result"]): one.value for one in found["vittne_canary_check"]}
+        assert checks["audio", "fails"] == checks["recorded", "holds"] == 1
+        assert sum(checks.values()) == 2
+        assert "vittne_canary_last_success_time_seconds" not in found
 
     run(tmp_path, use)

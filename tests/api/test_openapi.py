@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from vittne.appliance.access.showing import Of
 from vittne.appliance.api import (
     audio,
+    canary,
     compliance,
     consent,
     listening,
@@ -45,6 +46,7 @@ ALL: tuple[Route, ...] = (
     *audio.ROUTES,
     *live.ROUTES,
     *liveaudio.ROUTES,
+    *canary.ROUTES,
     *logins.ROUTES,
     *compliance.ROUTES,
     *webhooks.ROUTES,

@@ -48,7 +48,7 @@ document.addEventListener("htmx:configRequest", (event) => {
 
 // A kept search is what the address says.
 const NUMBERS = new Set(["longer_s", "shorter_s", "worse_mos", "better_mos", "days"]);
-const FLAGS = new Set(["paused", "held", "restricted", "quarantined", "erased", "unanswered"]);
+const FLAGS = new Set(["paused", "held", "restricted", "quarantined", "erased", "unanswered", "canary"]);
 
 document.querySelector('[data-open="keep"]')?.addEventListener("click", () => {
   const query = {};
