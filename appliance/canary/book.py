@@ -12,7 +12,7 @@ from typing import Any, Final
 import structlog
 
 from vittne.appliance.canary.mark import RULE, Sent, is_ours
-from vittne.appliance.canary.table import CanaryTable
+from vittne.appliance.canary.table import AWAITED_US, CanaryTable
 from vittne.appliance.policy.decide import Policy
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.errors import StoreError
@@ -29,8 +29,10 @@ class CanaryBook:
     def __init__(self, catalogue: Catalogue, keep_days: int = 2) -> None:
         self.table = CanaryTable(catalogue)
         self.keep_days = keep_days
-        self._pending: dict[str, Sent] = self.table.pending(now_us())
-        self._known: dict[str, str] = {}  # recording to run
+        before = self.table.pending(now_us())
+        self._pending = {sent.call_id: sent for sent, _ in before}
+        self._since = dict.fromkeys(self._pending, now_us())
+        self._known = {recording: sent.run for sent, recording in before if recording}  # recording to run
         self.wake: Callable[[], object] | None = None  # who places them; from any thread
         self._asked = ""  # the id of the run that somebody waits for
         self._strange: set[str] = set()  # Call-IDs of runs whose recording holds something else as well
@@ -50,12 +52,16 @@ class CanaryBook:
 
     def await_(self, sent: Sent) -> None:
         """Know a run, before it is sent."""
-        self.table.begin(sent, now_us())
-        self._pending[sent.call_id] = sent
+        at = now_us()
+        self.table.begin(sent, at)
+        for call_id in [one for one, since in self._since.items() if at - since > AWAITED_US]:
+            self.forget(self._pending[call_id])
+        self._pending[sent.call_id], self._since[sent.call_id] = sent, at
 
     def forget(self, sent: Sent) -> None:
-        """Take no recording for this run's any more."""
+        """Take no recording for this run's any more: it is sealed, or so late that none comes."""
         self._pending.pop(sent.call_id, None)
+        self._since.pop(sent.call_id, None)
         self._strange.discard(sent.call_id)
         self._known = {recording: run for recording, run in self._known.items() if run != sent.run}
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vittne.appliance.canary.expected import ExpectedVoice
-from vittne.appliance.seal.opener import GivenKeys
+from vittne.appliance.seal.opener import GivenKeys, Locked
 from vittne.appliance.seal.verdict import FAILS, HOLDS, Check, fails, holds, unchecked
 from vittne.appliance.seal.verify import verify
 from vittne.appliance.store.errors import StoreError
@@ -59,7 +59,7 @@ def checks_of(asked: Mapping[str, Any]) -> list[Check]:
     """Return all checks of what is on the disk."""
     data, recording = Path(asked["data"]), str(asked["recording"])
     keys = {int(n): bytes.fromhex(key) for n, key in asked["keys"].items()}
-    verdict = verify(data, recording, opener=GivenKeys(recording, keys) if keys else None)
+    verdict = verify(data, recording, opener=GivenKeys(recording, keys) if keys else Locked(_LOCKED))
     return [*_content(asked, data, recording, keys), _sealed(verdict.checks), _in_ledger(verdict.checks)]
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import delete, func, insert, select, update
 
 from vittne.appliance.canary.mark import Sent
-from vittne.appliance.seal.verdict import Check
+from vittne.appliance.seal.verdict import Check, unchecked
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.tables import canaries
 from vittne.appliance.store.times import rfc3339
@@ -22,7 +22,7 @@ RUNNING: Final = "running"
 WELL: Final = "well"
 UNSURE: Final = "unsure"  # nothing wrong was found, but not everything could be checked
 UNWELL: Final = "unwell"
-_HOUR_US: Final = 3600 * 1_000_000
+AWAITED_US: Final = 3600 * 1_000_000  # after so long a recording is of no run any more
 _KEPT: Final = 2000  # runs that came to no recording: of the others the row says what the call is
 
 
@@ -72,12 +72,21 @@ class CanaryTable:
         with self._catalogue.writing() as connection:
             connection.execute(insert(canaries).values({**row, "sent": sent.as_json()}))
 
-    def pending(self, at_us: int) -> dict[str, Sent]:
-        """Return runs of the last hour whose recording may still come, by SIP's Call-ID."""
-        wanted = (canaries.c.result == RUNNING, canaries.c.started_us > at_us - _HOUR_US)
+    def pending(self, at_us: int) -> list[tuple[Sent, str]]:
+        """Return runs of the last hour whose recording is not sealed, each with its recording as far as it is known."""
+        wanted = (canaries.c.sealed_us.is_(None), canaries.c.started_us > at_us - AWAITED_US)
         with self._catalogue.reading() as connection:
-            found = [Sent.from_json(row.sent) for row in connection.execute(select(canaries).where(*wanted))]
-        return {one.call_id: one for one in found}
+            rows = connection.execute(select(canaries).where(*wanted)).all()
+        return [(Sent.from_json(row.sent), row.recording) for row in rows]
+
+    def give_up(self, at_us: int) -> None:
+        """End runs that an earlier start of the recorder began: nobody looks at them any more."""
+        check = unchecked("recorded", "the recorder was started anew meanwhile, so nobody looked at it")
+        with self._catalogue.reading() as connection:
+            query = select(canaries.c.id).where(canaries.c.result == RUNNING)
+            left = [row.id for row in connection.execute(query)]
+        for run in left:
+            self.end(run, UNSURE, [check], at_us)
 
     def recorded(self, recordings: Mapping[str, str]) -> None:
         """Note which recording a run makes. recordings: by run."""

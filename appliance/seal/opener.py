@@ -16,6 +16,18 @@ class Opener(Protocol):
         ...
 
 
+class Locked:
+    """Opens nothing, whatever could be opened here: somebody locked the archive, or nobody unlocked it. why: words."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+    def data_key(self, kept: Kept, recording_id: str, part_no: int) -> bytes:
+        """Raise CapsuleRefused."""
+        del kept, recording_id, part_no
+        raise CapsuleRefused(self.why)
+
+
 class GivenKeys:
     """Keys of a recording's parts that were opened elsewhere."""
 

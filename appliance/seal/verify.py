@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vittne.appliance.seal.keys import KeysLocked, KeysMissing, KeyStore, unlock
+from vittne.appliance.seal.opener import Locked
 from vittne.appliance.seal.recording_checks import Archive, check_erased, check_recording
 from vittne.appliance.seal.scan import Scan
 from vittne.appliance.seal.signing import VerifyKey, read_verifier
@@ -112,7 +113,11 @@ class _Verifier:
         with suppress(LedgerDamaged):  # the check of the ledger says it
             key = following(data_dir / "ledger", key)
         self._history = self._read_ledger(data_dir / "ledger", key)
-        archive_key, why_no_key = (opener, "") if opener is not None else self._open_archive_key(data_dir)
+        archive_key, why_no_key = opener, ""
+        if isinstance(opener, Locked):
+            archive_key, why_no_key = None, opener.why
+        elif opener is None:
+            archive_key, why_no_key = self._open_archive_key(data_dir)
         self._archive = Archive(
             data_dir,
             key,

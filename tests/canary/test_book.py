@@ -96,11 +96,26 @@ def test_a_run_is_known_after_a_restart_and_not_once_it_is_over(catalogue: Catal
 
     again = CanaryBook(catalogue)
     assert again.look([report()]) == [(SENT.run, OURS)]
+    assert again.look([report()]) == [], "the ledger has one entry of each"
+    again.sealed(OURS)
     again.table.end(SENT.run, "well", [holds("recorded", "yes")], 1)
 
     assert CanaryBook(catalogue).look([report(id=THEIRS)]) == []
     found = again.table.newest()[0]
     assert (found.result, found.recording, found.failed) == ("well", OURS, [])
+
+
+def test_a_recording_that_was_begun_before_a_restart_is_ours_behind_it(catalogue: Catalogue) -> None:
+    before = CanaryBook(catalogue)
+    before.await_(SENT)
+    before.look([report()])
+
+    again = CanaryBook(catalogue)
+    again.table.give_up(5)
+
+    assert again.is_canary(report())
+    left = again.table.newest()[0]
+    assert (left.result, left.checks[0].result) == ("unsure", "unchecked")
 
 
 def test_what_is_asked_where_none_is_placed_is_refused(catalogue: Catalogue) -> None:

@@ -158,6 +158,17 @@ def test_a_strangers_call_with_the_mark_is_recorded_as_an_ordinary_call(box: Box
     assert found["id"] not in {call["id"] for call in listed(box.data, "--canary")}
 
 
+def test_while_the_archive_is_locked_what_was_not_looked_at_is_not_called_good(box: Box) -> None:
+    for action, result in (("lock", "unchecked"), ("unlock", "holds")):
+        done = vittne("keys", action, "--data", str(box.data))
+        assert done.returncode == 0, done.stderr
+
+        run = box.canary()
+
+        assert {results(run)[name] for name in (*CONTENT, "sealed")} == {result}, run
+        assert {results(run)[name] for name in ("recorded", "in-time", "ledger", "announcement")} == {"holds"}
+
+
 def test_an_announcement_that_does_not_count_any_more_is_no_good_end(box: Box) -> None:
     retired = vittne("announcement", "retire", "welcome", "--data", str(box.data))
     assert retired.returncode == 0, retired.stderr
