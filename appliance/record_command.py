@@ -298,7 +298,8 @@ def _tell_first_code(log: Any, config: Config, registrar: Any) -> None:
 
     only_here = set(config.api.listen) <= {"127.0.0.1", "::1"}
     host = "localhost" if only_here else config.access.host or socket.gethostname()
-    if tell_first_code(registrar, sys.stderr, f"https://{host}:{config.api.port}"):
+    sources = {one.name for one in (*config.sign_on.oidc, *config.sign_on.ldap)}
+    if tell_first_code(registrar, sys.stderr, f"https://{host}:{config.api.port}", sources):
         log.warning("nobody can log in to the console yet: `vittne user add NAME --role administrator` prints a code")
 
 

@@ -5,6 +5,7 @@ Only on a terminal, where whoever reads it runs the recorder anyhow; never into 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, TextIO
 
 from vittne.appliance.access import operations as ops
@@ -20,10 +21,14 @@ FIRST: Final = "admin"
 ROLES: Final = ("administrator",)
 
 
-def is_needed(registrar: Registrar) -> bool:
-    """Say whether nobody can log in who may change users."""
+def is_needed(registrar: Registrar, sources: Collection[str] = ()) -> bool:
+    """Say whether nobody can log in who may change users.
+
+    sources: of sign-on, that are configured: who comes from another one cannot log in, whatever he once could.
+    """
     table = UserTable(registrar.catalogue)
-    return not others_who_may(USERS, "", table.all(), table.roles())
+    able = [user for user in table.all() if user.origin == LOCAL or user.origin in sources]
+    return not others_who_may(USERS, "", able, table.roles())
 
 
 def first_code(registrar: Registrar) -> tuple[str, str]:
@@ -42,9 +47,9 @@ def first_code(registrar: Registrar) -> tuple[str, str]:
     return waiting[0], code
 
 
-def tell_first_code(registrar: Registrar, where: TextIO, address: str) -> bool:
+def tell_first_code(registrar: Registrar, where: TextIO, address: str, sources: Collection[str] = ()) -> bool:
     """Print a code where somebody sits at a terminal and it is needed; say whether somebody still has to make one."""
-    if not is_needed(registrar):
+    if not is_needed(registrar, sources):
         return False
     if not where.isatty():
         return True

@@ -17,6 +17,7 @@ from vittne.appliance.access.users import UserTable
 from vittne.appliance.control.caller import Caller
 from vittne.appliance.control.client import drain
 from vittne.appliance.registrar import Registrar
+from vittne.appliance.signon.operations import LET_IN, LetIn
 from vittne.appliance.store.times import now_us
 
 ME = Caller("test")
@@ -75,3 +76,12 @@ def test_once_somebody_can_log_in_and_change_users_there_is_no_more(registrar: R
 def test_a_name_that_is_taken_is_left_to_its_user(registrar: Registrar) -> None:
     drain(ops.ADD_USER.do(registrar, ops.AddUser(name="Admin", roles=("agent",)), ME))
     assert first_code(registrar)[0] == "admin2"
+
+
+def test_an_administrator_of_a_source_that_is_not_configured_is_nobody_who_can_log_in(registrar: Registrar) -> None:
+    order = LetIn(origin="entra", subject="1", name="cecilia", roles=("administrator",))
+    drain(LET_IN.do(registrar, order, ME))
+
+    assert not is_needed(registrar, {"entra"})
+    assert is_needed(registrar, {"ad"})
+    assert tell_first_code(registrar, io.StringIO(), HERE) is True
