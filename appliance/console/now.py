@@ -13,6 +13,7 @@ from vittne.appliance.api.auth import GATE, principal_of
 from vittne.appliance.api.live import HUB, LIVE_DESK, STATE
 from vittne.appliance.console.pages import Item, Page
 from vittne.appliance.console.render import render
+from vittne.appliance.events.alarmlist import ALARMS
 from vittne.appliance.events.livecalls import LiveCall
 from vittne.appliance.events.shown import alarm_for, calls_for
 from vittne.appliance.events.state import RecorderState
@@ -76,11 +77,33 @@ def _may_listen(who: Principal, call: LiveCall, at_us: int) -> bool:
 
 def _alarms(request: web.Request) -> dict[str, Any]:
     hub, who, at_us = request.app[HUB], principal_of(request), request.app[GATE].now_us()
-    every = [alarm_for(who, alarm, at_us) for alarm in hub.alarms.all()]
+    every = [_readable(alarm_for(who, alarm, at_us)) for alarm in hub.alarms.all()]
     return {
         "standing": [alarm for alarm in every if alarm["stands"]],
         "over": [alarm for alarm in every if not alarm["stands"]][:_OVER],
     }
+
+
+def _readable(alarm: dict[str, Any]) -> dict[str, Any]:
+    """Return an alarm for people: microseconds as milliseconds; is_listed: whether its words can be translated.
+
+    Words of no list of ours are shown as they are: a % in them is no place for a value.
+    """
+    about = {name: _value(name, value) for name, value in alarm["about"].items()}
+    return {**alarm, "about": about, "is_listed": alarm["words"] in ALARMS}
+
+
+def _value(name: str, value: str) -> str:
+    """Return what a line of the log said beside its words.
+
+    >>> _value("max_error_us", "16000000"), _value("max_error_ms", "1000.0"), _value("reason", "12")
+    ('16,000.0 ms', '1,000.0 ms', '12')
+    """
+    factor = 1e-3 if name.endswith("_us") else 1.0 if name.endswith("_ms") else None
+    try:
+        return value if factor is None else f"{float(value) * factor:,.1f} ms"
+    except ValueError:
+        return value
 
 
 async def _health(request: web.Request) -> dict[str, Any]:

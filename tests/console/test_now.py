@@ -64,6 +64,26 @@ def test_a_call_is_seen_paused_and_resumed(tmp_path: Path, pipeline: Pipeline) -
         run_desk(tmp_path, use, routes=(*ROUTES, *live.ROUTES), pages=PAGES, fill=now.fill)
 
 
+def test_an_alarm_is_told_in_words_of_people_whatever_stands_in_its_line(tmp_path: Path) -> None:
+    with now_of(tmp_path, Pipeline()) as now:
+
+        async def use(desk: Desk) -> None:
+            await desk.add_user("anna", "supervisor")
+            clock = {"source": "kernel", "synchronised": False, "offset_us": -1500, "max_error_us": 16_000_000}
+            now.hub.alarms.raise_("the clock may be further from UTC than allowed", {**clock, "max_error_ms": 1000.0})
+            now.hub.alarms.raise_("100 % of <b>(all)s</b> %s and %(gone)d", {})
+
+            page = await desk.log_in("anna", "/now")
+            shown = await page.inner_text("#now-alarms")
+
+            assert "source: kernel · kept right: no · known offset: -1.5 ms" in shown
+            assert "from UTC, at most: 16,000.0 ms · allowed: 1,000.0 ms" in shown
+            assert "_us" not in shown
+            assert "100 % of <b>(all)s</b> %s and %(gone)d" in shown
+
+        run_desk(tmp_path, use, routes=(*ROUTES, *live.ROUTES), pages=PAGES, fill=now.fill)
+
+
 def test_dark_narrow_and_with_nothing_to_show(tmp_path: Path) -> None:
     with now_of(tmp_path, Pipeline()) as now:
 
