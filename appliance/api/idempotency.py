@@ -10,13 +10,14 @@ through here. Only success is kept: an error means that nothing was done, so the
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -26,9 +27,12 @@ from vittne.appliance.api.auth import principal_of
 from vittne.appliance.api.bodies import read_body
 from vittne.appliance.api.database import ApiDatabase
 from vittne.appliance.api.problems import Problem
+from vittne.appliance.api.reader import READER
 from vittne.appliance.store.tables import answers
 
 log = structlog.get_logger()
+
+Away = Callable[[Callable[[], Any]], Awaitable[Any]]  # has something done in a thread
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotent-Replayed"
@@ -148,18 +152,29 @@ async def once(
     claim = await _claim(request)
     if claim is None:
         return await work()
-    kept = request.app[ANSWERS]
-    match kept.begin(claim, repeatable):
+    kept, away = request.app[ANSWERS], request.app[READER].access
+    match await _begun(kept, away, claim, repeatable):
         case Kept(status, content_type, body):
             return web.Response(body=body, status=status, content_type=content_type, headers={REPLAYED: "true"})
         case Before.NEVER:
-            return await _worked(kept, claim, work, repeatable)
+            return await _worked(kept, away, claim, work, repeatable)
         case before:
             raise _refused(before)
 
 
+async def _begun(kept: Answers, away: Away, claim: Claim, repeatable: bool) -> Kept | Before:
+    """Mark a key as running, away from the loop: a disk that is slow stops nobody. Cancelled, it marks nothing."""
+    begun = asyncio.ensure_future(away(lambda: kept.begin(claim, repeatable)))
+    try:
+        return await asyncio.shield(begun)
+    except asyncio.CancelledError:
+        if await begun is Before.NEVER:
+            await away(lambda: kept.release(claim))
+        raise
+
+
 async def _worked(
-    kept: Answers, claim: Claim, work: Callable[[], Awaitable[web.Response]], repeatable: bool
+    kept: Answers, away: Away, claim: Claim, work: Callable[[], Awaitable[web.Response]], repeatable: bool
 ) -> web.Response:
     ended: Callable[[Claim], None] = kept.release if repeatable else kept.lose
     try:
@@ -168,7 +183,8 @@ async def _worked(
         if found.status >= 400:
             ended = kept.release
         elif len(body) <= BODY_LIMIT:
-            kept.finish(claim, Kept(found.status, found.content_type, body))
+            told = Kept(found.status, found.content_type, body)
+            await asyncio.shield(away(lambda: kept.finish(claim, told)))
             ended = _nothing
         else:
             log.error("an answer is too large to be kept for its Idempotency-Key", size_bytes=len(body))
@@ -177,7 +193,8 @@ async def _worked(
         ended = kept.release
         raise
     finally:
-        ended(claim)
+        if ended is not _nothing:
+            await asyncio.shield(away(lambda: ended(claim)))  # what was begun is ended, whoever goes away meanwhile
 
 
 def _nothing(_: Claim) -> None:

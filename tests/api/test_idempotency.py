@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -262,3 +263,29 @@ def test_the_application_has_the_table(tmp_path: Path) -> None:
         assert isinstance(served.app[ANSWERS], Answers)
 
     run_served(tmp_path, use)
+
+
+def test_a_disk_that_is_slow_holds_up_nobody_who_brings_no_key(tmp_path: Path) -> None:
+    bench = Bench()
+
+    async def use(served: Served) -> None:
+        token = served.token()
+        kept, freed = served.app[ANSWERS], threading.Event()
+        begin = kept.begin
+
+        def slowly(claim: Claim, repeatable: bool) -> Kept | Before:
+            freed.wait(60)
+            return begin(claim, repeatable)
+
+        kept.begin = slowly  # type: ignore[method-assign]
+        waiting = asyncio.ensure_future(served.post("order", token, json={}, **key("a")))
+        await asyncio.sleep(0)
+        try:
+            assert (await served.post("order", token, json={})).status == 201
+            assert not waiting.done()
+        finally:
+            freed.set()
+        assert (await waiting).status == 201
+        assert bench.times == 2
+
+    run_served(tmp_path, use, routes=bench.routes())
