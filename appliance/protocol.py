@@ -73,6 +73,7 @@ class Status:
     analysis_restarts: int = 0  # processes that died
     unheard: list[str] = field(default_factory=list)  # hashes of announcements that count and are not listened for
     live_dropped: int = 0  # messages to those who listen live that found no room
+    seen: dict[str, dict[str, int]] = field(default_factory=dict)  # as drops, of what was read, or passed over by name
     kind: Literal["status"] = "status"
 
 

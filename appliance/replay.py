@@ -176,21 +176,34 @@ _READ: Final = re.compile(
     r"|sip other method"
     r"|sip (?:tcp|ws): (?:messages|keep-alive bytes)|websocket: (?:control frames|keep-alives)"
     r"|tcp: (?:sip|websocket) connections|tcp: connections closed"
+    r"|(?:tcp: )?unread .*|tcp: tls connections with sip|cut by snaplen|sip port .*|sip requests|sip responses"
+    r"|clock steps|dtls records"
 )
 
 
 def drops_of(pipeline: Pipeline) -> dict[str, dict[str, int]]:
     """Return what was not recorded or not understood, by layer and reason."""
+    return _counted(pipeline, is_read=False)
+
+
+def seen_of(pipeline: Pipeline) -> dict[str, dict[str, int]]:
+    """Return what was read as it should be, and what was passed over by name, by layer and reason."""
+    return _counted(pipeline, is_read=True)
+
+
+def _counted(pipeline: Pipeline, is_read: bool) -> dict[str, dict[str, int]]:
     sources = {
         "frames": pipeline.link.counters,
         "tcp": pipeline.tcp.counters,
         "sip": pipeline.book.tracker.counters,
         "media": pipeline.counters,
     }
-    drops = {
+    found = {
         layer: {
-            reason: int(count) for reason, count in sorted(counters.items()) if count and not _READ.fullmatch(reason)
+            reason: int(count)
+            for reason, count in sorted(counters.items())
+            if count and bool(_READ.fullmatch(reason)) == is_read
         }
         for layer, counters in sources.items()
     }
-    return {layer: reasons for layer, reasons in drops.items() if reasons}
+    return {layer: reasons for layer, reasons in found.items() if reasons}

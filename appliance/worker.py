@@ -38,7 +38,7 @@ from vittne.appliance.policy.decide import policy_rules
 from vittne.appliance.protocol import Channel, Command, ParentGone, RequestFailed, Start, Status
 from vittne.appliance.recordconfig import recording_rules
 from vittne.appliance.recorder import OpenRecording, Recorder, UnhashedPart
-from vittne.appliance.replay import drops_of
+from vittne.appliance.replay import drops_of, seen_of
 from vittne.appliance.ruleconfig import rules
 from vittne.appliance.seal.keys import ArchiveKey
 from vittne.appliance.snapshot import Freezer, Snapshots
@@ -405,6 +405,7 @@ class Worker:
             analysis_restarts=pipeline.counters[RESTARTED],
             unheard=[one.hash for one in pipeline.handover.listening.missing],
             live_dropped=self._tapping.dropped,
+            seen=seen_of(pipeline),
         )
         try:
             self._channel.ask(status)

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from vittne.capture.columns import CUT_BY_SNAPLEN, I64
+from vittne.capture.columns import CUT_BY_SNAPLEN, I64, U8
 from vittne.capture.gather import be16, be32
 from vittne.capture.layers import Fate, Layer, Pieces, Rows, handles, rule
 
@@ -49,6 +49,12 @@ TUNNEL_PORT: Final = rule(
 )
 
 
+def _go_on(rows: Rows, i: I64, protocol: U8) -> None:
+    """Say what the packets of these rows carry, by IP protocol number or next header."""
+    rows.next[i] = PROTOCOL[protocol]
+    rows.note_unread(i, Fate.OTHER_PROTOCOL, "ip protocol", protocol.astype(np.int64))
+
+
 def _limit(rows: Rows, i: I64, stop: I64) -> None:
     """End rows at `stop` where that is inside; note where the header claims more than is there."""
     over = stop > rows.end[i]
@@ -75,7 +81,7 @@ def _ipv4(rows: Rows, i: I64) -> None:
     rows.src[i] = be32(h, 12)
     rows.dst[i] = be32(h, 16)
     rows.at[i] += header
-    rows.next[i] = PROTOCOL[h[:, 9]]
+    _go_on(rows, i, h[:, 9])
     fragment = be16(h, 6) & 0x3FFF
     part = np.flatnonzero(fragment)
     if len(part):
@@ -92,7 +98,7 @@ def _ipv6(rows: Rows, i: I64) -> None:
     _limit(rows, i, np.where(length == 0, rows.end[i], stop))
     rows.src[i] = rows.book.learn_v6(h[:, 8:24])
     rows.dst[i] = rows.book.learn_v6(h[:, 24:40])
-    rows.next[i] = PROTOCOL[h[:, 6]]
+    _go_on(rows, i, h[:, 6])
 
 
 @handles(Layer.EXTENSION)
@@ -112,7 +118,7 @@ def _step_over(rows: Rows, i: I64, base: int, unit: int) -> None:
     length = base + h[:, 1].astype(np.int64) * unit
     i, h, length = rows.keep(rows.at[i] + length <= rows.end[i], None, i, h, length)
     rows.at[i] += length
-    rows.next[i] = PROTOCOL[h[:, 0]]
+    _go_on(rows, i, h[:, 0])
 
 
 @handles(Layer.FRAGMENT_HEADER)
@@ -120,7 +126,7 @@ def _fragment_header(rows: Rows, i: I64) -> None:
     """RFC 8200 4.5; one that is whole in itself (RFC 6946) just goes on."""
     i, h = rows.header(i, 8)
     rows.at[i] += 8
-    rows.next[i] = PROTOCOL[h[:, 0]]
+    _go_on(rows, i, h[:, 0])
     field = be16(h, 2)
     fragment = field >> 3 | (field & 1) * _MORE
     part = np.flatnonzero(fragment)

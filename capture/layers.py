@@ -20,6 +20,7 @@ import numpy.typing as npt
 from vittne.capture.addresses import AddressBook
 from vittne.capture.columns import I64, TUNNELLED, U8, U16, U32, U64, Bytes
 from vittne.capture.gather import headers
+from vittne.capture.unread import count_numbers
 
 MOST_STEPS: Final = 80
 MOST_TUNNELS: Final = 8
@@ -191,6 +192,12 @@ class Rows:
         self.flags[i] |= TUNNELLED
         (i,) = self.keep(self.depth[i] <= MOST_TUNNELS, Fate.TOO_MANY_LAYERS, i)
         return i
+
+    def note_unread(self, i: I64, fate: Fate, what: str, numbers: I64, places: int = 0) -> None:
+        """Count rows that end here with a number that nobody reads. numbers: (m,) of the rows of i."""
+        which = self.next[i] == fate
+        if which.any():
+            count_numbers(self.counters, what, numbers[which], places)
 
     def note(self, i: I64, name: str) -> None:
         """Count rows that have an encapsulation."""

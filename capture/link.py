@@ -16,6 +16,7 @@ import numpy as np
 from vittne.capture import linklayers, tunnels  # noqa: F401 (they enter their handlers)
 from vittne.capture.addresses import AddressBook
 from vittne.capture.columns import (
+    CUT_BY_SNAPLEN,
     I64,
     LINK_ETHERNET,
     LINK_IPV4,
@@ -71,7 +72,8 @@ class LinkParser:
     """Frames in, datagrams and segments out. Keeps fragments between blocks, nothing else.
 
     counters: every frame under exactly one of the words of Fate; "encap ..." for tunnels and
-    tags gone through; what was odd; "reassembled ..." for datagrams out of fragments.
+    tags gone through; "unread ..." and "cut by snaplen" for some of those frames once more; what was
+    odd; "reassembled ..." for datagrams out of fragments.
     """
 
     def __init__(
@@ -128,6 +130,9 @@ class LinkParser:
         rows = Rows.begin(block.data, self._book, self.counters, frame, at, at + captured, following)
         rows.snapped = block.wire[frame] > captured
         take_layers(rows)
+        cut = rows.cut | (rows.flags & CUT_BY_SNAPLEN != 0) | (rows.next == Fate.TRUNCATED)
+        if cut.any():
+            self.counters["cut by snaplen"] += int(np.count_nonzero(cut))
         self._count(rows, "")
         return rows
 

@@ -54,7 +54,9 @@ def _typed(layer: Layer, size: int, type_at: int, name: str = "") -> None:
     def take(rows: Rows, i: I64) -> None:
         i, h = rows.header(i, size)
         rows.at[i] += size
-        rows.next[i] = ETHERTYPE[be16(h, type_at)]
+        kind = be16(h, type_at)
+        rows.next[i] = ETHERTYPE[kind]
+        rows.note_unread(i, Fate.NOT_IP, "ethertype", kind, 4)
         if name:
             rows.note(i, name)
 

@@ -60,6 +60,7 @@ class CaptureFile:
         self.mono_ns = mono_ns
         self.cut: str | None = None
         self.counters: Counter[str] = Counter()
+        self.behind_ns = 0  # how far the file's clock went back at most
         self.bytes_read = 0  # of the file (unpacked): in the slab, or were
 
     def blocks(self) -> Iterator[Block | None]:
@@ -111,6 +112,7 @@ class CaptureFile:
         mono_ns = np.maximum.accumulate(block.at_ns)
         if mono_ns[0] < self.mono_ns:
             np.maximum(mono_ns, self.mono_ns, out=mono_ns)
+        self.behind_ns = max(self.behind_ns, int((mono_ns - block.at_ns).max()))
         block.mono_ns = mono_ns
         self.mono_ns = int(mono_ns[-1])
 

@@ -66,6 +66,7 @@ from vittne.capture.storing import Quiet, store
 from vittne.capture.streams import MIRROR_WINDOW_NS, StreamStates
 from vittne.capture.tones import AHEAD_NS, Piece, ToneWatch
 from vittne.capture.unheard import end_gaps
+from vittne.capture.unread import count_datagrams, count_dtls, count_port
 from vittne.capture.unsignalled import Unsignalled
 
 _Datagram = tuple[int, int, int, int, bytes]  # ends and payload
@@ -189,6 +190,7 @@ class Pipeline:
         heard += self.tcp.expire(self.now_mono)
         heard.sort(key=lambda h: h.mono_ns)
         for one in heard:
+            self._count_sip(one)
             self._hear(one)
 
     # Around a crash and at the end of a run
@@ -273,6 +275,7 @@ class Pipeline:
 
     def note_clock_step(self, step_ns: int) -> None:
         """Enter a jump of the time of day in every recording that is being made."""
+        self.counters["clock steps"] += 1
         for call in self.book.calls.values():
             if call.is_live:
                 call.event(self.now_at, self.now_mono, "clock-step", step_us=step_ns // 1000)
@@ -295,6 +298,12 @@ class Pipeline:
         # Where, and what kind: an exception's own text may hold a number or a digit.
         self.faults.append(type(error).__name__ + "\n" + "".join(traceback.format_tb(error.__traceback__, -4)))
 
+    def _count_sip(self, heard: Heard) -> None:
+        message = heard.message
+        if isinstance(message, Message):
+            self.counters["sip requests" if message.is_request else "sip responses"] += 1
+            count_port(self.counters, heard.dport if message.is_request else heard.sport)
+
     def _hear(self, heard: Heard) -> None:
         try:
             found = self.book.feed(heard)
@@ -312,6 +321,11 @@ class Pipeline:
         counts = np.bincount(kind, minlength=6).tolist()
         for number, name in _NAMES.items():
             self.counters[name] += counts[number]
+        if counts[OTHER]:
+            rows = np.flatnonzero(kind == OTHER)
+            count_datagrams(self.counters, packets.sport[rows], packets.dport[rows])
+        if counts[DTLS]:
+            count_dtls(self.counters, head[kind == DTLS])
         if counts[SIP] and heard is not None:
             self._sip(packets, np.flatnonzero(kind == SIP), heard)
         if counts[RTCP]:

@@ -76,6 +76,17 @@ class Connection:
         self._counters = counters
 
     @property
+    def ports(self) -> tuple[int, int]:
+        """The ports of its two ends."""
+        _, sport, _, dport = next(iter(self.halves))
+        return sport, dport
+
+    @property
+    def first_bytes(self) -> bytes:
+        """What came first of a connection that is not read, as long as it is held."""
+        return next((bytes(half.first[0].data) for half in self.halves.values() if half.first), b"")
+
+    @property
     def size(self) -> int:
         """Bytes held."""
         return sum(half.size for half in self.halves.values())

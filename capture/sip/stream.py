@@ -16,6 +16,7 @@ from vittne.capture.columns import I64, SECOND, Segments
 from vittne.capture.sip.connection import FIN, RST, SYN, Connection, Direction, Heard
 from vittne.capture.sip.judge import IGNORED_SLOTS, Ignored, Verdict, connection_hash, connection_hashes
 from vittne.capture.sip.startline import looks_like_sip
+from vittne.capture.unread import is_sip_in_tls, named_by_port
 
 __all__ = ["Heard", "TcpSip", "looks_like_sip"]
 
@@ -99,6 +100,8 @@ class TcpSip:
             if not payload and not tcp_flags & SYN:
                 return []
             connection = self._unjudged[name] = Connection(name, self.counters)
+            if foreign := named_by_port(sport, dport):
+                self.counters[f"tcp: unread tcp {foreign}"] += 1
         heard = connection.feed(direction, seq, tcp_flags, payload, at_ns, mono_ns)
         if connection.is_waiting:
             heard += connection.skip_holes(mono_ns - self._hole_timeout_ns)
@@ -135,6 +138,8 @@ class TcpSip:
     def _settle(self, connection: Connection) -> None:
         """Put a connection where it belongs now, and bring the sums up to date."""
         if connection.verdict is Verdict.OTHER:
+            if is_sip_in_tls(*connection.ports, connection.first_bytes):
+                self.counters["tcp: tls connections with sip"] += 1
             self._drop(connection, "tcp: connections ignored")
             self._ignored.add(connection.name, connection.last_ns)
             return

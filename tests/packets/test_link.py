@@ -132,7 +132,7 @@ def test_what_the_snaplen_cut_is_flagged_and_not_taken_for_a_lie() -> None:
     parsed, parser, book = parse(block_of([frame[:100], frame[:40]], wire=[len(frame), len(frame)]))
 
     assert [(row.payload, row.flags) for row in rows_of(parsed.udp[0], book)] == [(VOICE[:58], CUT_BY_SNAPLEN)]
-    assert parser.counters == {"udp": 1, "truncated": 1}
+    assert parser.counters == {"udp": 1, "truncated": 1, "cut by snaplen": 2}
 
 
 def test_segments_that_say_something_are_kept_and_bare_acknowledgements_are_not() -> None:
