@@ -25,6 +25,8 @@ from vittne.appliance.api.canary import ROUTES as CANARY_ROUTES
 from vittne.appliance.api.compliance import ROUTES as COMPLIANCE_ROUTES
 from vittne.appliance.api.consent import ROUTES as CONSENT_ROUTES
 from vittne.appliance.api.cutting import CUTS
+from vittne.appliance.api.doctor import DOCTOR, Doctor
+from vittne.appliance.api.doctor import ROUTES as DOCTOR_ROUTES
 from vittne.appliance.api.keys import KEY_DESK
 from vittne.appliance.api.listening import ROUTES as LISTENING_ROUTES
 from vittne.appliance.api.live import ROUTES as LIVE_ROUTES
@@ -58,6 +60,7 @@ from vittne.appliance.channelwatch import ChannelWatch, is_up
 from vittne.appliance.clock.watch import ClockWatch
 from vittne.appliance.config import Config
 from vittne.appliance.console.compliance import PAGES as COMPLIANCE_PAGES
+from vittne.appliance.console.doctor_page import PAGES as DOCTOR_PAGES
 from vittne.appliance.console.key_pages import PAGES as KEY_PAGES
 from vittne.appliance.console.now import PAGES as NOW_PAGES
 from vittne.appliance.console.pages import Page
@@ -66,6 +69,7 @@ from vittne.appliance.console.setup_pages import PAGES as SETUP_PAGES
 from vittne.appliance.console.site import add_console
 from vittne.appliance.console.webhooks import PAGES as WEBHOOK_PAGES
 from vittne.appliance.control.server import ControlServer, Operator
+from vittne.appliance.doctor.asking import recorder_facts
 from vittne.appliance.events.hub import Hub
 from vittne.appliance.events.state import Sources, StateReader
 from vittne.appliance.keyring.desk import KeyDesk
@@ -137,12 +141,16 @@ def beside(
             if keys is not None:
                 app[KEYS], app[KEY_DESK] = keys.keys, keys
             app[WEBHOOKS] = config.webhooks
-            add_now(app, now, StateReader(sources, app[READER]), live)
+            state = StateReader(sources, app[READER])
+            add_now(app, now, state, live)
+            registrar.facts = lambda: recorder_facts(now, state.keys)
+            app[DOCTOR] = Doctor(config, file, registrar.facts)
             app[CONFIG] = config
             app[SET_UP] = set_up_of(config, file)
             if config.ledger.witness_of:
                 app[WITNESS] = Witness(config.data, config.ledger.witnessed())
 
+        registrar.facts = lambda: recorder_facts(now)
         stamper = Stamper(registrar, config.stamps, clocks_apart_us=apart_us, do=desk.books.do)
         sources = Sources(now, config.data, VERSION, config.hold_back_s)
         sources.clock, sources.clock_bound_us = (lambda: watch.state), config.clock.max_error_ms * 1000
@@ -225,6 +233,7 @@ def api_routes(config: Config) -> list[Route]:
         *LIVE_ROUTES,
         *LIVE_AUDIO_ROUTES,
         *CANARY_ROUTES,
+        *DOCTOR_ROUTES,
         *WEBHOOK_ROUTES,
         *COMPLIANCE_ROUTES,
         *(WITNESS_ROUTES if config.ledger.witness_of else ()),
@@ -233,7 +242,7 @@ def api_routes(config: Config) -> list[Route]:
 
 def console_pages() -> tuple[Page, ...]:
     """Return the console's pages but for its frame, in the order of the navigation."""
-    return (*NOW_PAGES, *RECORDING_PAGES, *COMPLIANCE_PAGES, *SETUP_PAGES, *KEY_PAGES, *WEBHOOK_PAGES)
+    return (*NOW_PAGES, *DOCTOR_PAGES, *RECORDING_PAGES, *COMPLIANCE_PAGES, *SETUP_PAGES, *KEY_PAGES, *WEBHOOK_PAGES)
 
 
 def _console(config: Config) -> Add:

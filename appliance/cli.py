@@ -18,6 +18,7 @@ from vittne.appliance.cli_values import Command, a_count, a_time, data_of
 from vittne.appliance.compliance_cli import add_compliance
 from vittne.appliance.copies_cli import add_copies
 from vittne.appliance.datadir import DATA_VARIABLE, config_file
+from vittne.appliance.doctor.cli import add_doctor
 from vittne.appliance.edge.cli import add_edge
 from vittne.appliance.keys_parser import add_keys
 from vittne.appliance.ledger_cli import add_ledger
@@ -83,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     add_clock(add)
     add_edge(add)
     add_canary(add)
+    add_doctor(add)
     add_review(commands, where)
     add_subject(commands, where, a_time)
     add_announcement(commands, where, add_search, a_time)

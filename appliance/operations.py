@@ -12,6 +12,7 @@ from vittne.appliance.canary.operation import PLACE_CANARY
 from vittne.appliance.compliance.incident_operations import CLOSE_INCIDENT, NOTE_INCIDENT, OPEN_INCIDENT
 from vittne.appliance.control.operation import Operation
 from vittne.appliance.cut import ENTER_CUT, KEEP_KEYS, SETTLE_CUTS
+from vittne.appliance.doctor.asking import ASK_FACTS
 from vittne.appliance.key_operations import KEY_OPERATIONS
 from vittne.appliance.life.approving import APPROVE, ASK_BULK, ASK_CUT, REFUSE
 from vittne.appliance.life.operations import CORRECT, ERASE, PLACE_HOLD, RELEASE_HOLD, RESTRICT, SETTLE_ERASURES
@@ -73,4 +74,5 @@ OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     *WEBHOOK_OPERATIONS,
     FILE_IMPORT,
     *LISTING_OPERATIONS,
+    ASK_FACTS,
 )

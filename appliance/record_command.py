@@ -244,12 +244,13 @@ def _look_through_edge() -> None:
 
 def _open_rings(options: RecordOptions) -> list[RingHandle]:
     from vittne.appliance.edge.rings import open_ring  # noqa: PLC0415
+    from vittne.appliance.ringsettings import ring_size  # noqa: PLC0415
     from vittne.capture.ringopen import RingError  # noqa: PLC0415
 
     rings: list[RingHandle] = []
     try:
         for name in options.interfaces:
-            rings.append(open_ring(name, _ring_size(options, name)))
+            rings.append(open_ring(name, ring_size(options.config, name)))
     except RingError as error:
         for ring in rings:
             ring.close()
@@ -315,20 +316,3 @@ def log_key_state(log: Any, config: Config) -> None:
         return
     for words in lacking:
         log.warning(words)
-
-
-def _ring_size(options: RecordOptions, name: str) -> Any:
-    from vittne.appliance.edge.machine import meminfo  # noqa: PLC0415
-    from vittne.capture.offloads import speed_mbit  # noqa: PLC0415
-    from vittne.capture.ringsize import auto_size, memory_available, size_for  # noqa: PLC0415
-
-    config = options.config
-    if config.ring.packets_per_s is not None:
-        return size_for(config.ring.packets_per_s, hold_back_s=config.hold_back_s, commit_s=config.commit_s)
-    return auto_size(
-        memory_available(meminfo()),
-        speed_mbit(name),
-        rings=len(options.interfaces),
-        hold_back_s=config.hold_back_s,
-        commit_s=config.commit_s,
-    )

@@ -18,6 +18,7 @@ from typing import Any, Final
 from vittne.appliance.announcements.table import AnnouncementTable
 from vittne.appliance.audit import Audit
 from vittne.appliance.canary.book import CanaryBook
+from vittne.appliance.doctor.recorderfacts import RecorderFacts
 from vittne.appliance.life import precedence
 from vittne.appliance.life.immutable import protect
 from vittne.appliance.life.policy import LifePolicy
@@ -107,6 +108,7 @@ class Registrar:
         self.run: RunRow | None = None
         # what a recording that ends now says of the clock; nothing while nobody watches it
         self.clock: Callable[[], Mapping[str, Json]] = dict
+        self.facts: Callable[[], RecorderFacts] = RecorderFacts  # of who records with it, for who asks (doctor)
         self.prompts: books.Prompts = prompts_in(self.catalogue)  # which are enrolled
         self.unannounced: UnannouncedAlarms | None = None  # only while calls are recorded live
         self.untold: deque[Kept] = deque(maxlen=_UNTOLD)  # verdicts made while nobody raised alarms: at a start

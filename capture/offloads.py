@@ -1,4 +1,4 @@
-"""Receive offloads that merge packets, and the speed of a link, asked by ethtool's ioctl.
+"""Receive offloads that merge packets, what a driver counts as lost, and the speed of a link: ethtool's ioctl.
 
 A card or kernel that merges received packets (GRO, LRO) shows the recorder frames that
 were never on the wire. Source: include/uapi/linux/ethtool.h. An edge: it asks the
@@ -11,6 +11,7 @@ import array
 import contextlib
 import fcntl
 import os
+import re
 import socket
 import struct
 from typing import Final
@@ -19,13 +20,22 @@ from vittne.capture.interfaces import look_up
 
 _SIOCETHTOOL: Final = 0x8946
 _GSTRINGS: Final = 0x1B
+_GSTATS: Final = 0x1D
 _GSSET_INFO: Final = 0x37
 _GFEATURES: Final = 0x3A
 _GLINKSETTINGS: Final = 0x4C
+_SET_OF_STATISTICS: Final = 1  # ETH_SS_STATS
 _SET_OF_FEATURES: Final = 4  # ETH_SS_FEATURES
 _NAME_SIZE: Final = 32  # ETH_GSTRING_LEN
 _FEATURES_MAX: Final = 1024
+_STATISTICS_MAX: Final = 8192
 _SPEED_UNKNOWN: Final = 0xFFFFFFFF
+
+# Names are the drivers' own; these words are in those of packets that came and found no room. Broken frames are others.
+_LOST: Final = re.compile(
+    r"drop|discard|miss(?!es)|no_?buf|no_?dma|out_of_buffer|fifo|overflow|overrun|over_err|no_desc"
+)
+_SENT: Final = re.compile(r"(^|[^a-z])tx|xdp|rx_queue_\d+_(?:bytes|packets)$")
 
 # The kernel's names of what merges, and what ethtool(8) calls them.
 MERGING: Final = {
@@ -82,8 +92,25 @@ def speed_mbit(name: str) -> int | None:
     return None
 
 
+def lost_by_driver(name: str) -> dict[str, int]:
+    """Return what `ethtool -S` counts of packets that came and were lost, without zeros; {} when nobody knows."""
+    with _ask() as kernel, contextlib.suppress(OSError):
+        count = _count_of(kernel, name, _SET_OF_STATISTICS, _STATISTICS_MAX)
+        strings = array.array("B", struct.pack("=III", _GSTRINGS, _SET_OF_STATISTICS, count))
+        strings.frombytes(bytes(count * _NAME_SIZE))
+        _call(kernel, name, strings)
+        values = array.array("B", struct.pack("=II", _GSTATS, count))
+        values.frombytes(bytes(count * 8))
+        _call(kernel, name, values)
+        found = zip(
+            (_feature_name(strings, n) for n in range(count)), struct.unpack_from(f"={count}Q", values, 8), strict=True
+        )
+        return {name: number for name, number in found if number and _LOST.search(name) and not _SENT.search(name)}
+    return {}
+
+
 def _active_features(kernel: socket.socket, name: str) -> set[str]:
-    count = _feature_count(kernel, name)
+    count = _count_of(kernel, name, _SET_OF_FEATURES, _FEATURES_MAX)
     words = -(-count // 32)
     strings = array.array("B", struct.pack("=III", _GSTRINGS, _SET_OF_FEATURES, count))
     strings.frombytes(bytes(count * _NAME_SIZE))
@@ -95,10 +122,11 @@ def _active_features(kernel: socket.socket, name: str) -> set[str]:
     return {_feature_name(strings, number) for number in range(count) if active[number // 32] >> number % 32 & 1}
 
 
-def _feature_count(kernel: socket.socket, name: str) -> int:
-    question = array.array("B", struct.pack("=IIQI", _GSSET_INFO, 0, 1 << _SET_OF_FEATURES, 0))
+def _count_of(kernel: socket.socket, name: str, strings: int, most: int) -> int:
+    """Return how many names a set of strings has."""
+    question = array.array("B", struct.pack("=IIQI", _GSSET_INFO, 0, 1 << strings, 0))
     _call(kernel, name, question)
-    return min(int(struct.unpack_from("=I", question, 16)[0]), _FEATURES_MAX)
+    return min(int(struct.unpack_from("=I", question, 16)[0]), most)
 
 
 def _feature_name(strings: array.array[int], number: int) -> str:

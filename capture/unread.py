@@ -1,13 +1,12 @@
 """What a mirror shows that is not read here: told by numbers and ports, and only counted.
 
 A tap that carries another protocol's signalling, or a tunnel that nobody opens here, looks like an empty one. So
-what is passed over is named, for whoever asks what is wrong with it: by EtherType, by IP protocol, by port, and TLS by
-its first bytes. Sources: IANA's registries of these numbers; RFC 7301 and IANA's ALPN names for SIP in TLS.
+what is passed over is named, for whoever asks what is wrong with it: by EtherType, by IP protocol, by UDP port; TCP
+connections are named where they are judged (sip/judge.py). Source: IANA's registries of these numbers.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import Final
 
@@ -35,14 +34,10 @@ UDP_NAMES: Final = {
     37008: "tzsp",
     51820: "wireguard",
 }
-TCP_NAMES: Final = {1720: "h323", 2000: "sccp", 2443: "sccp in tls", 2944: "megaco"}
-SIP_TLS_PORTS: Final = frozenset({5061, 5063, 5081})
 _WORDS: Final = sorted(set(UDP_NAMES.values()))
 _BY_PORT: Final = np.zeros(65_536, np.uint8)
 for _port, _name in UDP_NAMES.items():
     _BY_PORT[_port] = 1 + _WORDS.index(_name)
-_TLS: Final = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]", re.DOTALL)
-_ALPN_SIP: Final = b"\x05sip/2"
 
 
 def count_numbers(counters: Counter[str], what: str, numbers: I64, places: int) -> None:
@@ -63,26 +58,6 @@ def count_datagrams(counters: Counter[str], sport: U16, dport: U16) -> None:
 def count_port(counters: Counter[str], port: int) -> None:
     """Count a message of SIP by the port of who was asked, as `sip port 5060`."""
     counters[_bounded(counters, "sip port ", str(port))] += 1
-
-
-def named_by_port(sport: int, dport: int) -> str:
-    """Return whose signalling a TCP connection is by its ports; "" when they say nothing.
-
-    >>> named_by_port(2000, 50_123), named_by_port(443, 50_123)
-    ('sccp', '')
-    """
-    return TCP_NAMES.get(dport) or TCP_NAMES.get(sport) or ""
-
-
-def is_sip_in_tls(sport: int, dport: int, data: bytes) -> bool:
-    """Say whether a TCP connection that is not SIP in clear is SIP in TLS. data: its first bytes.
-
-    TLS to anybody else is no business of ours.
-
-    >>> is_sip_in_tls(40_000, 5061, b"\\x16\\x03\\x01"), is_sip_in_tls(40_000, 443, b"\\x16\\x03\\x01")
-    (True, False)
-    """
-    return bool(_TLS.match(data)) and (_ALPN_SIP in data[:4096] or bool({sport, dport} & SIP_TLS_PORTS))
 
 
 def count_dtls(counters: Counter[str], head: U8) -> None:

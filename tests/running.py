@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,12 @@ from vittne.appliance.store.lock import DataLock
 
 
 @contextmanager
-def running(data: Path, operations: Iterable[Operation[Any]] = OPERATIONS) -> Iterator[None]:
-    """Hold a data directory as a recorder does, in a thread with a loop of its own."""
+def running(
+    data: Path,
+    operations: Iterable[Operation[Any]] = OPERATIONS,
+    prepare: Callable[[Registrar], None] = lambda _: None,
+) -> Iterator[None]:
+    """Hold a data directory as a recorder does, in a thread with a loop of its own. prepare: is given the registrar."""
     ready = threading.Event()
     done = asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []
@@ -26,6 +30,7 @@ def running(data: Path, operations: Iterable[Operation[Any]] = OPERATIONS) -> It
     async def serve() -> None:
         loops.append(asyncio.get_running_loop())
         registrar = Registrar(data)
+        prepare(registrar)
         server = ControlServer(data, Operator(registrar, operations))
         await server.start()
         ready.set()

@@ -189,6 +189,11 @@ def _read_certificate(path: Path) -> x509.Certificate:
         raise TlsError("the API's certificate is none", path, "give a certificate in PEM") from error
 
 
+def certificate_end(path: Path) -> datetime:
+    """Return when a file's first certificate ends. Raises TlsError."""
+    return _read_certificate(path).not_valid_after_utc
+
+
 def _stamp(files: Files) -> tuple[object, ...]:
     """Return what changes when a file is replaced or written anew."""
     found: list[object] = []

@@ -35,6 +35,7 @@ class CaptureWatch:
         self.interfaces = interfaces
         self.status: Status | None = None
         self.at_s = 0.0
+        self.grew_s = 0.0  # when a packet had come, last
         self.packets_per_s = 0.0
         self.rates: dict[str, float] = {}  # of each card, packets/s
         self._frames: tuple[float, int] | None = None
@@ -44,6 +45,8 @@ class CaptureWatch:
 
     def note(self, status: Status, now_s: float) -> None:
         """Take a status. now_s: monotonic seconds."""
+        if self.status is None or status.frames != self.status.frames:
+            self.grew_s = now_s
         self.status, self.at_s = status, now_s
         if self._frames is None or status.frames < self._frames[1]:
             self._frames = now_s, status.frames

@@ -206,6 +206,11 @@ class StateReader:
             alarms_standing=len(sources.hub.alarms.standing(at)),
         )
 
+    @property
+    def keys(self) -> KeysState:
+        """How the archive's key stood when it was asked last."""
+        return self._keys
+
     def _ask_keys(self) -> None:
         """Ask the key process, which may be at work for long: its answer counts from when it comes."""
         if self.sources.keys is not None and (self._asking is None or self._asking.done()):

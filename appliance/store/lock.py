@@ -72,6 +72,24 @@ class DataLock:
         self.close()
 
 
+def holder_of(data_dir: Path) -> str:
+    """Return words for who has a data directory, "" when nobody has. Makes and changes nothing. Raises StoreError."""
+    path = data_dir / LOCK_FILE
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise explain(error, "look at the lock", path) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _describe(os.pread(fd, _TEXT_LIMIT, 0))
+    finally:
+        os.close(fd)
+    return ""
+
+
 def _write_holder(fd: int, doing: str) -> None:
     text = json.dumps({"pid": os.getpid(), "doing": doing, "since": rfc3339(now_us())}) + "\n"
     os.ftruncate(fd, 0)

@@ -24,6 +24,9 @@ IGNORED_SLOTS: Final = 1 << 18
 _HTTP: Final = re.compile(rb"(?:[A-Z]{3,10} [^ \r\n]{1,8192} HTTP/1\.[01]|HTTP/1\.[01] \d{3}[^\r\n]*)\r?\n")
 _MAYBE_START: Final = re.compile(rb"[A-Za-z0-9\-.!%*_+`'~/]{1,64}(?:[ \t][^\r\n]*)?\r?\Z")
 _TLS: Final = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]", re.DOTALL)
+_FOREIGN: Final = {1720: "h323", 2000: "sccp", 2443: "sccp in tls", 2944: "megaco"}  # other signalling, by its port
+_SIP_TLS: Final = frozenset({5061, 5063, 5081})
+_ALPN_SIP: Final = b"\x05sip/2"  # as it stands in a hello (RFC 7301; IANA's names of protocols)
 _MIX: Final = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 _WORD: Final = 2**64 - 1
 _NEVER: Final = 2**63 - 1
@@ -64,6 +67,26 @@ def judge(data: bytes, *, from_start: bool, new_from: int = 0) -> Verdict:
     if find_start(data, 0, new_from) >= 0:
         return Verdict.SIP
     return Verdict.OPEN if len(data) < MAX_DOUBT else Verdict.OTHER
+
+
+def named_by_port(sport: int, dport: int) -> str:
+    """Return whose signalling a TCP connection is by its ports; "" when they say nothing.
+
+    >>> named_by_port(2000, 50_123), named_by_port(443, 50_123)
+    ('sccp', '')
+    """
+    return _FOREIGN.get(dport) or _FOREIGN.get(sport) or ""
+
+
+def is_sip_in_tls(sport: int, dport: int, data: bytes) -> bool:
+    """Say whether a TCP connection that is not SIP in clear is SIP in TLS. data: its first bytes.
+
+    TLS to anybody else is no business of ours.
+
+    >>> is_sip_in_tls(40_000, 5061, b"\\x16\\x03\\x01"), is_sip_in_tls(40_000, 443, b"\\x16\\x03\\x01")
+    (True, False)
+    """
+    return bool(_TLS.match(data)) and (_ALPN_SIP in data[:4096] or bool({sport, dport} & _SIP_TLS))
 
 
 class Ignored:

@@ -14,9 +14,16 @@ import numpy as np
 
 from vittne.capture.columns import I64, SECOND, Segments
 from vittne.capture.sip.connection import FIN, RST, SYN, Connection, Direction, Heard
-from vittne.capture.sip.judge import IGNORED_SLOTS, Ignored, Verdict, connection_hash, connection_hashes
+from vittne.capture.sip.judge import (
+    IGNORED_SLOTS,
+    Ignored,
+    Verdict,
+    connection_hash,
+    connection_hashes,
+    is_sip_in_tls,
+    named_by_port,
+)
 from vittne.capture.sip.startline import looks_like_sip
-from vittne.capture.unread import is_sip_in_tls, named_by_port
 
 __all__ = ["Heard", "TcpSip", "looks_like_sip"]
 

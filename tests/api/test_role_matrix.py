@@ -154,6 +154,7 @@ GET    /live/{id}/audio                  live                      | supervisor
 GET    /events                           read                      | all
 GET    /state                            read                      | all
 GET    /canary                           read                      | all
+GET    /doctor                           read                      | all
 GET    /alarms                           read                      | all
 GET    /webhooks                         settings                  | administrator engineer
 POST   /webhooks                         settings                  | administrator engineer

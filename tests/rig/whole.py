@@ -24,6 +24,7 @@ from vittne.appliance.api.announcement_tries import add_tries
 from vittne.appliance.api.app import Clock
 from vittne.appliance.api.auth import GATE
 from vittne.appliance.api.cutting import CUTS
+from vittne.appliance.api.doctor import DOCTOR, Doctor
 from vittne.appliance.api.limits import Limits
 from vittne.appliance.api.logins import OPERATOR
 from vittne.appliance.api.seen import CASES, KEYS
@@ -38,6 +39,7 @@ from vittne.appliance.casework.process import CaseDesk
 from vittne.appliance.config import Config, checked
 from vittne.appliance.control.caller import Caller
 from vittne.appliance.control.server import Operator
+from vittne.appliance.doctor.asking import recorder_facts
 from vittne.appliance.keyring.client import KeyProcess
 from vittne.appliance.operations import OPERATIONS
 from vittne.appliance.store.times import now_us
@@ -86,6 +88,7 @@ async def whole_of(data: Path) -> AsyncIterator[Whole]:
                 app[OPERATOR], app[CONFIG], app[WEBHOOKS] = operator, config, config.webhooks
                 app[CASES], app[CUTS], app[KEYS] = CaseDesk(), CutDesk(), keys
                 add_tries(app, TryDesk(str(data)))
+                app[DOCTOR] = Doctor(config, None, lambda: recorder_facts(now.hub))
                 app[SET_UP] = set_up_of(config, None, {})
                 add_audio(app, AudioDesk(data, operator, keys.data_key))
 
