@@ -19,16 +19,22 @@ from vittne.appliance.doctor.examine import Report, report_on_box
 from vittne.appliance.doctor.finding import Weight
 from vittne.appliance.doctor.recorderfacts import Facts
 
+_AGAIN_S: Final = 5.0
 _KEPT_S: Final = 30.0  # the disk is tried for each look: nobody can have it tried without end
 
 
 @dataclass(slots=True)
 class Doctor:
-    """Who looks, and what was found last. One look at a time; whoever comes meanwhile gets what it found."""
+    """Who looks, and what was found last. One look at a time; whoever comes meanwhile gets what it found.
+
+    kept_s: how long it is given again; again_s: to who asks for a new one.
+    """
 
     config: Config
     file: Path | None
     facts: Facts
+    kept_s: float = _KEPT_S
+    again_s: float = _AGAIN_S
     last: Report | None = None
     last_s: float = 0.0
     looking: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -63,9 +69,10 @@ class DoctorQuery(ApiModel):
     download: bool = False
 
 
-async def examined(request: web.Request, kept_s: float = _KEPT_S) -> Report:
-    """Return what is found of this box and its tap, so many seconds old at most. Raises TooBusy, StoreError."""
+async def examined(request: web.Request, is_again: bool = False) -> Report:
+    """Return what is found of this box and its tap, some seconds old at most. Raises TooBusy, StoreError."""
     doctor, reader = request.app[DOCTOR], request.app[READER]
+    kept_s = doctor.again_s if is_again else doctor.kept_s
     async with doctor.looking:
         if doctor.last is None or time.monotonic() - doctor.last_s > kept_s:
             await request.app[STATE].read()  # so that the keys are asked

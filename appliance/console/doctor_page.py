@@ -12,8 +12,6 @@ from vittne.appliance.console.pages import Item, Page
 from vittne.appliance.console.render import render
 from vittne.appliance.store.times import rfc3339
 
-_AGAIN_S: Final = 5.0  # who asks again wants a new look
-
 
 async def check(request: web.Request) -> web.StreamResponse:
     """Show the page at once; the findings come when they are there."""
@@ -22,7 +20,7 @@ async def check(request: web.Request) -> web.StreamResponse:
 
 async def findings(request: web.Request) -> web.StreamResponse:
     """Show what is found."""
-    report = await (examined(request, _AGAIN_S) if "again" in request.query else examined(request))
+    report = await examined(request, "again" in request.query)
     return render(
         request,
         "doctor_findings.html",

@@ -197,7 +197,9 @@ def keys(box: Box) -> Finding:
         return Finding("keys", "good", words, None, facts)
     if box.lacking:
         words = said("The archive's key could be lost or stolen: %(why)s", why="; ".join(box.lacking))
-        remedy = said("`vittne keys protect`, a [backup] target, and `vittne restore --drill` (docs/keys.md).")
+        remedy = said(
+            "`vittne keys passphrase`, `vittne keys backup`, a [backup] target, `vittne restore --drill`: docs/keys.md."
+        )
         return Finding("keys", "warn", words, remedy, facts)
     if state == "locked":
         words = said("The archive's key is locked: it records, and nobody can listen.")

@@ -66,8 +66,8 @@ def traffic(tap: TapFacts) -> Finding:
         words = said("%(frames)s packets came, and none of them is of a call.", frames=tap.frames)
         return Finding("traffic", "bad", words, remedy, facts)
     words = said(
-        "%(frames)s packets in %(seconds)s s: %(messages)s of SIP, %(voices)s of voices, %(calls)s calls, "
-        "%(answered)s of them answered.",
+        "%(frames)s packets in %(seconds)s s; messages of SIP: %(messages)s, packets of voices: %(voices)s, calls: "
+        "%(calls)s, answered: %(answered)s.",
         frames=tap.frames,
         seconds=f"{tap.seconds:.1f}",
         messages=tap.sip_messages,
