@@ -35,7 +35,7 @@ _SPEED_UNKNOWN: Final = 0xFFFFFFFF
 _LOST: Final = re.compile(
     r"drop|discard|miss(?!es)|no_?buf|no_?dma|out_of_buffer|fifo|overflow|overrun|over_err|no_desc"
 )
-_SENT: Final = re.compile(r"(^|[^a-z])tx|xdp|rx_queue_\d+_(?:bytes|packets)$")
+_SENT: Final = re.compile(r"(^|[^a-z])tx|xdp")
 
 # The kernel's names of what merges, and what ethtool(8) calls them.
 MERGING: Final = {
@@ -92,46 +92,51 @@ def speed_mbit(name: str) -> int | None:
     return None
 
 
+def tells_of_loss(name: str) -> bool:
+    """Say whether a driver's counter is of packets that came and found no room.
+
+    >>> [tells_of_loss(name) for name in ("rx_missed_errors", "rx_no_buffer_count", "port.rx_dropped", "rx_fifo")]
+    [True, True, True, True]
+    >>> [tells_of_loss(name) for name in ("rx_packets", "tx_dropped", "rx_queue_0_xdp_drops", "rx_crc_errors")]
+    [False, False, False, False]
+    """
+    return bool(_LOST.search(name)) and not _SENT.search(name)
+
+
 def lost_by_driver(name: str) -> dict[str, int]:
     """Return what `ethtool -S` counts of packets that came and were lost, without zeros; {} when nobody knows."""
     with _ask() as kernel, contextlib.suppress(OSError):
-        count = _count_of(kernel, name, _SET_OF_STATISTICS, _STATISTICS_MAX)
-        strings = array.array("B", struct.pack("=III", _GSTRINGS, _SET_OF_STATISTICS, count))
-        strings.frombytes(bytes(count * _NAME_SIZE))
-        _call(kernel, name, strings)
+        names = _names_of(kernel, name, _SET_OF_STATISTICS, _STATISTICS_MAX)
+        count = len(names)
         values = array.array("B", struct.pack("=II", _GSTATS, count))
         values.frombytes(bytes(count * 8))
         _call(kernel, name, values)
-        found = zip(
-            (_feature_name(strings, n) for n in range(count)), struct.unpack_from(f"={count}Q", values, 8), strict=True
-        )
-        return {name: number for name, number in found if number and _LOST.search(name) and not _SENT.search(name)}
+        found = zip(names, struct.unpack_from(f"={count}Q", values, 8), strict=True)
+        return {what: number for what, number in found if number and tells_of_loss(what)}
     return {}
 
 
 def _active_features(kernel: socket.socket, name: str) -> set[str]:
-    count = _count_of(kernel, name, _SET_OF_FEATURES, _FEATURES_MAX)
-    words = -(-count // 32)
-    strings = array.array("B", struct.pack("=III", _GSTRINGS, _SET_OF_FEATURES, count))
-    strings.frombytes(bytes(count * _NAME_SIZE))
-    _call(kernel, name, strings)
+    names = _names_of(kernel, name, _SET_OF_FEATURES, _FEATURES_MAX)
+    words = -(-len(names) // 32)
     features = array.array("B", struct.pack("=II", _GFEATURES, words))
     features.frombytes(bytes(words * 16))
     _call(kernel, name, features)
     active = [struct.unpack_from("=4I", features, 8 + 16 * word)[2] for word in range(words)]
-    return {_feature_name(strings, number) for number in range(count) if active[number // 32] >> number % 32 & 1}
+    return {feature for number, feature in enumerate(names) if active[number // 32] >> number % 32 & 1}
 
 
-def _count_of(kernel: socket.socket, name: str, strings: int, most: int) -> int:
-    """Return how many names a set of strings has."""
-    question = array.array("B", struct.pack("=IIQI", _GSSET_INFO, 0, 1 << strings, 0))
+def _names_of(kernel: socket.socket, name: str, which: int, most: int) -> list[str]:
+    """Return a set of names that a driver has, at most so many."""
+    question = array.array("B", struct.pack("=IIQI", _GSSET_INFO, 0, 1 << which, 0))
     _call(kernel, name, question)
-    return min(int(struct.unpack_from("=I", question, 16)[0]), most)
-
-
-def _feature_name(strings: array.array[int], number: int) -> str:
-    at = 12 + number * _NAME_SIZE
-    return strings[at : at + _NAME_SIZE].tobytes().split(b"\0", 1)[0].decode("ascii", "replace")
+    count = min(int(struct.unpack_from("=I", question, 16)[0]), most)
+    strings = array.array("B", struct.pack("=III", _GSTRINGS, which, count))
+    strings.frombytes(bytes(count * _NAME_SIZE))
+    _call(kernel, name, strings)
+    text = strings[12:].tobytes()
+    found = [text[at : at + _NAME_SIZE] for at in range(0, count * _NAME_SIZE, _NAME_SIZE)]
+    return [one.split(b"\0", 1)[0].decode("ascii", "replace") for one in found]
 
 
 def _ask() -> socket.socket:

@@ -69,6 +69,8 @@ def count_dtls(counters: Counter[str], head: U8) -> None:
 
 def _bounded(counters: Counter[str], before: str, number: str) -> str:
     name = before + number
-    if name in counters or sum(one.startswith(before) for one in counters) < _MOST_NAMES:
+    if name in counters:
+        return name
+    if before + "other" not in counters and sum(one.startswith(before) for one in counters) < _MOST_NAMES:
         return name
     return before + "other"

@@ -8,6 +8,7 @@ from typing import Final
 
 from vittne.appliance.control.operation import Caller, Operation, Order, Progress, Steps
 from vittne.appliance.doctor.recorderfacts import RecorderFacts
+from vittne.appliance.doctor.tapfacts import merged
 from vittne.appliance.events.hub import Hub
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.store.times import now_us
@@ -17,10 +18,6 @@ def recorder_facts(hub: Hub, keys: str = "unknown") -> RecorderFacts:
     """Return how things stand now."""
     watch, at_us, now_s = hub.capture, now_us(), time.monotonic()
     status = watch.status
-    counters: dict[str, dict[str, int]] = {}
-    for table in (status.seen, status.drops) if status is not None else ():
-        for layer, reasons in table.items():
-            counters.setdefault(layer, {}).update(reasons)
     return RecorderFacts(
         interfaces=tuple(watch.interfaces),
         running_s=(at_us - hub.started_us) / 1e6,
@@ -33,7 +30,7 @@ def recorder_facts(hub: Hub, keys: str = "unknown") -> RecorderFacts:
         live_calls=status.live_calls if status is not None else 0,
         keys=keys,
         alarms=tuple(sorted({alarm.kind.name for alarm in hub.alarms.standing(at_us)})),
-        counters=counters,
+        counters=merged(status.seen, status.drops) if status is not None else {},
     )
 
 

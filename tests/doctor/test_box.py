@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,14 @@ def found(box: Box, name: str) -> Finding:
 
 def with_card(**more: Any) -> Box:
     return replace(BOX, cards=(replace(CARD, **more),))
+
+
+def test_the_guide_has_every_finding_and_no_other() -> None:
+    root = Path(__file__).resolve().parents[2]
+    sources = [path.read_text() for path in (root / "appliance" / "doctor").glob("*_checks.py")]
+    names = {name for text in sources for name in re.findall(r'Finding\(\s*"([a-z-]+)"', text)}
+
+    assert set(re.findall(r"^\| `([a-z][a-z-]+)` \|", (root / "docs" / "doctor.md").read_text(), re.MULTILINE)) == names
 
 
 def test_of_a_box_that_is_well_nothing_is_to_be_said() -> None:
