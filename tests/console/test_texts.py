@@ -16,6 +16,7 @@ from vittne.appliance.beside import console_pages
 from vittne.appliance.compliance import attention
 from vittne.appliance.console.render import HERE
 from vittne.appliance.console.texts import FOLDER, chosen, read_texts
+from vittne.appliance.doctor import call_checks, card_checks, machine_checks, traffic_checks
 from vittne.appliance.events.alarmlist import ALARMS
 
 LANGUAGES = ("de", "es", "sv")
@@ -33,7 +34,9 @@ def wanted() -> set[str]:
         {"**.html": {"trimmed": "true", "encoding": "utf-8"}},
         keywords={"_": None, "gettext": None, "ngettext": (1, 2)},
     )
-    code = extract_from_file("python", attention.__file__, keywords={"said": None, "counted": (1, 2)})
+    sources = (str(one.__file__) for one in (attention, call_checks, card_checks, machine_checks, traffic_checks))
+    names = {"said": None, "counted": (1, 2)}
+    code = [one for path in sources for one in extract_from_file("python", path, keywords=names)]
     texts = set(ALARMS)
     for message in (*(one[2] for one in found), *(one[1] for one in code)):
         texts |= {message} if isinstance(message, str) else {message[0]}
