@@ -13,6 +13,7 @@ import secrets
 import ssl
 from collections import deque
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import aiohttp
@@ -21,6 +22,7 @@ import structlog
 from vittne.appliance.access.users import UserTable
 from vittne.appliance.control.server import Doer, at_once
 from vittne.appliance.events.bus import News
+from vittne.appliance.log import fault
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.times import now_us, rfc3339
@@ -37,7 +39,8 @@ SECOND_US: Final = 1_000_000
 # After each try that failed, in s: the last one comes some 24 hours after the first.
 DELAYS_S: Final = (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 28_800)
 _JITTER: Final = 0.2
-_AT_ONCE: Final = 20
+EACH_AT_ONCE: Final = 4  # of one webhook: a slow one must not hold up the others
+_AT_ONCE: Final = 200  # connections: EACH_AT_ONCE for as many webhooks as there may be
 _LOOK_S: Final = 2.0
 _TIDY_S: Final = 3600.0
 _ANSWER_BYTES: Final = 4096
@@ -64,6 +67,7 @@ class Deliverer:
         self.lost = 0  # news that nobody could be told of: too many came at once
         self.waiting = 0
         self.dead = 0
+        self._busy: dict[str, asyncio.Task[None]] = {}  # by delivery
 
     def hear(self, news: News) -> None:
         """Take news; quick, and raises nothing."""
@@ -86,30 +90,56 @@ class Deliverer:
         async with aiohttp.ClientSession(
             connector=self._connector(), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, auto_decompress=False
         ) as session:
-            while True:
-                try:
-                    async with asyncio.timeout(_LOOK_S):
-                        await self._wake.wait()
-                except TimeoutError:
-                    pass
-                self._wake.clear()
-                now_s = asyncio.get_running_loop().time()
-                if now_s - tidied_s >= _TIDY_S:
-                    tidied_s = now_s
-                    await self._do(self._table.forget_done, now_us() - KEPT_US)
-                await self.turn(session)
+            try:
+                while True:
+                    try:
+                        async with asyncio.timeout(_LOOK_S):
+                            await self._wake.wait()
+                    except TimeoutError:
+                        pass
+                    self._wake.clear()
+                    now_s = asyncio.get_running_loop().time()
+                    if now_s - tidied_s >= _TIDY_S:
+                        tidied_s = now_s
+                        await self._do(self._table.forget_done, now_us() - KEPT_US)
+                    await self.begin(session)
+                    await self._count()
+            finally:  # what was being told is told once more at the next start
+                for task in list(self._busy.values()):
+                    task.cancel()
+                await asyncio.gather(*self._busy.values(), return_exceptions=True)
 
     async def turn(self, session: aiohttp.ClientSession) -> None:
-        """Write what is new, try what is due. Raises StoreError."""
+        """Write what is new, try what is due, and wait for what becomes of it. Raises StoreError."""
+        await asyncio.gather(*await self.begin(session))
+        await self._count()
+
+    async def begin(self, session: aiohttp.ClientSession) -> list[asyncio.Task[None]]:
+        """Write what is new, begin to try what is due: of each webhook a few at once. Raises StoreError."""
         hooks = {one.id: one for one in await asyncio.to_thread(self._table.all)}
         await self._keep(list(hooks.values()))
-        due = await asyncio.to_thread(self._table.due, now_us(), _AT_ONCE) if hooks else []
-        await asyncio.gather(*(self._try(session, hooks.get(one.webhook), one) for one in due))
-        counts = await asyncio.to_thread(self._table.counts) if hooks else {}
+        due = await asyncio.to_thread(self._table.due, now_us(), EACH_AT_ONCE) if hooks else []
+        begun = []
+        for one in due:  # those that are being tried are among the first of their webhook: no more than so many are
+            if one.id not in self._busy:
+                task = asyncio.create_task(self._try(session, hooks.get(one.webhook), one))
+                self._busy[one.id] = task
+                task.add_done_callback(partial(self._done, one.id))
+                begun.append(task)
+        return begun
+
+    def _done(self, delivery: str, task: asyncio.Task[None]) -> None:
+        self._busy.pop(delivery, None)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):  # the catalogue: it is looked at again in a moment
+            log.error("a webhook's delivery could not be noted", reason=fault(error))
+        else:
+            self._wake.set()  # there may be more for who has answered
+
+    async def _count(self) -> None:
+        counts = await asyncio.to_thread(self._table.counts)
         self.waiting = sum(states.get("waiting", 0) for states in counts.values())
         self.dead = sum(states.get("dead", 0) for states in counts.values())
-        if len(due) == _AT_ONCE:
-            self._wake.set()
 
     async def _keep(self, hooks: list[Webhook]) -> None:
         news = list(self._news)

@@ -152,12 +152,15 @@ class WebhookTable:
             raise NoSuchWebhook("there is no such delivery", delivery[:60], "those that are done are kept for a week")
         return Delivery(**row._mapping)
 
-    def due(self, at_us: int, limit: int) -> list[Delivery]:
-        """Return those to be tried now, the longest due first."""
+    def due(self, at_us: int, each: int) -> list[Delivery]:
+        """Return those to be tried now, the longest due first: so many of each webhook at the most."""
         table = webhook_deliveries
-        query = select(table).where(table.c.state == "waiting", table.c.next_us <= at_us)
+        order = (table.c.next_us, table.c.id)
+        place = func.row_number().over(partition_by=table.c.webhook, order_by=order).label("place")
+        which = select(table, place).where(table.c.state == "waiting", table.c.next_us <= at_us).subquery()
+        query = select(*(which.c[column.name] for column in table.c)).where(which.c.place <= each)
         with self._catalogue.reading() as connection:
-            rows = connection.execute(query.order_by(table.c.next_us).limit(limit))
+            rows = connection.execute(query.order_by(which.c.next_us, which.c.id))
             return [Delivery(**row._mapping) for row in rows]
 
     def listed(self, webhook: str = "", state: str = "", limit: int = 100) -> list[Delivery]:

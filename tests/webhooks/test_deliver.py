@@ -23,7 +23,7 @@ from vittne.appliance.protocol import NoteLive
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.store.audit import AuditSearch
 from vittne.appliance.webhooks import operations as ops
-from vittne.appliance.webhooks.deliver import DELAYS_S, Deliverer
+from vittne.appliance.webhooks.deliver import DELAYS_S, EACH_AT_ONCE, Deliverer
 from vittne.appliance.webhooks.settings import WebhooksConfig
 from vittne.appliance.webhooks.table import Delivery, WebhookTable
 
@@ -39,6 +39,13 @@ class Receiver:
     answers: list[int] = field(default_factory=list)
     came: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     elsewhere: int = 0
+    held: int = 0  # requests that wait for an answer
+    answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def hold(self, _: web.Request) -> web.Response:
+        self.held += 1
+        await self.answer.wait()
+        return web.Response()
 
     async def take(self, request: web.Request) -> web.Response:
         self.came.append((dict(request.headers), await request.read()))
@@ -92,6 +99,7 @@ def run(data: Path, use: Callable[[Rig], Awaitable[None]], config: WebhooksConfi
             receiver = Receiver()
             app = web.Application()
             app.router.add_post("/in", receiver.take)
+            app.router.add_post("/slow", receiver.hold)
             app.router.add_route("*", "/elsewhere", receiver.other)
             runner = web.AppRunner(app)
             await runner.setup()
@@ -245,3 +253,27 @@ def test_an_address_is_looked_at_again_when_it_is_connected_to(tmp_path: Path) -
         assert (rig.only().state, rig.only().last_status) == ("waiting", None)
 
     run(tmp_path, use, WebhooksConfig(plain_http=True))
+
+
+def test_a_webhook_that_does_not_answer_holds_up_no_other(tmp_path: Path) -> None:
+    async def use(rig: Rig) -> None:
+        await rig.add("alarm.raised", url=rig.receiver.url.replace("/in", "/slow"))
+        for _ in range(3 * EACH_AT_ONCE):
+            rig.now.hub.alarms.raise_("the backup failed", {})
+        await asyncio.sleep(0)
+        running = asyncio.create_task(rig.deliverer.run())
+        async with asyncio.timeout(30):
+            while rig.receiver.held < EACH_AT_ONCE:
+                await asyncio.sleep(0.01)
+            await rig.add("alarm.cleared")
+            rig.now.hub.alarms.clear("backup-failed")
+            while not rig.receiver.came:
+                await asyncio.sleep(0.01)
+            assert rig.receiver.held == EACH_AT_ONCE  # of the slow one, no more than a few are tried
+            rig.receiver.answer.set()
+            while any(one.state != "delivered" for one in rig.table.listed()):
+                await asyncio.sleep(0.01)
+        assert rig.receiver.held == 3 * EACH_AT_ONCE
+        running.cancel()
+
+    run(tmp_path, use)
