@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+import numpy as np
+
 from vittne.appliance.policy.decide import NO_RULES, PolicyRules, decide
 from vittne.appliance.registrar import CallClosed, PartClosed, PartOpened
 from vittne.appliance.seal.capsule import KeyTaken
@@ -26,10 +28,9 @@ from vittne.capture.columns import SECOND
 from vittne.capture.gates import Refusal
 from vittne.capture.pause import Pause
 from vittne.capture.pipeline import CallWork, Commit, Pipeline
-from vittne.capture.report import PARTIAL, RECORDED
+from vittne.capture.report import DISK, NO_DISK, PARTIAL, RECORDED
 
 PART_NS: Final = 15 * 60 * SECOND  # a new part this often, so that hashes of long calls are kept early
-DISK: Final = "disk"
 _LARGE_GROUP: Final = 768 << 10  # bytes; a group holds a megabyte
 _TYPE_AT: Final = 14  # of a record's header
 _DESCRIPTION: Final = record.encode(record.STREAM, 0, b"")  # marks the end of what waits
@@ -119,9 +120,12 @@ class Recorder:
         self._noted: dict[str, tuple[tuple[bool, int], int]] = {}  # what was known, and when it was told
         self._pauses: list[Pause] = []  # that changed, and nobody was told yet
         self._refused: list[Refusal] = []  # likewise
+        self._is_full = False  # what is left of the disk is for the books
+        self._waits: set[str] = set()  # recordings that go on when there is room; their files are whole
 
     def commit(self, horizon_mono: int, final: bool = False) -> None:
         """Write everything up to a time, and make it last. Call settle() once the position is noted."""
+        self._look_at_room()  # before: a call that goes on again is described in what this commit gives
         commit = self.pipeline.commit(horizon_mono, final)
         self.packets += commit.packets
         self._pauses += commit.pauses
@@ -179,6 +183,26 @@ class Recorder:
             if self._gather_bytes:
                 raise
             self._fault(error)
+
+    def _look_at_room(self) -> None:
+        """Close what is open where the disk is full: what is left of it is for the ledger and the catalogue.
+
+        Calls are followed and entered all the same. When there is room again, those that are up go on in a new part.
+        """
+        was_full, self._is_full = self._is_full, self._store.is_full(self._is_full)
+        if self._is_full and not was_full:
+            what = "audio is not written any more: no space left but what the books need"
+            self._fault(StoreError(what, self._store.data_dir, "make room on the disk"))
+            for recording_id in list(self._writers):
+                self._write(recording_id)
+            for recording_id in list(self._writers):
+                self._close_early(recording_id, self.open[recording_id])
+                self._waits.add(recording_id)
+        elif was_full and not self._is_full:
+            for recording_id in self._waits & self.open.keys():
+                self.open[recording_id].failed = False
+                _describe_anew(self.pipeline.book.calls[recording_id])
+            self._waits.clear()
 
     def _open_parts(self, commit: Commit) -> None:
         """Begin the parts that this commit needs; their keys are kept before anything is written."""
@@ -258,10 +282,15 @@ class Recorder:
         state.parts.sort(key=lambda closed: closed.n)
 
     def _begin(self, call: Call) -> OpenRecording | None:
+        if self._is_full:
+            call.reasons.add(DISK)
+            _describe_anew(call)
+            return None
         try:
             folder = self._store.open_recording(call.id, call.first.first_at // 1000)
         except StoreError as error:
             call.reasons.add(DISK)
+            _describe_anew(call)
             self._fault(error)
             return None
         call.opened = True
@@ -274,7 +303,9 @@ class Recorder:
         if work.erase:
             self._erase(work)
         state = self.open.get(call.id)
-        if state is not None and not state.failed and work.records:
+        if state is None or state.failed:
+            _not_stored(call, work.records)
+        elif work.records:
             state.last_at = max(call.last_media_at, state.last_at)
             state.part_from_at = state.part_from_at or _earliest(work.records)
             waiting = self._waiting.setdefault(call.id, _Waiting([]))
@@ -338,7 +369,7 @@ class Recorder:
         assert report is not None
         if state is None:
             if DISK in work.call.reasons and report["outcome"] in (RECORDED, PARTIAL):
-                report = {**report, "outcome": "no-disk", "outcome_reasons": []}
+                report = {**report, "outcome": NO_DISK, "outcome_reasons": []}
             self.closing.append(CallClosed(report, ""))
             return
         meta = b""
@@ -346,7 +377,7 @@ class Recorder:
             self._hash(work.call.id, state, state.unhashed.pop())
         writer = self._writers.get(work.call.id)
         if writer is None and not state.parts:  # begun, and nothing could be written
-            report = {**report, "outcome": "no-disk", "outcome_reasons": []}
+            report = {**report, "outcome": NO_DISK, "outcome_reasons": []}
             self.closing.append(CallClosed(report, state.folder, keep=False))
             del self.open[work.call.id]
             self._noted.pop(work.call.id, None)
@@ -377,6 +408,10 @@ class Recorder:
 
     def _give_up(self, recording_id: str, state: OpenRecording, error: StoreError) -> None:
         """A file that fails is closed: its call goes on as partial, and holds nothing up."""
+        self._close_early(recording_id, state)
+        self._fault(error)
+
+    def _close_early(self, recording_id: str, state: OpenRecording) -> None:
         state.failed = True
         writer = self._writers.get(recording_id)
         call = self.pipeline.book.calls.get(recording_id)
@@ -384,7 +419,6 @@ class Recorder:
             call.reasons.add(DISK)
         if writer is not None:
             self._end_part(recording_id, writer.abandon(), state)
-        self._fault(error)
 
     def _fault(self, error: StoreError) -> None:
         self.pipeline.counters["write failed"] += 1
@@ -409,6 +443,22 @@ class Recorder:
             reports.append({**report, "outcome": "", "outcome_reasons": [], "folder": f"recordings/{state.folder}"})
         for begin in range(0, len(reports), _TOLD_LIVE):
             self._register.note_live(reports[begin : begin + _TOLD_LIVE])
+
+
+def _describe_anew(call: Call) -> None:
+    """Have what its streams are written once more: what said so before is lost, or in another part."""
+    for stream in call.streams.values():
+        stream.announced = False
+
+
+def _not_stored(call: Call, records: Sequence[bytes | Packets]) -> None:
+    """Count packets that no file took: a recording says how many of each stream it holds."""
+    streams = {stream.number: stream for stream in call.streams.values()}
+    for piece in records:
+        if isinstance(piece, Packets):
+            for number, packets in zip(*np.unique(piece.stream, return_counts=True), strict=True):
+                streams[int(number)].stored -= int(packets)
+                streams[int(number)].drop(DISK, int(packets))
 
 
 def _size(piece: bytes | Packets) -> int:

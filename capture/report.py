@@ -16,6 +16,8 @@ from vittne.codecs.formats import STATIC, Format
 
 RECORDED: Final = "recorded"
 PARTIAL: Final = "partial"
+NO_DISK: Final = "no-disk"
+DISK: Final = "disk"  # packets that no file took
 NO_MEDIA: Final = "no-media"
 ENCRYPTED: Final = "encrypted"
 CAPTURE_LOSS: Final = "capture-loss"
@@ -189,6 +191,8 @@ def _judge(call: Call, streams: list[Stream], tallies: dict[int, Tally]) -> tupl
             return PAUSED_THROUGHOUT, []
         if any(NOT_ANALYSED in s.dropped for s in streams):
             return DISCARDED, [NOT_ANALYSED]
+        if any(DISK in s.dropped for s in streams):
+            return NO_DISK, []
         return (CAPTURE_LOSS if CAPTURE_LOSS in call.reasons else NO_MEDIA), []
     reasons = set(call.reasons) | _policy_reasons(call, streams)
     # Who sends nothing but digits, or is paused, was there all the same.

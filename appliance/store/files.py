@@ -30,6 +30,8 @@ ARRIVING: Final = ".import"  # ends the name of the hidden folder of a recording
 STAGED: Final = ".cut"  # ends the name of the hidden folder in which a recording's next version is made
 # folders synced one by one up to here, by syncfs above: a few should not wait for the whole disk
 _SINGLY: Final = 8
+_BOOKS: Final = 256 << 20  # bytes that audio does not take; of a small disk a hundredth
+_AGAIN: Final = 1.5  # times as much must be free before audio is written again
 _RESERVE: Final = 1 << 30  # bytes that nothing but recording takes; of a small disk a fiftieth
 
 
@@ -39,6 +41,11 @@ class Space:
 
     free: int
     total: int
+
+
+def room_of_books(total_bytes: int) -> int:
+    """Return how much of a disk audio leaves: so that calls are entered and recordings erased when it is full."""
+    return min(_BOOKS, total_bytes // 100)
 
 
 class Store:
@@ -144,6 +151,11 @@ class Store:
         """Return the room on the disk."""
         found = os.fstatvfs(self._fd)
         return Space(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
+
+    def is_full(self, was_full: bool = False) -> bool:
+        """Say whether only the books may still be written: what is left is the ledger's and the catalogue's."""
+        space = self.space()
+        return space.free < room_of_books(space.total) * (_AGAIN if was_full else 1)
 
     def keep_room(self, size_bytes: int, doing: str) -> None:
         """Raise StoreError where so much more would take the room that a recorder needs to go on."""
