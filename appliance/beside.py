@@ -15,6 +15,9 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from vittne.appliance.alarming.desk import desk_of
+from vittne.appliance.alarming.looking import AlarmWatch
+from vittne.appliance.alarming.room import RoomMaker
 from vittne.appliance.announcements.tries import TryDesk
 from vittne.appliance.api.access_routes import ACCESS_ROUTES
 from vittne.appliance.api.announcement_tries import add_tries
@@ -166,6 +169,10 @@ def beside(
         )
         canary = CanaryRunner(registrar, config.canary, around, desk.books.do)
         sources.canary, sources.canary_well_us = canary.shown, lambda: canary.well_us
+        alarm_desk, looking = desk_of(now.alarms, config.alarms), AlarmWatch(config, now)
+        registrar.alarm_desk = alarm_desk
+        now.bus.also(alarm_desk.hear)
+        now.bus.also(looking.hear)
         everything: dict[str, Run] = {
             "scrub": Scrubber(operator, config.data, config.scrub).run,
             "backup": BackupTimer(operator, config.data, config.backup, file).run,
@@ -173,6 +180,9 @@ def beside(
             "pbx": links.run,
             "channels": ChannelWatch(desk, lambda one: is_up(one, links, heard, time.monotonic())).run,
             "pause alarms": PauseAlarms(config.data, config.pause).run,
+            "alarms": alarm_desk.run,
+            "conditions": looking.run,
+            "room": RoomMaker(operator, registrar, config.store).run,
             "retention": RetentionTimer(operator, registrar, config.expiry).run,
             "checkpoints": CheckpointPublisher(registrar.ledger, config.ledger).run,
             "clock": watch.run,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vittne.appliance.alarming.cli import add_alarms
 from vittne.appliance.announcements.cli import add_announcement
 from vittne.appliance.archive_cli import add_cut, add_scrub, add_trail, add_verify
 from vittne.appliance.backup.cli import add_backup
@@ -91,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     add_life(commands, where, add_search, a_time)
     add_users(commands, where)
     add_webhook(commands, where)
+    add_alarms(commands, where)
     add_compliance(commands, where, a_time)
     add_storage(commands, where)
     commands.add_parser("version", help="print the version").set_defaults(command=_version)

@@ -20,6 +20,7 @@ from typing import Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from vittne.appliance.access.settings import AccessSettings
+from vittne.appliance.alarming.settings import AlarmsConfig
 from vittne.appliance.api.settings import ApiSettings
 from vittne.appliance.backup.settings import BackupSettings
 from vittne.appliance.canary.settings import CanaryConfig
@@ -104,6 +105,7 @@ class Config(KeepingConfig):
     subjects: SubjectsConfig = SubjectsConfig()
     ledger: LedgerConfig = LedgerConfig()
     webhooks: WebhooksConfig = WebhooksConfig()
+    alarms: AlarmsConfig = AlarmsConfig()
     inventory: InventoryConfig = InventoryConfig()
     rules: tuple[RuleConfig, ...] = Field(default=(), strict=False, max_length=256)
     review: tuple[PlanConfig, ...] = Field(default=(), strict=False, max_length=256)
@@ -118,6 +120,12 @@ class Config(KeepingConfig):
     def _keep_local(self) -> Self:
         if days_kept(self.store.keep_local) is not None and not self.storage:
             raise ValueError("store.keep_local: nothing may leave this machine while no [[storage]] is configured")
+        return self
+
+    @model_validator(mode="after")
+    def _tells_before_it_erases(self) -> Self:
+        if self.store.room is not None and self.alarms.disk_free_percent <= self.store.erase_below_percent:
+            raise ValueError("alarms.disk_free_percent: an alarm must come before store.erase_below_percent is reached")
         return self
 
     @field_validator("rules", "review")

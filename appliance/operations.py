@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from vittne.appliance.access.factor_operations import FACTOR_OPERATIONS
 from vittne.appliance.access.operations import ACCESS_OPERATIONS
+from vittne.appliance.alarming.operations import ALARM_OPERATIONS
 from vittne.appliance.announcements.operations import ANNOUNCEMENT_OPERATIONS
 from vittne.appliance.backup.operation import ENTER_BACKUP, ENTER_DRILL, POINT
 from vittne.appliance.canary.operation import PLACE_CANARY
@@ -17,6 +18,7 @@ from vittne.appliance.key_operations import KEY_OPERATIONS
 from vittne.appliance.life.approving import APPROVE, ASK_BULK, ASK_CUT, REFUSE
 from vittne.appliance.life.operations import CORRECT, ERASE, PLACE_HOLD, RELEASE_HOLD, RESTRICT, SETTLE_ERASURES
 from vittne.appliance.life.retention import CHANGE_RETENTION, RUN_RETENTION
+from vittne.appliance.life.room import MAKE_ROOM
 from vittne.appliance.listing.operations import LISTING_OPERATIONS
 from vittne.appliance.looks import HEARD, LOOK
 from vittne.appliance.review.operations import REVIEW_OPERATIONS
@@ -53,6 +55,7 @@ OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     RESTRICT,
     CORRECT,
     RUN_RETENTION,
+    MAKE_ROOM,
     CHANGE_RETENTION,
     APPROVE,
     REFUSE,
@@ -72,6 +75,7 @@ OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     *VERDICT_OPERATIONS,
     *ANNOUNCEMENT_OPERATIONS,
     *WEBHOOK_OPERATIONS,
+    *ALARM_OPERATIONS,
     FILE_IMPORT,
     *LISTING_OPERATIONS,
     ASK_FACTS,

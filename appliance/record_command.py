@@ -86,8 +86,9 @@ def run(options: RecordOptions) -> int:
             kept = take(manager, options.config.data, options.interfaces)
             goes_on = kept is not None and Snapshots(kept.memory).read() is not None
             finished = recover(registrar, goes_on)
+            is_gap = False
             if kept is None:
-                note_standstill(registrar, now_us())
+                is_gap = note_standstill(registrar, now_us())
             elif last_sign_of_life(registrar) is not None:  # it was killed; but its rings went on
                 registrar.ledger.record({"t": events.CRASH, "run": 0, "cut": 0, "recordings": 0})
             note_config(registrar, options.config)
@@ -99,7 +100,7 @@ def run(options: RecordOptions) -> int:
             registrar.unannounced = UnannouncedAlarms(
                 options.config.unannounced, registrar.verdicts.last_expected(number)
             )
-            return _live(options, registrar, manager, kept)
+            return _live(options, registrar, manager, kept, is_gap)
         finally:
             registrar.close()
 
@@ -166,7 +167,7 @@ def _print_summary(summary: Any) -> None:
         print(f"warning: {problem}", file=sys.stderr)
 
 
-def _live(options: RecordOptions, registrar: Any, manager: ServiceManager, kept: Kept | None) -> int:
+def _live(options: RecordOptions, registrar: Any, manager: ServiceManager, kept: Kept | None, is_gap: bool) -> int:
     import structlog  # noqa: PLC0415
 
     from vittne.appliance import log as logging  # noqa: PLC0415
@@ -195,6 +196,8 @@ def _live(options: RecordOptions, registrar: Any, manager: ServiceManager, kept:
         if warning:
             log.warning(warning)
     log_key_state(log, config)
+    if is_gap:  # the run before died: from when to when is in the ledger
+        log.error("alarm: nothing was recorded for a while", reason="the recorder had stopped without being told to")
     for verdict in registrar.untold:  # on calls that ended with the last run
         registrar.unannounced.tell_one(verdict)
     registrar.untold.clear()

@@ -111,6 +111,7 @@ class Registrar:
         self.facts: Callable[[], RecorderFacts] = RecorderFacts  # of who records with it, for who asks (doctor)
         self.prompts: books.Prompts = prompts_in(self.catalogue)  # which are enrolled
         self.unannounced: UnannouncedAlarms | None = None  # only while calls are recorded live
+        self.alarm_desk: Any = None  # who is told of alarms (alarming/desk.py), while calls are recorded live
         self.untold: deque[Kept] = deque(maxlen=_UNTOLD)  # verdicts made while nobody raised alarms: at a start
         self.announcements_changed: Callable[[], None] = _nobody  # called in whatever thread changed them
         self._pauses: dict[str, Pause] = {}  # as they were entered last

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from scenarios import digits, network, transfers
 
+from vittne.appliance.alarming.settings import AlarmMail, AlarmSnmp
 from vittne.appliance.api import consent as consent_routes
 from vittne.appliance.api import pauses as pause_routes
 from vittne.appliance.cli import parser
@@ -66,6 +67,7 @@ TABLES: Final[list[type[BaseModel]]] = [
     *(RecordConfig, ClassConfig, RetentionConfig, BasisConfig, AnnouncementConfig),
     *(SyslogSettings, MailSettings, DirectorySettings, WitnessSettings),
     *(StorageTarget, OidcSource, LdapSource),
+    *(AlarmMail, AlarmSnmp),
 ]
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

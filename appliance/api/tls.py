@@ -146,6 +146,14 @@ class ServerCertificate:
             log.warning("others may read the API's key: take their rights away", file=str(self.files.key))
 
 
+def days_left(certificate: Path, now: datetime) -> float | None:
+    """Return for how many days a certificate is good; None where there is none that can be read."""
+    try:
+        return (_read_certificate(certificate).not_valid_after_utc - now) / timedelta(days=1)
+    except StoreError:
+        return None
+
+
 def server_context() -> ssl.SSLContext:
     """Return a context for a server, without a certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

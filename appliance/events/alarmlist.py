@@ -31,7 +31,17 @@ _CLOCK: Final = AlarmKind("clock-wrong", for_us=0)
 _UNANNOUNCED: Final = AlarmKind("many-unannounced", for_us=0)
 PACKETS_LOST: Final = AlarmKind("packets-lost", for_us=0)
 RING_FULL: Final = AlarmKind("ring-full", "warn", for_us=0)
-DISK_FULL: Final = AlarmKind("disk-full", for_us=0)
+DISK_LOW: Final = AlarmKind("disk-full", for_us=0)  # nearly; its name is older than the one below
+_NO_ROOM: Final = AlarmKind("disk-no-room", for_us=0)
+_ERASES: Final = AlarmKind("disk-erasing", "warn")
+_MAY_NOT: Final = AlarmKind("disk-nothing-to-erase", for_us=0)
+_SILENT: Final = AlarmKind("mirror-silent", for_us=0, by="interface")
+_NO_CALLS: Final = AlarmKind("no-calls", for_us=0)
+_ENDS: Final = AlarmKind("certificate-ends", "warn", for_us=0, by="within_days")
+_ENDED: Final = AlarmKind("certificate-ended", for_us=0)
+_UNTOLD: Final = AlarmKind("alarms-untold", "warn", for_us=0, by="channel")
+OVERDUE: Final = AlarmKind("pause-overdue", "warn", for_us=0, by="pause")
+_LEDGER: Final = AlarmKind("ledger-damaged", for_us=0)
 WORKER_DIED: Final = AlarmKind("worker-died", "warn", for_us=_HOUR_US)
 WEBHOOK_DEAD: Final = AlarmKind("webhook-dead", "warn", by="name")
 _GONE: Final = AlarmKind("announcement-gone", for_us=0, by="name")
@@ -46,12 +56,21 @@ CANARY: Final = AlarmKind("canary", for_us=0)
 ALARMS: Final[dict[str, AlarmKind]] = {
     "packets were lost before they could be read": PACKETS_LOST,
     "the capture ring is nearly full": RING_FULL,
-    "the disk is nearly full": DISK_FULL,
+    "the disk is nearly full": DISK_LOW,
+    "the disk is full; calls are not recorded": _NO_ROOM,
+    "recordings are erased to make room": _ERASES,
+    "the disk fills, and nothing more may be erased": _MAY_NOT,
+    "nothing arrives from the mirror": _SILENT,
+    "no calls in business hours": _NO_CALLS,
+    "nothing was recorded for a while": AlarmKind("not-recorded"),
+    "the API's certificate ends soon": _ENDS,
+    "the API's certificate ends within a day, or has ended": _ENDED,
+    "a channel for alarms does not work": _UNTOLD,
     "the capture worker died and was started anew": WORKER_DIED,
     "a webhook's deliveries were given up": WEBHOOK_DEAD,
     "a pause came too late; what was written before it is still there": AlarmKind("pause-late", by="pause"),
     "a number is being keyed in a call that nobody paused; it is paused now": AlarmKind("number-keyed", by="pause"),
-    "a pause outlived its lease; the call stays paused": AlarmKind("pause-overdue", "warn", by="pause"),
+    "a pause outlived its lease; the call stays paused": OVERDUE,
     "a pause ended with its lease; nobody resumed the call": AlarmKind("lease-ended", "warn", by="pause"),
     "a pause waited for a call that did not appear; nothing was paused": AlarmKind("pause-no-call", by="pause"),
     "too many pauses live; one was refused, and its call is not paused": AlarmKind("pauses-many", by="pause"),
@@ -73,7 +92,7 @@ ALARMS: Final[dict[str, AlarmKind]] = {
     "nothing opens a gate any more; its calls are not recorded": _SHUT,
     "nobody can object by key; the calls of a rule are recorded": _NO_OBJECTION,
     "a recording is damaged; have it restored from a backup": AlarmKind("recording-damaged", for_us=0, by="recording"),
-    "the ledger is damaged": AlarmKind("ledger-damaged", for_us=0),
+    "the ledger is damaged": _LEDGER,
     "the backup failed": AlarmKind("backup-failed"),
     "a recording is not in the backup": AlarmKind("not-in-backup"),
     "names of erased recordings are still in the catalogue's log, which somebody reads": AlarmKind("log-held", "warn"),
@@ -101,4 +120,13 @@ CLEARED_BY: Final[dict[str, AlarmKind]] = {
     "a gate can be opened again": _SHUT,
     "somebody can object again": _NO_OBJECTION,
     "the time stamping authority answers again": _STAMPS,
+    "the disk has room again": DISK_LOW,
+    "there is room again; calls are recorded": _NO_ROOM,
+    "something may be erased again, or need not be": _MAY_NOT,
+    "packets arrive from the mirror again": _SILENT,
+    "there are calls again": _NO_CALLS,
+    "the API's certificate is another one, or ends sooner": _ENDS,
+    "the API's certificate is good again": _ENDED,
+    "alarms can be told again": _UNTOLD,
+    "the ledger is whole again": _LEDGER,
 }

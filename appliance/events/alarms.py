@@ -24,6 +24,7 @@ _SHOWN: Final = frozenset(
         *("pause", "recording", "recordings", "calls", "channel", "pbx", "authority", "reason", "what", "why", "name"),
         *("rule", "announced", "percent", "over", "pauses", "longest_s", "action", "interface", "packets", "days"),
         *("source", "synchronised", "offset_us", "max_error_us", "max_error_ms", "reference", "free_gib", "times"),
+        *("within_days", "minutes", "since", "bytes"),
     }
 )
 

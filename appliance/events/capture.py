@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from vittne.appliance.events.alarmlist import DISK_FULL, PACKETS_LOST, RING_FULL
+from vittne.appliance.events.alarmlist import PACKETS_LOST, RING_FULL
 from vittne.appliance.events.alarms import Alarms
 from vittne.appliance.protocol import Status
 from vittne.capture.interfaces import Interface, look_up
@@ -20,9 +20,6 @@ log = structlog.get_logger()
 LOSING: Final = ("kernel", "network card")  # layers of Status.drops where something is lost that nobody has seen
 RING_HIGH: Final = 0.8
 RING_LOW: Final = 0.5
-DISK_LOW_DAYS: Final = 7.0
-DISK_FINE_DAYS: Final = 10.0
-DISK_LEAST: Final = 0.05  # of the whole disk, when nothing is known of how fast it fills
 _CALM_S: Final = 300.0  # without a lost packet
 _RATE_S: Final = 3.0  # a rate is of so long at least
 
@@ -73,17 +70,6 @@ class CaptureWatch:
             log.error("alarm: the capture ring is nearly full", percent=round(100 * occupancy))
         elif occupancy < RING_LOW and stands:
             self._alarms.clear(RING_FULL.name)
-
-    def look_at_disk(self, free_share: float, days: float | None) -> None:
-        """Raise or clear the alarm about the disk. days: until it is full, None when nobody can say."""
-        stands = any(alarm.kind is DISK_FULL and alarm.cleared_us is None for alarm in self._alarms.all())
-        is_low = free_share < DISK_LEAST or (days is not None and days < DISK_LOW_DAYS)
-        is_fine = free_share > 2 * DISK_LEAST and (days is None or days > DISK_FINE_DAYS)
-        if is_low and not stands:
-            told = {} if days is None else {"days": round(days, 1)}
-            log.error("alarm: the disk is nearly full", percent=round(100 * free_share, 1), **told)
-        elif is_fine and stands:
-            self._alarms.clear(DISK_FULL.name)
 
     def _look_at_cards(self, now_s: float) -> None:
         found = {name: known.packets for name in self.interfaces if (known := card(name)) is not None}

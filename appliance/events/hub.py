@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from vittne.appliance.events.alarmlist import OVERDUE
 from vittne.appliance.events.alarms import Alarm, Alarms
 from vittne.appliance.events.bus import Bus
 from vittne.appliance.events.capture import CaptureWatch
@@ -77,6 +78,7 @@ class Hub:
             self.pauses[pause.id] = pause
         else:
             self.pauses.pop(pause.id, None)
+            self.alarms.clear(OVERDUE.name, pause.id)
         what = "ended" if not pause.is_live else "begun" if before is None else "changed"
         self.bus.tell("pause", what, now_us(), pause)
 

@@ -185,8 +185,6 @@ class StateReader:
             self._slow = await self._reader(_read_slow, sources)
             self._slow_s = now_s
             self._ask_keys()
-            disk = self._slow.disk
-            sources.hub.capture.look_at_disk(disk.free_bytes / max(1, disk.total_bytes), disk.days_left)
         slow = self._slow
         at = now_us()
         waiting = {name: number for ask in sources.queues for name, number in ask().items()}

@@ -48,6 +48,7 @@ EXPIRED: Final = "expired"
 REQUESTED: Final = "requested"
 EARLY: Final = "early"
 AGAIN: Final = "again"
+ROOM: Final = "room"  # the disk filled, and the configuration lets it go
 
 
 class CannotErase(StoreError):

@@ -8,7 +8,8 @@ The order is fixed, the first rule that says something decides:
     4 restriction    what a person wants kept and not used (GDPR Art. 18) is not erased under his hands
     5 erasure        then whoever may ask for it gets it (Art. 17)
     6 expiry         and what is over its greatest age goes by itself, if a class says so
-    7 disk space     raises an alarm, and deletes nothing, ever
+    7 disk space     raises an alarm, and deletes nothing; where the configuration says so, what none of the rules
+                     above keeps and a class is over its least age with
 """
 
 from __future__ import annotations
@@ -78,9 +79,9 @@ class Decision:
         }
 
 
-def decide(act: Act, facts: Facts, at_us: int) -> Decision:
-    """Return what the first rule that says something says."""
-    if act == "space":
+def decide(act: Act, facts: Facts, at_us: int, may_make_room: bool = False) -> Decision:
+    """Return what the first rule that says something says. may_make_room: a full disk may erase, by configuration."""
+    if act == "space" and not may_make_room:
         return Decision(act, False, SPACE, words="a full disk deletes nothing: make room, or lengthen no more")
     if facts.erased_us is not None:
         return Decision(act, False, GONE, words=f"it was erased at {rfc3339(facts.erased_us)}")
@@ -100,6 +101,10 @@ def decide(act: Act, facts: Facts, at_us: int) -> Decision:
         return Decision(act, False, RESTRICTION, words=words)
     if act == "erase":
         return Decision(act, True, LOCK if is_locked else ERASURE, persons=2 if is_locked else 1)
+    if act == "space":
+        if not facts.retention_class:
+            return Decision(act, False, NO_CLASS, words="it has no retention class: nothing says that it may go")
+        return Decision(act, True, SPACE)
     return _expired(facts, at_us)
 
 

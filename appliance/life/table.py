@@ -136,6 +136,23 @@ class LifeTable:
         with self._catalogue.reading() as connection:
             return [(int(row[0]), str(row[1])) for row in connection.execute(query)]
 
+    def for_room(self, at_us: int, classes: Sequence[str], limit: int) -> Iterator[LifeRow]:
+        """Yield what may have to go when the disk fills, the oldest first, some at a time. classes: only of these."""
+        ours = calls.c.retention_class.in_(classes) if classes else calls.c.retention_class != ""
+        lives = and_(calls.c.locked_until_us.is_not(None), calls.c.locked_until_us > at_us)
+        which = and_(calls.c.folder != "", calls.c.erased_us.is_(None), calls.c.state != RECORDING, ours, ~lives)
+        last: tuple[int, str] = (-1, "")
+        while True:
+            behind = or_(calls.c.started_us > last[0], and_(calls.c.started_us == last[0], calls.c.id > last[1]))
+            query = select(calls.c.id, calls.c.started_us).where(which, behind)
+            query = query.order_by(calls.c.started_us, calls.c.id).limit(limit)
+            with self._catalogue.reading() as connection:
+                found = connection.execute(query).all()
+            yield from self.rows([str(row[0]) for row in found])
+            if len(found) < limit:
+                return
+            last = int(found[-1][1]), str(found[-1][0])
+
     def locked(self) -> Iterator[LifeRow]:
         """Yield whatever has a lock, also one that is over, and files."""
         yield from self._some(calls.c.locked_until_us.is_not(None))

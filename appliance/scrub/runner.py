@@ -62,6 +62,7 @@ class Scrubber:
         self._operator = operator
         self._settings = settings
         self._data_dir = data_dir
+        self._ledger: tuple[bool, bool] = False, False  # whether it was damaged in the cycle before, and in this one
 
     async def run(self) -> None:
         """Begin or go on with a cycle when it is time."""
@@ -105,10 +106,14 @@ class Scrubber:
             if "damage" in said:
                 recording, words = str(said["damage"]["recording"]), str(said["damage"]["words"])
                 tell_damage(recording, words)
+                self._ledger = self._ledger[0], self._ledger[1] or recording == LEDGER
                 await self._enter(Found(recording=recording))
             elif "done" in said:
                 await self._enter(Found(**said["done"]))
                 log.info("the archive was read through", **said["done"])
+                if self._ledger == (True, False):
+                    log.info("the ledger is whole again")
+                self._ledger = self._ledger[1], False
             else:
                 log.error("scrubbing cannot go on", reason=str(said.get("error"))[:300])
         except StoreError as error:

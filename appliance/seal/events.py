@@ -60,6 +60,7 @@ CUT_ALLOWED: Final = "cut.allow"
 RETENTION_CHANGED: Final = "retention.change"
 RETENTION_KEPT: Final = "retention.keep"
 RETENTION_RUN: Final = "retention.run"
+ROOM_MADE: Final = "retention.room"
 REQUESTED: Final = "request.make"
 APPROVED: Final = "request.approve"
 REQUEST_REFUSED: Final = "request.refuse"
@@ -81,6 +82,7 @@ SUBJECT_FORGOTTEN: Final = "subject.forget"
 USER_CHANGED: Final = "user"
 ROLE_CHANGED: Final = "role"
 WEBHOOK_CHANGED: Final = "webhook"
+ALARMS_TESTED: Final = "alarms.test"
 LOGIN: Final = "login"
 SETTINGS_CHANGED: Final = "settings"
 TOKEN_CHANGED: Final = "token"  # noqa: S105 - the name of an event
@@ -200,6 +202,7 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     # it was due, and is kept: by a hold, a lock or a restriction
     RETENTION_KEPT: frozenset({"rec", "row"}),
     RETENTION_RUN: frozenset({"row"}),
+    ROOM_MADE: frozenset({"row"}),
     REQUESTED: frozenset({"rec", "row"}),
     APPROVED: frozenset({"rec", "row"}),
     REQUEST_REFUSED: frozenset({"rec", "row"}),
@@ -226,6 +229,7 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     ROLE_CHANGED: frozenset({"row"}),
     # somebody added, changed or removed a webhook
     WEBHOOK_CHANGED: frozenset({"row"}),
+    ALARMS_TESTED: frozenset({"row"}),
     LOGIN: frozenset({"row"}),
     # settings were changed in the console; the row has those before and after
     SETTINGS_CHANGED: frozenset({"row"}),

@@ -19,22 +19,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from vittne.appliance.mailing import MailServer
 from vittne.appliance.seal.cosignature import parse_witness_key
 from vittne.appliance.seal.signing import VerifyKey, parse_verifier
 from vittne.appliance.triggers.settings import Name, Word
 
 _LONGEST_S = 31 * 86_400.0
-
-
-def _mailbox(text: str) -> str:
-    if (
-        not text.isascii()
-        or not text.isprintable()
-        or len(text.split("@")) != 2
-        or any(c in text for c in " <>,;:\"'()")
-    ):
-        raise ValueError("an address such as audit@example.org is expected, without a name")
-    return text
 
 
 def _witness_key(text: str) -> str:
@@ -59,7 +49,6 @@ def _prefix(text: str) -> str:
 
 
 LedgerKey = Annotated[str, AfterValidator(_ledger_key)]
-Mailbox = Annotated[str, AfterValidator(_mailbox)]
 
 
 class _Section(BaseModel):
@@ -96,30 +85,15 @@ class SyslogSettings(TargetSettings):
         return self
 
 
-class MailSettings(TargetSettings):
+class MailSettings(TargetSettings, MailServer):
     """A mailbox. A mail a day, if nothing else is set."""
 
     every_s: float = Field(default=86_400.0, ge=0, le=_LONGEST_S)
-    host: Word
-    port: int | None = Field(default=None, ge=1, le=65_535)
-    security: Literal["starttls", "tls", "none"] = "starttls"
-    ca_file: Path | None = Field(default=None, strict=False)
-    username: Word | None = None
-    password_file: Path | None = Field(default=None, strict=False)
-    sender: Mailbox
-    to: tuple[Mailbox, ...] = Field(strict=False, min_length=1, max_length=16)
-
-    @property
-    def port_in_force(self) -> int:
-        """The port, by the security when none was given."""
-        return self.port or {"starttls": 587, "tls": 465, "none": 25}[self.security]
 
     @model_validator(mode="after")
     def _password_with_its_user(self) -> Self:
-        if (self.username is None) != (self.password_file is None):
+        if self.username is not None and self.password_file is None:
             raise ValueError("username and password_file go together")
-        if self.username is not None and self.security == "none":
-            raise ValueError('a password is not sent readable: use security = "starttls" or "tls"')
         return self
 
 

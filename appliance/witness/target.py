@@ -32,11 +32,11 @@ class OneThread:
     """Runs what blocks in a thread that nobody waits for at the end, and never two at once."""
 
     def __init__(self) -> None:
-        self._thread: threading.Thread | None = None
+        self._hangs = False
 
     async def run(self, action: Callable[[], None]) -> None:
         """Do it. Raises what it raises; TimeoutError when the one before it still hangs."""
-        if self._thread is not None and self._thread.is_alive():
+        if self._hangs:
             raise TimeoutError("the attempt before this one still hangs")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
@@ -51,10 +51,15 @@ class OneThread:
                 action()
             except Exception as error:
                 found = error
+            self._hangs = False  # before anybody hears that it is done, and begins the next
             with suppress(RuntimeError):  # the loop was closed meanwhile
                 loop.call_soon_threadsafe(settle, found)
 
         # A daemon: a mount that hangs for ever must not keep the recorder from stopping.
-        self._thread = threading.Thread(target=work, name="checkpoint", daemon=True)
-        self._thread.start()
+        self._hangs = True
+        try:
+            threading.Thread(target=work, name="checkpoint", daemon=True).start()
+        except RuntimeError:  # no thread to be had just now
+            self._hangs = False
+            raise
         await done

@@ -71,6 +71,11 @@ def test_nothing_under_a_hold_is_ever_erased_and_card_data_always_can_be() -> No
 def test_nothing_goes_by_itself_that_no_class_lets_go_and_a_full_disk_deletes_nothing() -> None:
     for facts in COMBINATIONS:
         assert not decide("space", facts, NOW).allowed
+        if decide("space", facts, NOW, may_make_room=True).allowed:
+            assert facts.retention_class
+            assert not facts.holds
+            assert facts.locked_until_us != AFTER
+            assert (facts.restricted_us, facts.erased_us, facts.is_live) == (None, None, False)
         if decide("expire", facts, NOW).allowed:
             assert facts.retention_class
             assert facts.expires_us is not None
