@@ -35,7 +35,7 @@ def test(data: Path, as_json: bool) -> int:
     until = time.monotonic() + _WAIT_S
     while True:
         channels = perform(data, LIST_ALARMS, ListAlarms())["channels"]
-        if all((one["tried_at"] or "") >= begun["at"] and not _waits(one) for one in channels):
+        if all((one["tried_at"] or "") >= begun["at"] and not one["sending"] for one in channels):
             break
         if time.monotonic() > until:
             break
@@ -60,10 +60,6 @@ def names(as_json: bool) -> int:
     for one in kinds:
         print(f"{one['name']:22} {one['weight']:5} {one['words']}")
     return 0
-
-
-def _waits(channel: dict[str, Any]) -> bool:
-    return bool(channel["kind"] == "webhook" and channel["waiting"] and not channel["error"])
 
 
 def _print_alarms(alarms: list[dict[str, Any]]) -> None:

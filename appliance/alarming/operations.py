@@ -89,6 +89,7 @@ def _webhooks(registrar: Registrar) -> Iterator[dict[str, Any]]:
             "weight": "warn",
             "only": [],
             "waiting": counts.get("waiting", 0),
+            "sending": bool(last and last[0].state == "waiting" and not last[0].attempts),
             "sent": counts.get("delivered", 0),
             "error": last[0].last_error if last else "",
             "tried_at": None if tried is None else rfc3339(tried),

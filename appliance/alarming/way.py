@@ -54,6 +54,7 @@ class Way:
         self.tried_us: int | None = None
         self.done_us: int | None = None
         self.error = ""
+        self.is_sending = False
         self._settings = settings
         self._about = dict(about or {})
         self._carrier = carrier
@@ -95,6 +96,7 @@ class Way:
             "weight": self._settings.weight,
             "only": list(self._settings.only),
             "waiting": len(self._waiting),
+            "sending": self.is_sending,
             "sent": self.sent,
             "error": self.error,
             **{name: None if at is None else rfc3339(at) for name, at in times.items()},
@@ -134,7 +136,7 @@ class Way:
         self._left_out = 0
         if not notices:
             return
-        self.tried_us = now_us()
+        self.tried_us, self.is_sending = now_us(), True
         try:
             async with asyncio.timeout(self._pace.send_s):
                 await self._carrier.send(notices, left_out)
@@ -150,6 +152,8 @@ class Way:
             if self._failures >= _ALARM_AFTER:
                 log.info("alarms can be told again", channel=self.name)
             self._failures = 0
+        finally:
+            self.is_sending = False
 
     def _failed(self, notices: list[Notice], left_out: int, words: str) -> None:
         self.error = words[:300]
