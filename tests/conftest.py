@@ -14,10 +14,12 @@ from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
+from rig.postgres import Cluster, cluster
 from sqlalchemy import Engine
 
 from vittne.appliance.__main__ import run
 from vittne.appliance.store import database
+from vittne.appliance.store.database import Where
 
 Vittne = Callable[..., tuple[int, str, str]]
 WHOLE_PROGRAM: Final = ("tests/system/", "tests/ring/")  # where tests marked system are; Makefile names them too
@@ -124,3 +126,23 @@ def pytest_sessionfinish() -> None:
     """End the browser that tests shared, where one was started."""
     if (browsing := sys.modules.get("console.browsing")) is not None:
         browsing.BROWSING.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL of our own, for the whole session."""
+    with cluster() as found:
+        yield found
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Where]:
+    """Returns where a new catalogue can be: a file, and a schema in PostgreSQL."""
+
+    def new() -> Where:
+        if request.param == "sqlite":
+            return tmp_path_factory.mktemp("catalogue") / "catalogue.db"
+        found: Cluster = request.getfixturevalue("postgres")
+        return found.server()
+
+    return new

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from json import JSONDecodeError
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -18,10 +17,11 @@ from sqlalchemy import Connection, Engine, Row, Select, Table, delete, exists, f
 from sqlalchemy.exc import DBAPIError
 
 from vittne.appliance.store.canaries import is_canary, is_no_canary
-from vittne.appliance.store.database import BUSY_MS, open_database
+from vittne.appliance.store.database import BUSY_MS, Where, open_database
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.listing import list_rows
 from vittne.appliance.store.rows import FINISHED, RECORDING, CallRow, RunRow, StreamRow
+from vittne.appliance.store.server import said
 from vittne.appliance.store.tables import calls, corrections, dialogs, pauses, runs, streams, unsignalled
 
 CATALOGUE_FILE: Final = "catalogue.db"
@@ -52,8 +52,8 @@ class Search:
 class Catalogue:
     """Calls and runs in a database. Every method is one transaction. Raises StoreError."""
 
-    def __init__(self, where: Path | str, read_only: bool = False) -> None:
-        """Open a file (SQLite) or a URL. The writer must hold the data directory's lock."""
+    def __init__(self, where: Where, read_only: bool = False) -> None:
+        """Open a file (SQLite) or a server's schema (PostgreSQL). The writer must hold the data directory's lock."""
         self._engine = open_database(where, read_only)
         self._where = str(where)
 
@@ -276,13 +276,13 @@ class Transaction:
         try:
             self._connection = self._engine.connect()
         except DBAPIError as error:
-            raise self._ours(str(error.orig)) from error
+            raise self._ours(said(error.orig)) from error
         try:
             self._synchronise("FULL")
             self._connection.begin()
         except DBAPIError as error:
             self._connection.close()
-            raise self._ours(str(error.orig)) from error
+            raise self._ours(said(error.orig)) from error
         return self._connection
 
     def __exit__(
@@ -292,13 +292,13 @@ class Transaction:
             if value is None:
                 self._connection.commit()
         except DBAPIError as error:
-            raise self._ours(str(error.orig)) from error
+            raise self._ours(said(error.orig)) from error
         finally:
             self._connection.rollback()
             self._synchronise("NORMAL")
             self._connection.close()
         if isinstance(value, DBAPIError):
-            raise self._ours(str(value.orig)) from value
+            raise self._ours(said(value.orig)) from value
         if isinstance(value, JSONDecodeError):
             raise self._ours("a column does not hold what we write") from value
 

@@ -1,4 +1,4 @@
-"""Opening the catalogue's database: SQLite by path, anything else by URL; the version it must have.
+"""Opening the catalogue's database: SQLite by path, PostgreSQL by server; the version it must have.
 
 The writer (who holds the data directory's lock) brings it up to date with Alembic; Alembic is imported only
 when there is something to do. A reader never changes anything and says which side is newer.
@@ -12,46 +12,45 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
 
 from vittne.appliance.store.errors import StoreError, explain
+from vittne.appliance.store.server import DatabaseServer, connect, prepare, said
 from vittne.appliance.store.tables import HEAD
 
 # the writer's transactions are short; a reader that copies a table may take a moment
 BUSY_MS: Final = 10_000
 _SQLITE: Final = "sqlite:///"
 
+Where = Path | str | DatabaseServer
 
-def open_database(where: Path | str, read_only: bool) -> Engine:
+
+def open_database(where: Where, read_only: bool) -> Engine:
     """Open a database at its right version. Raises StoreError when it is missing, older, newer or broken."""
     engine = _connect(where, read_only)
     try:
         _settle_version(engine, where, read_only)
-    except DatabaseError as error:
+    except DBAPIError as error:
         engine.dispose()
-        raise StoreError(
-            f"the catalogue cannot be read ({str(error.orig)[:200]})",
-            str(where),
-            "restore it, or let it be rebuilt",
-        ) from error
+        is_server = isinstance(where, DatabaseServer)
+        next_step = "is the server up, and may this user be there?" if is_server else "restore it, or let it be rebuilt"
+        raise StoreError(f"the catalogue cannot be read ({said(error.orig)})", str(where), next_step) from error
     except StoreError:
         engine.dispose()
         raise
     return engine
 
 
-def _connect(where: Path | str, read_only: bool) -> Engine:
-    if isinstance(where, str) and "://" in where and not where.startswith(_SQLITE):
-        engine = create_engine(where)
-    else:
-        path = Path(where.removeprefix(_SQLITE) if isinstance(where, str) else where)
-        if read_only and not path.exists():
-            raise StoreError("there is no catalogue yet", path, "record something first, or check --data")
-        if not read_only:
-            _make_private(path)
-        engine = create_engine("sqlite://", creator=lambda: _open_sqlite(path, read_only), poolclass=_pool())
-    if engine.dialect.name == "sqlite":
-        _begin_ourselves(engine, "BEGIN" if read_only else "BEGIN IMMEDIATE")
+def _connect(where: Where, read_only: bool) -> Engine:
+    if isinstance(where, DatabaseServer):
+        return connect(where, read_only)
+    path = Path(where.removeprefix(_SQLITE) if isinstance(where, str) else where)
+    if read_only and not path.exists():
+        raise StoreError("there is no catalogue yet", path, "record something first, or check --data")
+    if not read_only:
+        _make_private(path)
+    engine = create_engine("sqlite://", creator=lambda: _open_sqlite(path, read_only), poolclass=_pool())
+    _begin_ourselves(engine, "BEGIN" if read_only else "BEGIN IMMEDIATE")
     return engine
 
 
@@ -103,7 +102,9 @@ def _make_private(path: Path) -> None:
         raise explain(error, "open the catalogue", path) from error
 
 
-def _settle_version(engine: Engine, where: Path | str, read_only: bool) -> None:
+def _settle_version(engine: Engine, where: Where, read_only: bool) -> None:
+    if isinstance(where, DatabaseServer) and not read_only:
+        _begin_schema(engine, where.schema)
     found = _version(engine)
     if found == HEAD:
         return
@@ -122,12 +123,22 @@ def _settle_version(engine: Engine, where: Path | str, read_only: bool) -> None:
     _migrate(engine)
 
 
+def _begin_schema(engine: Engine, schema: str) -> None:
+    with engine.begin() as connection:
+        prepare(connection, schema)
+
+
 def _version(engine: Engine) -> str | None:
     """Return the step that the database is at; None for an empty one."""
     with engine.connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return version_of(connection)
+
+
+def version_of(connection: Connection) -> str | None:
+    """Return the step that a database is at; None for an empty one."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def _migrate(engine: Engine) -> None:
@@ -137,5 +148,8 @@ def _migrate(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            # Whoever waited for another one's steps finds nothing left to do.
+            prepare(connection, str(connection.execute(text("SELECT current_schema()")).scalar()))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0026"  # the last step in migrations/versions
+HEAD: Final = "0024"  # the last step in migrations/versions
 
 metadata: Final = MetaData(
     naming_convention={
@@ -679,4 +679,28 @@ canaries: Final = Table(
     Column("sent", JSON, nullable=False),
     Index(None, "recording"),
     Index(None, "started_us"),
+)
+
+# What a shared catalogue does not have yet (appliance/fleet): filled by triggers, a row for each that is to be sent.
+unshipped: Final = Table(
+    "unshipped",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("unit", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Index(None, "unit", "key"),
+    sqlite_autoincrement=True,
+)
+
+# How far it is: the mark of the last batch, here and there. next: of a batch of which nobody knows yet whether it is
+# there. about: of the recorder, for those who search over several.
+shipping: Final = Table(
+    "shipping",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("mark", Text, nullable=False),
+    Column("next", Text, nullable=False),
+    Column("about", JSON, nullable=False),
+    Column("shipped_us", BigInteger, nullable=False),
 )

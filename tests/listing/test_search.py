@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from vittne.appliance.listing.query import Query
 from vittne.appliance.listing.search import BadCursor, count, find
 from vittne.appliance.registrar import Registrar
 from vittne.appliance.store.catalogue import Catalogue
+from vittne.appliance.store.database import Where
 from vittne.appliance.store.rows import FINISHED, CallRow, StreamRow
 
 SECOND = 1_000_000
@@ -53,8 +54,8 @@ def call(n: int, **more: object) -> CallRow:
 
 
 @pytest.fixture(scope="module")
-def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
-    with Catalogue(tmp_path_factory.mktemp("search") / "catalogue.db") as found:
+def catalogue(place: Callable[[], Where]) -> Iterator[Catalogue]:
+    with Catalogue(place()) as found:
         found.upsert_calls(
             [
                 *(call(n) for n in range(1, 31)),
@@ -133,8 +134,8 @@ def test_pages_together_are_the_whole_whatever_they_are_sorted_by(
     assert len(set(pages)) == len(pages) > 30
 
 
-def test_a_page_stays_where_it_was_when_calls_come(tmp_path: Path) -> None:
-    with Catalogue(tmp_path / "catalogue.db") as catalogue:
+def test_a_page_stays_where_it_was_when_calls_come(place: Callable[[], Where]) -> None:
+    with Catalogue(place()) as catalogue:
         catalogue.upsert_calls([call(n) for n in range(1, 10)])
         first = find(catalogue, EVERYTHING, Query(), NOW, 4)
         catalogue.upsert_calls([call(0), call(-1)])

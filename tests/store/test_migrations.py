@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from sqlalchemy import create_engine, text
 
 from vittne.appliance.store import migrations
 from vittne.appliance.store.catalogue import Catalogue
-from vittne.appliance.store.database import open_database
+from vittne.appliance.store.database import Where, open_database
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.rows import CallRow
 from vittne.appliance.store.tables import HEAD, metadata
@@ -33,8 +34,8 @@ def test_the_last_step_is_the_version_that_the_program_asks_for() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
 
 
-def test_the_steps_give_the_tables(tmp_path: Path) -> None:
-    engine = open_database(tmp_path / "catalogue.db", read_only=False)
+def test_the_steps_give_the_tables(place: Callable[[], Where]) -> None:
+    engine = open_database(place(), read_only=False)
 
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
