@@ -50,7 +50,7 @@ tools: ## the programs that tests compare with or talk to; installed when this i
 		ip=iproute2 tc=iproute2 tcpdump=tcpdump ethtool=ethtool unshare=util-linux nsenter=util-linux \
 		faketime=faketime pdftotext=poppler-utils chromium=chromium \
 		sipp=sip-tester baresip=baresip-core kamailio=kamailio rtpengine=rtpengine-daemon \
-		snmptrapd=snmptrapd slapd=slapd ldapmodify=ldap-utils systemd-analyze=systemd pg_ctlcluster=postgresql \\
+		snmptrapd=snmptrapd slapd=slapd ldapmodify=ldap-utils systemd-analyze=systemd pg_ctlcluster=postgresql \
 		softhsm2-util=softhsm2 swtpm=swtpm tpm2_unseal=tpm2-tools lib:libbcg729.so.0=libbcg729-0
 	@command -v chronyd >/dev/null || .ci/unpack chrony $(VENV)/chrony
 

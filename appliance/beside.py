@@ -75,6 +75,7 @@ from vittne.appliance.control.server import ControlServer, Operator
 from vittne.appliance.doctor.asking import recorder_facts
 from vittne.appliance.events.hub import Hub
 from vittne.appliance.events.state import Sources, StateReader
+from vittne.appliance.fleet.runner import CatalogueRunner
 from vittne.appliance.keyring.desk import KeyDesk
 from vittne.appliance.keyring.ring import ring_path
 from vittne.appliance.life.timer import RetentionTimer
@@ -173,9 +174,12 @@ def beside(
         registrar.alarm_desk = alarm_desk
         now.bus.also(alarm_desk.hear)
         now.bus.also(looking.hear)
+        sharing = CatalogueRunner(registrar, config.catalogue, desk.books.do)
+        sources.queues.append(sharing.queues)
         everything: dict[str, Run] = {
             "scrub": Scrubber(operator, config.data, config.scrub).run,
             "backup": BackupTimer(operator, config.data, config.backup, file).run,
+            "shared catalogue": sharing.run,
             "storage": StorageRunner(operator, config.data, config.storage, config.store).run,
             "pbx": links.run,
             "channels": ChannelWatch(desk, lambda one: is_up(one, links, heard, time.monotonic())).run,

@@ -28,6 +28,7 @@ from vittne.appliance.changeable import SETTINGS_FILE, read_settings, under
 from vittne.appliance.clock.settings import ClockConfig
 from vittne.appliance.compliance.settings import InventoryConfig
 from vittne.appliance.datadir import DATA_VARIABLE, DEFAULT_DATA, ConfigError, config_file, read_toml
+from vittne.appliance.fleet.settings import CatalogueSettings
 from vittne.appliance.keyring.settings import KeysConfig
 from vittne.appliance.life.settings import ApprovalConfig, ExpiryConfig, StoreConfig
 from vittne.appliance.live.settings import LiveListenSettings
@@ -107,6 +108,7 @@ class Config(KeepingConfig):
     webhooks: WebhooksConfig = WebhooksConfig()
     alarms: AlarmsConfig = AlarmsConfig()
     inventory: InventoryConfig = InventoryConfig()
+    catalogue: CatalogueSettings = CatalogueSettings()
     rules: tuple[RuleConfig, ...] = Field(default=(), strict=False, max_length=256)
     review: tuple[PlanConfig, ...] = Field(default=(), strict=False, max_length=256)
     storage: tuple[StorageTarget, ...] = Field(default=(), strict=False, max_length=8)

@@ -160,7 +160,7 @@ def test_a_setting_that_a_page_names_exists(page: Path) -> None:
     dotted = set(re.findall(rf"`((?:{sections})\.\w+)`", text))
     given = set(re.findall(r"`(\w+) = [^`]+`", text))
 
-    assert dotted <= settings().keys() | events.MEMBERS.keys() | {"keys.db", "keys.cms", "ledger.vkey"}
+    assert dotted <= settings().keys() | events.MEMBERS.keys() | {"keys.db", "keys.cms", "ledger.vkey", "catalogue.db"}
     assert given <= {name.rpartition(".")[2] for name in settings()} | tables()
 
 

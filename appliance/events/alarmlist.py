@@ -49,6 +49,7 @@ _UNHEARD: Final = AlarmKind("announcement-unheard", for_us=0, by="name")
 _SHUT: Final = AlarmKind("gate-shut", for_us=0, by="rule")
 _NO_OBJECTION: Final = AlarmKind("gate-no-objection", for_us=0, by="rule")
 UNLISTED: Final = AlarmKind("other")
+_CATALOGUE: Final = AlarmKind("catalogue-late", "warn", for_us=0)
 _STAMPS: Final = AlarmKind("stamps-late", for_us=0, by="authority")
 CANARY: Final = AlarmKind("canary", for_us=0)
 
@@ -101,6 +102,9 @@ ALARMS: Final[dict[str, AlarmKind]] = {
     "a storage target cannot be worked with": AlarmKind("storage-failed", by="target"),
     "a copy at a storage target is damaged": AlarmKind("copy-damaged", by="recording"),
     "a recording could not be copied": AlarmKind("copy-failed", by="recording"),
+    "the shared catalogue is late": _CATALOGUE,
+    "the shared catalogue is not as this recorder left it; all is compared": AlarmKind("catalogue-foreign", "warn"),
+    "the shared catalogue refused something; it is only here": AlarmKind("catalogue-refused", "warn"),
     "commands cannot reach the recorder": AlarmKind("no-commands", for_us=0),
     "something beside recording failed, and is begun anew": AlarmKind("beside-failed", for_us=_HOUR_US, by="what"),
     "no time stamp for long": _STAMPS,
@@ -129,4 +133,5 @@ CLEARED_BY: Final[dict[str, AlarmKind]] = {
     "the API's certificate is good again": _ENDED,
     "alarms can be told again": _UNTOLD,
     "the ledger is whole again": _LEDGER,
+    "the shared catalogue is up to date again": _CATALOGUE,
 }

@@ -254,6 +254,12 @@ class Catalogue:
             finally:
                 driver.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
 
+    def vacuum(self, tables: Sequence[str]) -> None:
+        """Have PostgreSQL clear the pages of what was changed or removed. Raises StoreError."""
+        with Transaction(self._engine.execution_options(isolation_level="AUTOCOMMIT"), "vacuum", self._where) as found:
+            for name in tables:
+                found.exec_driver_sql(f'VACUUM "{name}"')
+
     def reading(self) -> Transaction:
         """Return a transaction that reads."""
         return Transaction(self._engine, "read", self._where)

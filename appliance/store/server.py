@@ -1,75 +1,25 @@
 """A catalogue in PostgreSQL: where it is, in which schema, and how it is connected to.
 
-    postgresql://USER@HOST[:PORT]/DATABASE          TLS, and the server proves its name, unless it is this machine
-    postgresql://USER@/DATABASE?host=/run/postgresql   a Unix socket
-
 The password never is in the address: it comes from a private file, and is in no error and no log. The driver is
 pg8000 (BSD); each connection has one schema of the database in view and nothing else.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from sqlalchemy import Connection, Engine, create_engine, text
 
+from vittne.appliance.store.address import Address, address_of
 from vittne.appliance.store.errors import StoreError
 
-SCHEME: Final = "postgresql"
-_PORT: Final = 5432
 _SCHEMA: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _CAUSES: Final = 5
 _ANSWER_S: Final = 30.0  # nothing of it for so long, and it is away
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """What a URL says. socket: the folder of a Unix socket, instead of a host."""
-
-    user: str
-    host: str
-    port: int
-    database: str
-    socket: str
-
-    @property
-    def is_here(self) -> bool:
-        """Say whether no network is between."""
-        if self.socket or self.host.lower() == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-
-def address_of(url: str) -> Address:
-    """Return what a URL says. ValueError says what is expected.
-
-    >>> address_of("postgresql://berlin@db.example.org/vittne").host
-    'db.example.org'
-    >>> address_of("postgresql://berlin@/vittne?host=/run/postgresql").socket
-    '/run/postgresql'
-    """
-    parts = urlsplit(url)
-    if parts.scheme != SCHEME or parts.fragment or not parts.username:
-        raise ValueError("an address such as postgresql://USER@HOST/DATABASE is expected")
-    if parts.password is not None:
-        raise ValueError("no password in an address: it is shown and stored; use password_file")
-    database = unquote(parts.path.removeprefix("/"))
-    if not database or "/" in database:
-        raise ValueError("the name of a database is expected behind the host: postgresql://USER@HOST/DATABASE")
-    asked = parse_qs(parts.query, keep_blank_values=True)
-    folder = asked.pop("host", [""])[0]
-    if asked or bool(folder) == bool(parts.hostname) or (folder and not folder.startswith("/")):
-        raise ValueError("a host, or ?host= with the folder of a Unix socket, is expected, and nothing else behind ?")
-    return Address(unquote(parts.username), parts.hostname or "", parts.port or _PORT, database, folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +66,9 @@ def connect(server: DatabaseServer, read_only: bool) -> Engine:
 
         return pg8000.dbapi.connect(password=server.password() or None, **given)
 
-    return create_engine("postgresql+pg8000://", creator=connected, pool_size=2, max_overflow=4, pool_recycle=600)
+    # What a statement was about is in no error: it may be somebody's number.
+    pool: dict[str, Any] = {"pool_size": 2, "max_overflow": 4, "pool_recycle": 600, "hide_parameters": True}
+    return create_engine("postgresql+pg8000://", creator=connected, **pool)
 
 
 def _address(server: DatabaseServer) -> Address:

@@ -9,9 +9,10 @@ import pytest
 from rig.postgres import Cluster
 from sqlalchemy import text
 
+from vittne.appliance.store.address import address_of
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.errors import StoreError
-from vittne.appliance.store.server import DatabaseServer, address_of
+from vittne.appliance.store.server import DatabaseServer
 from vittne.appliance.store.tables import HEAD
 
 
