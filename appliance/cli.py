@@ -21,6 +21,7 @@ from vittne.appliance.copies_cli import add_copies
 from vittne.appliance.datadir import DATA_VARIABLE, config_file
 from vittne.appliance.doctor.cli import add_doctor
 from vittne.appliance.edge.cli import add_edge
+from vittne.appliance.fleet.cli import add_fleet
 from vittne.appliance.keys_parser import add_keys
 from vittne.appliance.ledger_cli import add_ledger
 from vittne.appliance.life_cli import add_life
@@ -95,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     add_alarms(commands, where)
     add_compliance(commands, where, a_time)
     add_storage(commands, where)
+    add_fleet(commands, where, a_time, a_count)
     commands.add_parser("version", help="print the version").set_defaults(command=_version)
     return top
 

@@ -15,7 +15,7 @@ from vittne.appliance.seal import events
 class Searched(Order):
     """What was looked for, as it was asked, and how many it found. The query is in the trail's row only."""
 
-    where: Literal["calls", "subject"]
+    where: Literal["calls", "subject", "all recorders"]
     query: dict[str, str | int | bool] = Field(max_length=20)
     found: int = Field(ge=0)
 

@@ -24,7 +24,7 @@ Query = Mapping[str, str | int | bool]
 
 
 def enter_search(data: Path, where: str, query: Query, found: int, by: str = "") -> None:
-    """Enter who searched: where is "calls" or "subject", query what was asked, found how many there are."""
+    """Enter who searched: where is "calls", "subject" or "all recorders", query what was asked, found how many."""
     if not os.access(data, os.W_OK):
         return _say("the directory cannot be written by you")
     order = {"where": where, "query": dict(query), "found": found}

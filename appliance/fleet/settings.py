@@ -42,6 +42,7 @@ class CatalogueSettings(BaseModel):
     password_file: Path | None = Field(default=None, strict=False)
     ca_file: Path | None = Field(default=None, strict=False)
     reader: Annotated[str, AfterValidator(_role)] = ""  # may read what is searched, and nothing else
+    reader_password_file: Path | None = Field(default=None, strict=False)
     name: str = Field(default="", max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")
     console: Annotated[str, AfterValidator(_console)] = Field(default="", max_length=200)
     every_s: float = Field(default=2.0, ge=0.2, le=3600)

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -106,16 +107,16 @@ def test_senders_that_are_killed_again_and_again_lose_nothing_and_double_nothing
             for n in range(4):
                 for m in range(0, 60, 10):
                     berlin.catalogue.upsert_calls([call(n * 60 + m + one) for one in range(10)])
-                await until(lambda n=n: arrived() > n * 60)
+                await until(partial(has_arrived, n * 60))
                 for one in senders():
                     os.kill(one, signal.SIGKILL)
             await until(lambda: is_same(berlin))
 
-    def arrived() -> int:
+    def has_arrived(number: int) -> bool:
         try:
-            return len(berlin.there["calls"])
+            return len(berlin.there["calls"]) > number
         except StoreError:
-            return 0
+            return False
 
     def senders() -> list[int]:
         """Return the processes that this one started to send."""

@@ -1,0 +1,149 @@
+"""Searching all recorders at once: merged by time, each named, by who may read, and entered in the trail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rig.boxes import Box, box, call
+from rig.postgres import Cluster, cluster
+
+from vittne.appliance.store.audit import AuditTable
+from vittne.appliance.store.catalogue import Catalogue
+from vittne.appliance.store.errors import StoreError
+from vittne.appliance.store.server import DatabaseServer
+
+Vittne = Callable[..., tuple[int, str, str]]
+
+
+@dataclass
+class Two:
+    """Recorders in Berlin (calls 0 2 4 6 8) and Oslo (calls 1 3 5 7 9)."""
+
+    server: Cluster
+    config: Path
+    data: Path
+    schemas: list[str]
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+    folder = tmp_path_factory.mktemp("two")
+    with cluster() as server:
+        server.sql("CREATE ROLE reader LOGIN PASSWORD 'of-the-reader'")
+        schemas = []
+        for first, name in enumerate(("Berlin", "Oslo")):
+            settings = {"reader": "reader", "name": name, "console": f"https://{name.lower()}.example.org"}
+            with box(folder / name, server, **settings) as found:
+                found.catalogue.upsert_calls([call(n, site=name) for n in range(first, 10, 2)])
+                assert found.send()
+                schemas.append(found.schema)
+        password = folder / "password"
+        password.write_text("of-the-reader\n")
+        password.chmod(0o600)
+        config = folder / "vittne.toml"
+        config.write_text(
+            f'data = "{folder / "Berlin"}"\n[catalogue]\nurl = "{server.url("berlin")}"\nreader = "reader"\n'
+            f'reader_password_file = "{password}"\n'
+        )
+        yield Two(server, config, folder / "Berlin", schemas)
+
+
+def test_calls_of_all_recorders_come_by_time_and_name_theirs(two: Two, vittne: Vittne) -> None:
+    status, out, _ = vittne("fleet", "search", "--config", two.config, "--json", "--limit", "3")
+
+    found = json.loads(out)
+    assert status == 0
+    assert [(one["recorder"]["name"], one["id"]) for one in found] == [
+        ("Oslo", call(9).id),
+        ("Berlin", call(8).id),
+        ("Oslo", call(7).id),
+    ]
+    assert found[0]["link"] == f"https://oslo.example.org/recordings/{call(9).id}"
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (["--number", "3000004"], [4]),
+        (["3000007"], [7]),
+        (["--site", "Oslo", "--limit", "2"], [9, 7]),
+        (["--call-id", "5-b@pbx"], [5]),
+        (["--until", "2023-11-14T22:13:22"], [1, 0]),
+        (["nobody"], []),
+    ],
+)
+def test_a_search_finds_the_same_as_on_each_recorder(
+    two: Two, vittne: Vittne, asked: list[str], expected: list[int]
+) -> None:
+    _, out, _ = vittne("fleet", "search", "--config", two.config, "--json", *asked)
+
+    assert [one["id"] for one in json.loads(out)] == [call(n).id for n in expected]
+
+
+def test_people_see_a_table_and_that_there_is_more(two: Two, vittne: Vittne) -> None:
+    status, out, _ = vittne("fleet", "search", "--config", two.config, "--limit", "1")
+
+    assert status == 0
+    assert "Oslo" in out
+    assert "there are more" in out
+    _, out, _ = vittne("fleet", "boxes", "--config", two.config)
+    assert "https://berlin.example.org" in out
+
+
+def test_each_search_is_in_the_trail_of_the_recorder_it_is_made_on(two: Two, vittne: Vittne) -> None:
+    vittne("fleet", "search", "--config", two.config, "--number", "4930")
+
+    with Catalogue(two.data / "catalogue.db", read_only=True) as catalogue:
+        rows = [row for row in AuditTable(catalogue).search() if "4930" in json.dumps(dict(row.details))]
+    assert [row.details["where"] for row in rows] == ["all recorders"]
+
+
+def test_a_recorder_of_another_version_is_named_and_keeps_nobody_from_the_others(two: Two, vittne: Vittne) -> None:
+    version = f"{two.schemas[1]}.alembic_version"
+    ((head,),) = two.server.sql(f"SELECT version_num FROM {version}")
+    two.server.sql(f"UPDATE {version} SET version_num = '9999'")
+    try:
+        status, out, err = vittne("fleet", "search", "--config", two.config, "--json")
+    finally:
+        two.server.sql(f"UPDATE {version} SET version_num = '{head}'")
+
+    assert status == 1
+    assert {one["recorder"]["name"] for one in json.loads(out)} == {"Berlin"}
+    assert "not searched" in err
+    assert "9999" in err
+
+
+@pytest.mark.parametrize("table", ["audit", "notes", "users", "tokens", "runs"])
+def test_the_reader_reads_no_more_than_what_is_searched(two: Two, table: str) -> None:
+    server = DatabaseServer(two.server.url("reader"), two.schemas[0], lambda: "of-the-reader")
+    with (
+        Catalogue(server, read_only=True) as catalogue,
+        pytest.raises(StoreError, match="permission denied"),
+        catalogue.reading() as connection,
+    ):
+        connection.exec_driver_sql(f"SELECT * FROM {table}")
+
+
+def test_without_a_reader_nothing_is_searched(two: Two, tmp_path: Path, vittne: Vittne) -> None:
+    config = tmp_path / "vittne.toml"
+    config.write_text(f'data = "{two.data}"\n[catalogue]\nurl = "{two.server.url("berlin")}"\n')
+
+    status, _, err = vittne("fleet", "search", "--config", config)
+
+    assert status != 0
+    assert "catalogue.reader" in err
+
+
+def test_what_waits_is_told(berlin: Box, tmp_path: Path, vittne: Vittne) -> None:
+    config = tmp_path / "vittne.toml"
+    config.write_text(f'data = "{berlin.registrar.data_dir}"\n[catalogue]\nurl = "{berlin.settings.url}"\n')
+    berlin.send()
+    assert vittne("fleet", "status", "--config", config)[1] == "all is there\n"
+
+    berlin.catalogue.upsert_call(call(0))
+
+    assert vittne("fleet", "status", "--config", config)[1].startswith("1 wait, since ")
