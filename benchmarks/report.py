@@ -39,6 +39,7 @@ SMALL: Final = (
     (("bench_coverage.py", "--folder", "{folder}"), False),
     (("bench_search.py", "--folder", "{folder}"), False),
     (("bench_audio.py", "--folder", "{folder}"), False),
+    (("bench_catalogue.py",), False),
 )
 
 

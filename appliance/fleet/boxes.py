@@ -7,12 +7,13 @@ cannot be searched (another version, no right) is named with the reason, and kee
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import select, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import DBAPIError
 
 from vittne.appliance.access.principal import Principal
@@ -21,7 +22,7 @@ from vittne.appliance.listing.query import Query
 from vittne.appliance.listing.search import FoundCall, find
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.errors import StoreError
-from vittne.appliance.store.server import DatabaseServer, connect, said
+from vittne.appliance.store.server import DatabaseServer, connect, said, viewing
 from vittne.appliance.store.tables import shipping
 
 _AT_ONCE: Final = 8  # connections
@@ -61,12 +62,14 @@ class Page:
     boxes: tuple[BoxSeen, ...]
 
 
-def schemas(server: DatabaseServer) -> list[str]:
-    """Return the schemas of recorders that may be read. Raises StoreError."""
+@contextmanager
+def _all(server: DatabaseServer) -> Iterator[tuple[list[str], Callable[[str], Engine]]]:
+    """Give the schemas of recorders that may be read, and what opens one. Raises StoreError."""
     engine = connect(server, read_only=True)
     try:
         with engine.connect() as connection:
-            return [str(one) for one in connection.execute(_READABLE, {"prefix": PREFIX}).scalars()]
+            found = [str(one) for one in connection.execute(_READABLE, {"prefix": PREFIX}).scalars()]
+        yield found, viewing(engine)
     except DBAPIError as error:
         what = f"the shared catalogue cannot be read ({said(error.orig)})"
         raise StoreError(what, server.url, "is the server up, and may this user be there?") from error
@@ -76,19 +79,19 @@ def schemas(server: DatabaseServer) -> list[str]:
 
 def boxes(server: DatabaseServer) -> list[BoxSeen]:
     """Return all recorders, by name. Raises StoreError."""
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = list(pool.map(lambda schema: _searched(server, schema, None, None, 0, 0)[0], schemas(server)))
+    with _all(server) as (schemas, view):
+        found = [_searched(view(one), server.within(one), None, None, 0, 0)[0] for one in schemas]
     return sorted(found, key=lambda box: (box.name, box.schema))
 
 
 def search(server: DatabaseServer, who: Principal, query: Query, now_us: int, limit: int) -> Page:
     """Return the newest calls of all recorders that a search finds. Raises Hidden, StoreError."""
+    with _all(server) as (schemas, view), ThreadPoolExecutor(_AT_ONCE) as pool:
 
-    def of(schema: str) -> tuple[BoxSeen, Sequence[FoundCall]]:
-        return _searched(server, schema, who, query, now_us, limit + 1)
+        def of(schema: str) -> tuple[BoxSeen, Sequence[FoundCall]]:
+            return _searched(view(schema), server.within(schema), who, query, now_us, limit + 1)
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = list(pool.map(of, schemas(server)))
+        found = list(pool.map(of, schemas))
     each = [[FoundThere(box, call) for call in calls] for box, calls in found]
     merged = heapq.merge(*each, key=lambda one: (one.call.sealed.started_us, one.call.sealed.id), reverse=True)
     calls = [one for _, one in zip(range(limit + 1), merged, strict=False)]
@@ -96,20 +99,18 @@ def search(server: DatabaseServer, who: Principal, query: Query, now_us: int, li
 
 
 def _searched(
-    server: DatabaseServer, schema: str, who: Principal | None, query: Query | None, now_us: int, limit: int
+    engine: Engine, where: DatabaseServer, who: Principal | None, query: Query | None, now_us: int, limit: int
 ) -> tuple[BoxSeen, Sequence[FoundCall]]:
     """Return a recorder and its page; without a query only the recorder. Raises Hidden."""
-    box = BoxSeen(schema)
+    box = BoxSeen(where.schema)
     try:
-        with Catalogue(server.within(schema), read_only=True) as catalogue:
-            with catalogue.reading() as connection:
-                row = connection.execute(select(shipping.c.about, shipping.c.shipped_us)).first()
-            about: dict[str, Any] = dict(row.about) if row is not None else {}
-            name, console, version = (str(about.get(one, "")) for one in ("name", "console", "version"))
-            box = BoxSeen(schema, name, console, version, 0 if row is None else row.shipped_us)
-            if who is None or query is None:
-                return box, ()
-            return box, find(catalogue, who, query, now_us, limit).calls
+        catalogue = Catalogue.on(engine, where)
+        with catalogue.reading() as connection:
+            row = connection.execute(select(shipping.c.about, shipping.c.shipped_us)).first()
+        about: dict[str, Any] = dict(row.about) if row is not None else {}
+        name, console, version = (str(about.get(one, "")) for one in ("name", "console", "version"))
+        box = BoxSeen(where.schema, name, console, version, 0 if row is None else row.shipped_us)
+        return box, () if who is None or query is None else find(catalogue, who, query, now_us, limit).calls
     except StoreError as error:
         if not isinstance(error.__cause__, DBAPIError) and "of version" not in error.what:
             raise

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, Row, Select, Table, delete, exists, f
 from sqlalchemy.exc import DBAPIError
 
 from vittne.appliance.store.canaries import is_canary, is_no_canary
-from vittne.appliance.store.database import BUSY_MS, Where, open_database
+from vittne.appliance.store.database import BUSY_MS, Where, check_version, open_database
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.listing import list_rows
 from vittne.appliance.store.rows import FINISHED, RECORDING, CallRow, RunRow, StreamRow
@@ -56,6 +56,14 @@ class Catalogue:
         """Open a file (SQLite) or a server's schema (PostgreSQL). The writer must hold the data directory's lock."""
         self._engine = open_database(where, read_only)
         self._where = str(where)
+
+    @classmethod
+    def on(cls, engine: Engine, where: Where) -> Self:
+        """Return a catalogue on connections that somebody else made, and closes. Raises StoreError."""
+        check_version(engine, where)
+        found = cls.__new__(cls)
+        found._engine, found._where = engine, str(where)
+        return found
 
     def close(self) -> None:
         """Close all connections."""

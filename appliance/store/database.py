@@ -29,16 +29,25 @@ def open_database(where: Where, read_only: bool) -> Engine:
     """Open a database at its right version. Raises StoreError when it is missing, older, newer or broken."""
     engine = _connect(where, read_only)
     try:
-        _settle_version(engine, where, read_only)
-    except DBAPIError as error:
-        engine.dispose()
-        is_server = isinstance(where, DatabaseServer)
-        next_step = "is the server up, and may this user be there?" if is_server else "restore it, or let it be rebuilt"
-        raise StoreError(f"the catalogue cannot be read ({said(error.orig)})", str(where), next_step) from error
+        _checked(engine, where, read_only)
     except StoreError:
         engine.dispose()
         raise
     return engine
+
+
+def check_version(engine: Engine, where: Where) -> None:
+    """Raise StoreError where a reader cannot read a database: it is missing, older, newer or broken."""
+    _checked(engine, where, read_only=True)
+
+
+def _checked(engine: Engine, where: Where, read_only: bool) -> None:
+    try:
+        _settle_version(engine, where, read_only)
+    except DBAPIError as error:
+        is_server = isinstance(where, DatabaseServer)
+        next_step = "is the server up, and may this user be there?" if is_server else "restore it, or let it be rebuilt"
+        raise StoreError(f"the catalogue cannot be read ({said(error.orig)})", str(where), next_step) from error
 
 
 def _connect(where: Where, read_only: bool) -> Engine:

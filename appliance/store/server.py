@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 
 from vittne.appliance.store.address import Address, address_of
 from vittne.appliance.store.errors import StoreError
 
 _SCHEMA: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_VIEW: Final = "vittne_schema"
 _CAUSES: Final = 5
 _ANSWER_S: Final = 30.0  # nothing of it for so long, and it is away
 
@@ -42,12 +43,10 @@ class DatabaseServer:
 
 def connect(server: DatabaseServer, read_only: bool) -> Engine:
     """Return an engine; nothing is connected yet. Raises StoreError."""
-    if not _SCHEMA.fullmatch(server.schema):
-        raise StoreError("this is no name of a schema", repr(server.schema)[:80], "small letters and digits")
     given: dict[str, Any] = {
         "application_name": "vittne",
         "startup_params": {
-            "search_path": f'"{server.schema}"',
+            "search_path": f'"{_checked(server.schema)}"',
             "default_transaction_read_only": "on" if read_only else "off",
             # A transaction that lost its recorder must not keep others from theirs.
             "idle_in_transaction_session_timeout": str(int(server.answer_s * 1000)),
@@ -67,8 +66,25 @@ def connect(server: DatabaseServer, read_only: bool) -> Engine:
         return pg8000.dbapi.connect(password=server.password() or None, **given)
 
     # What a statement was about is in no error: it may be somebody's number.
-    pool: dict[str, Any] = {"pool_size": 2, "max_overflow": 4, "pool_recycle": 600, "hide_parameters": True}
+    pool: dict[str, Any] = {"pool_size": 2, "max_overflow": 6, "pool_recycle": 600, "hide_parameters": True}
     return create_engine("postgresql+pg8000://", creator=connected, **pool)
+
+
+def viewing(engine: Engine) -> Callable[[str], Engine]:
+    """Return what gives a view of another schema, on the same connections: each transaction has its own in view."""
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if (schema := connection.get_execution_options().get(_VIEW)) is not None:
+            connection.exec_driver_sql(f'SET LOCAL search_path TO "{schema}"')
+
+    return lambda schema: engine.execution_options(**{_VIEW: _checked(schema)})
+
+
+def _checked(schema: str) -> str:
+    if not _SCHEMA.fullmatch(schema):
+        raise StoreError("this is no name of a schema", repr(schema)[:80], "small letters and digits")
+    return schema
 
 
 def _address(server: DatabaseServer) -> Address:
