@@ -18,7 +18,7 @@ CHECKED := capture codecs appliance benchmarks tests
 
 export PYTHON
 unexport PYTHONDONTWRITEBYTECODE # a test starts hundreds of programs: compiled once, not each time
-export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(CURDIR)/$(VENV)/chrony/usr/sbin:$(CURDIR)/$(VENV)/chrony/usr/bin
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin:$(CURDIR)/$(VENV)/chrony/usr/sbin:$(CURDIR)/$(VENV)/chrony/usr/bin:$(CURDIR)/$(VENV)/prometheus/usr/bin
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -53,6 +53,7 @@ tools: ## the programs that tests compare with or talk to; installed when this i
 		snmptrapd=snmptrapd slapd=slapd ldapmodify=ldap-utils systemd-analyze=systemd pg_ctlcluster=postgresql \
 		softhsm2-util=softhsm2 swtpm=swtpm tpm2_unseal=tpm2-tools lib:libbcg729.so.0=libbcg729-0
 	@command -v chronyd >/dev/null || .ci/unpack chrony $(VENV)/chrony
+	@command -v promtool >/dev/null || .ci/unpack prometheus $(VENV)/prometheus
 
 lint: $(DEV_READY) ## ruff: rules and format
 	$(BIN)/ruff check $(CHECKED)

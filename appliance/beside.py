@@ -176,6 +176,7 @@ def beside(
         now.bus.also(looking.hear)
         sharing = CatalogueRunner(registrar, config.catalogue, desk.books.do)
         sources.queues.append(sharing.queues)
+        sources.targets = tuple(one.name for one in config.storage)
         everything: dict[str, Run] = {
             "scrub": Scrubber(operator, config.data, config.scrub).run,
             "backup": BackupTimer(operator, config.data, config.backup, file).run,

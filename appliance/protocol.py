@@ -24,6 +24,7 @@ from vittne.appliance.registrar import CallClosed, PartOpened
 from vittne.appliance.ruleconfig import RuleConfig
 from vittne.appliance.seal.capsule import KeyTaken
 from vittne.appliance.store.errors import StoreError
+from vittne.appliance.workerfigures import WorkerFigures
 from vittne.capture.gates import Decision, Refusal
 from vittne.capture.pause import Pause, PauseSettings
 from vittne.capture.pausing import Answer, PauseOrder
@@ -74,6 +75,7 @@ class Status:
     unheard: list[str] = field(default_factory=list)  # hashes of announcements that count and are not listened for
     live_dropped: int = 0  # messages to those who listen live that found no room
     seen: dict[str, dict[str, int]] = field(default_factory=dict)  # as drops, of what was read, or passed over by name
+    figures: WorkerFigures = field(default_factory=WorkerFigures)
     kind: Literal["status"] = "status"
 
 

@@ -43,6 +43,7 @@ from vittne.appliance.ruleconfig import rules
 from vittne.appliance.seal.keys import ArchiveKey
 from vittne.appliance.snapshot import Freezer, Snapshots
 from vittne.appliance.store.files import Store
+from vittne.appliance.workerfigures import CommitTimes, RingFigures, WorkerFigures, own_use, use_of
 from vittne.capture import forcing
 from vittne.capture.columns import SECOND, Block
 from vittne.capture.interfaces import look_up
@@ -93,6 +94,7 @@ class Worker:
         self._cards: dict[str, int] = {}  # the network cards' counters when the run began
         self._messages: list[str] = []
         self._told_ns = 0
+        self._commits = CommitTimes()
         settings = Settings(
             start.hold_back_ns,
             start.media_silence_ns,
@@ -231,6 +233,7 @@ class Worker:
                 horizon = self._bounded(due)
                 self._commit(horizon)
                 ended = time.monotonic_ns()
+                self._commits.note((ended - now) / SECOND)
                 rest = max(next_ns + self._start.commit_ns, ended + self._start.commit_ns // 2)
                 next_ns = ended if horizon < due else rest
                 if select.select([self._channel.fileno()], [], [], 0)[0]:
@@ -307,7 +310,7 @@ class Worker:
         now = time.monotonic_ns()
         if final or now - self._told_ns > _STATUS_NS:
             self._told_ns = now
-            self._tell(statistics)
+            self._tell(statistics, horizon)
 
     def _done(self, number: int, horizon: int) -> list[Token]:
         """Return tokens of a ring that can go back, and note how far its media is written."""
@@ -372,7 +375,24 @@ class Worker:
                 self._pipeline.note_clock_step(step.step_ns)
             ring.clock_steps.clear()
 
-    def _tell(self, statistics: list[RingStatistics]) -> None:
+    def _figures(self, statistics: list[RingStatistics], horizon: int) -> WorkerFigures:
+        handles = [ring.handle for ring in self._rings]
+        rings = [
+            RingFigures(handle.interface, one.packets, one.drops, one.held, one.blocks, handle.block_size)
+            for handle, one in zip(handles, statistics, strict=True)
+        ]
+        analysis = use_of("analysis", self._ears.pids)
+        return WorkerFigures(
+            rings,
+            self._commits,
+            [own_use("worker"), *([analysis] if analysis is not None else [])],
+            recordings_open=len(self._recorder.open),
+            closing=len(self._recorder.closing),
+            behind_s=round(max(0, time.monotonic_ns() - horizon) / SECOND, 3) if horizon < _NEVER else 0.0,
+            unsignalled=len(self._recorder.unsignalled),
+        )
+
+    def _tell(self, statistics: list[RingStatistics], horizon: int) -> None:
         pipeline = self._pipeline
         drops = drops_of(pipeline)
         lost = {name: number for name, number in self._lost_in_all().items() if number}
@@ -406,6 +426,7 @@ class Worker:
             unheard=[one.hash for one in pipeline.handover.listening.missing],
             live_dropped=self._tapping.dropped,
             seen=seen_of(pipeline),
+            figures=self._figures(statistics, horizon),
         )
         try:
             self._channel.ask(status)

@@ -67,6 +67,7 @@ class Interface:
     promiscuous: int  # how many want it so, sockets and people
     drops: Drops
     packets: int = 0  # that came in, since the interface exists
+    received_bytes: int = 0  # likewise
     has_link: bool = True  # whether something is plugged in, as far as the driver says
 
     @property
@@ -138,6 +139,7 @@ def _read_link(body: bytes) -> Interface:
         promiscuous=_number(found.get(_IFLA_PROMISCUITY, b"")),
         drops=_drops(found.get(_IFLA_STATS64, b"")),
         packets=int.from_bytes(found.get(_IFLA_STATS64, b"")[:8], "little"),
+        received_bytes=int.from_bytes(found.get(_IFLA_STATS64, b"")[16:24], "little"),
         has_link=bool(flags & _IFF_LOWER_UP),
     )
 

@@ -96,6 +96,11 @@ class Ear:
         """Whether everything is answered."""
         return not any(lane.asked for lane in self._lanes)
 
+    @property
+    def pid(self) -> int | None:
+        """The process's number while it is up."""
+        return self._process.pid if self.is_up else None
+
     def start(self) -> None:
         """Start it. Raises OSError."""
         self._lanes = _Lane(self._area_bytes), _Lane(self._area_bytes)

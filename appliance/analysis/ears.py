@@ -76,6 +76,11 @@ class Ears:
         self._missed = 0
         self._missed_ns: int | None = None
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes that are up."""
+        return [ear.pid for ear in self._ears if ear.pid is not None]
+
     def turn(self, now_ns: int) -> None:
         """Take answers in, and hand over what came, if it is time. now_ns: monotonic."""
         for ear in self._ears:

@@ -27,6 +27,7 @@ from vittne.appliance.api.database import ApiDatabase
 from vittne.appliance.api.idempotency import ANSWERS, Answers
 from vittne.appliance.api.limits import Limits
 from vittne.appliance.api.logins import keep_writing_rests
+from vittne.appliance.api.metrics_requests import REQUESTS, Requests
 from vittne.appliance.api.openapi import document
 from vittne.appliance.api.problems import REQUEST_ID, problems
 from vittne.appliance.api.routes import ANYBODY, JSON, PREFIX, PUBLIC, About, Access, Answer, Route
@@ -102,6 +103,8 @@ def build_app(
         client_max_size=services.settings.body_limit_bytes,
     )
     app[HEARD] = gate.heard
+    app[REQUESTS] = Requests()
+    app.on_response_prepare.append(app[REQUESTS].answered)
     app[GATE] = gate
     app[ANSWERS] = Answers(services.database, clock.now_us)
     every = (*ROUTES, *routes)
@@ -119,6 +122,7 @@ def build_app(
 async def _observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id, and write one line about it: the route's pattern, never the address that was asked."""
     request[REQUEST_ID] = uuid.uuid4().hex
+    request.app[REQUESTS].begin(request)
     begun = time.monotonic()
     found = await handler(request)
     if IS_REFUSED not in request:

@@ -14,15 +14,13 @@ from vittne.appliance.api.live import HUB, LIVE_DESK, STATE
 from vittne.appliance.console.pages import Item, Page
 from vittne.appliance.console.render import render
 from vittne.appliance.events.alarmlist import ALARMS
-from vittne.appliance.events.livecalls import LiveCall
+from vittne.appliance.events.livecalls import FAIR_MOS, GOOD_MOS, LiveCall
 from vittne.appliance.events.shown import alarm_for, calls_for
 from vittne.appliance.events.state import RecorderState
 from vittne.appliance.store.times import from_rfc3339
 
 _SHOWN: Final = 100  # calls on the page; the API has all
 _OVER: Final = 20  # alarms that are over
-GOOD_MOS: Final = 4.0
-FAIR_MOS: Final = 3.5
 
 
 async def now(request: web.Request) -> web.StreamResponse:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -35,6 +36,7 @@ class Hub:
         self.calls = LiveCalls(self._call)
         self.capture = CaptureWatch(self.alarms, tuple(interfaces))
         self.pauses: dict[str, Pause] = {}  # that live
+        self.pauses_begun: Counter[str] = Counter()  # by trigger, since the start
         self.started_us = now_us()
         self.workers = 0
         self.loop_delay_p99_ms: Callable[[], float] = lambda: 0.0
@@ -80,6 +82,7 @@ class Hub:
             self.pauses.pop(pause.id, None)
             self.alarms.clear(OVERDUE.name, pause.id)
         what = "ended" if not pause.is_live else "begun" if before is None else "changed"
+        self.pauses_begun[pause.trigger] += what == "begun"
         self.bus.tell("pause", what, now_us(), pause)
 
     def note_levels(self, levels: Sequence[Level]) -> None:

@@ -18,6 +18,8 @@ from vittne.appliance.verdicts.heard import heard_or_nothing
 from vittne.appliance.verdicts.judge import judge
 
 STALE_US: Final = 200 * 1_000_000  # told of once a minute: silent three times, and nobody has it any more
+GOOD_MOS: Final = 4.0
+FAIR_MOS: Final = 3.5
 _CALL_IDS: Final = 8
 _TEXT: Final = 256
 _MOST: Final = 20_000

@@ -21,6 +21,7 @@ from vittne.appliance.canary.shown import CanaryShown
 from vittne.appliance.clock.state import ClockState
 from vittne.appliance.events.capture import card, lost
 from vittne.appliance.events.dropwords import Weight, drop_words
+from vittne.appliance.events.figures import ArchiveFigures, archive_figures
 from vittne.appliance.events.hub import Hub
 from vittne.appliance.stamps.standing import Standing
 from vittne.appliance.store.catalogue import Catalogue
@@ -35,8 +36,10 @@ _DAY_US: Final = 24 * 3600 * 1_000_000
 _RATE_DAYS: Final = 7
 _LEAST_US: Final = _DAY_US // 24  # an archive younger than that says nothing about days
 _KEPT_S: Final = 15.0
+_FIGURES_KEPT_S: Final = 60.0
 STALE_S: Final = 20.0  # a worker that has said nothing for so long is not well
 
+Verdict = Literal["good", "look", "bad", "starting"]
 KeysState = Literal["unlocked", "locked", "elsewhere", "unknown"]
 
 
@@ -67,7 +70,7 @@ class DropState(_Model):
 class CaptureState(_Model):
     """What capturing does. missed: packets that were lost before anybody saw them. told_s_ago: the worker's words."""
 
-    verdict: Literal["good", "look", "bad", "starting"]
+    verdict: Verdict
     interfaces: list[InterfaceState]
     packets: int
     rtp_packets: int
@@ -157,12 +160,13 @@ class Sources:
     canary_well_us: Callable[[], int | None] = lambda: None  # when one was last recorded as it should be
     keys: Callable[[], Awaitable[dict[str, Any]]] | None = None  # status of the key process
     queues: list[Callable[[], dict[str, int]]] = field(default_factory=list)
+    targets: tuple[str, ...] = ()  # storage targets by name
 
 
 @dataclass(frozen=True, slots=True)
 class _Slow:
     disk: DiskState
-    stamps: list[StampState]
+    standings: list[Standing]
     backup_us: int | None
 
 
@@ -176,6 +180,18 @@ class StateReader:
         self._slow_s = 0.0
         self._keys: KeysState = "elsewhere" if sources.keys is None else "unknown"
         self._asking: asyncio.Task[None] | None = None
+        self._figures: ArchiveFigures | None = None
+        self._figures_s = 0.0
+        self.standings: list[Standing] = []  # of authorities, as they were when read() looked last
+
+    async def figures(self) -> ArchiveFigures:
+        """Return sums over the archive, not older than a minute. Raises StoreError."""
+        now_s = time.monotonic()
+        if self._figures is None or now_s - self._figures_s > _FIGURES_KEPT_S:
+            sources = self.sources
+            self._figures_s = now_s  # who asks meanwhile gets those from before
+            self._figures = await self._reader(archive_figures, sources.data_dir, sources.targets, now_us())
+        return self._figures
 
     async def read(self) -> RecorderState:
         """Return how things stand. Raises StoreError."""
@@ -184,6 +200,7 @@ class StateReader:
         if self._slow is None or now_s - self._slow_s > _KEPT_S:
             self._slow = await self._reader(_read_slow, sources)
             self._slow_s = now_s
+            self.standings = self._slow.standings
             self._ask_keys()
         slow = self._slow
         at = now_us()
@@ -196,7 +213,7 @@ class StateReader:
             disk=slow.disk,
             keys=self._keys,
             clock=_clock(sources),
-            stamps=slow.stamps,
+            stamps=[_stamp(one) for one in slow.standings],
             canary=sources.canary(),
             canary_well_at=None if (well := sources.canary_well_us()) is None else rfc3339(well),
             last_backup_at=None if slow.backup_us is None else rfc3339(slow.backup_us),
@@ -282,9 +299,7 @@ def drops_shown(drops: dict[str, dict[str, int]]) -> list[DropState]:
     return sorted(found, key=lambda one: (order.index(one.weight), -one.packets))
 
 
-def _verdict(
-    drops: list[DropState], told_s: float | None, cards: list[InterfaceState]
-) -> Literal["good", "look", "bad", "starting"]:
+def _verdict(drops: list[DropState], told_s: float | None, cards: list[InterfaceState]) -> Verdict:
     """Green means that nothing was missed."""
     if told_s is None:
         return "starting"
@@ -300,8 +315,7 @@ def _read_slow(catalogue: Catalogue, sources: Sources) -> _Slow:
         stamps = sources.stamps() if sources.stamps is not None else []
     except StoreError:
         stamps = []
-    said = [_stamp(one) for one in stamps]
-    return _Slow(disk_state(catalogue, sources.data_dir, now_us()), said, last_backup_us(sources.data_dir))
+    return _Slow(disk_state(catalogue, sources.data_dir, now_us()), stamps, last_backup_us(sources.data_dir))
 
 
 def _stamp(one: Standing) -> StampState:

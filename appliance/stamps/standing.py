@@ -50,7 +50,7 @@ def standings(data_dir: Path, config: StampsConfig, now_us: int) -> list[Standin
         with contextlib.suppress(StoreError, ValueError):
             stamp = read_stamp(folder)
             newest[authority_name] = (from_rfc3339(stamp.answered_at), stamp.size)
-    entries = _ledger_size(data_dir)
+    entries = ledger_size(data_dir)
     found = []
     for authority in config.authorities:
         taken, size = newest.get(authority.name) or (None, 0)
@@ -61,7 +61,7 @@ def standings(data_dir: Path, config: StampsConfig, now_us: int) -> list[Standin
     return found
 
 
-def _ledger_size(data_dir: Path) -> int:
+def ledger_size(data_dir: Path) -> int:
     """Return how many entries the newest checkpoint covers, as it says: its signature is not looked at here."""
     try:
         return int(read_file(data_dir / "ledger" / CHECKPOINT_FILE).split(b"\n")[1])
