@@ -92,6 +92,7 @@ from vittne.appliance.signon.watch import SignOnWatch
 from vittne.appliance.stamps.stamper import Stamper
 from vittne.appliance.storage.runner import StorageRunner
 from vittne.appliance.store.errors import StoreError
+from vittne.appliance.support.telling import tell_support
 from vittne.appliance.testcall import place_and_explain
 from vittne.appliance.version import VERSION
 from vittne.appliance.webhooks.deliver import Deliverer
@@ -149,6 +150,7 @@ def beside(
             add_now(app, now, state, live)
             registrar.facts = lambda: recorder_facts(now, state.keys)
             app[DOCTOR] = Doctor(config, file, registrar.facts)
+            registrar.support = lambda: tell_support(state, registrar.catalogue)
             app[CONFIG] = config
             app[SET_UP] = set_up_of(config, file)
             if config.ledger.witness_of:

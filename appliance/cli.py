@@ -29,6 +29,7 @@ from vittne.appliance.review.cli import add_review
 from vittne.appliance.storage.cli import add_storage
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.subjects.cli import add_subject
+from vittne.appliance.support.cli import add_support
 from vittne.appliance.time_cli import add_clock, add_stamp
 from vittne.appliance.token_cli import add_token
 from vittne.appliance.user_cli import add_users
@@ -97,6 +98,7 @@ def parser() -> argparse.ArgumentParser:
     add_compliance(commands, where, a_time)
     add_storage(commands, where)
     add_fleet(commands, where, a_time, a_count)
+    add_support(add, a_time)
     commands.add_parser("version", help="print the version").set_defaults(command=_version)
     return top
 

@@ -29,6 +29,7 @@ from vittne.appliance.signon.operations import SIGN_ON_OPERATIONS
 from vittne.appliance.stamps.operation import ENTER_STAMPS
 from vittne.appliance.storage.operation import ADOPT, ENTER_STORED, LEAVE
 from vittne.appliance.subjects.operations import SUBJECT_OPERATIONS
+from vittne.appliance.support.told import SUPPORT
 from vittne.appliance.vcon.filing import FILE_IMPORT
 from vittne.appliance.verdicts.operations import VERDICT_OPERATIONS
 from vittne.appliance.webhooks.operations import WEBHOOK_OPERATIONS
@@ -79,4 +80,5 @@ OPERATIONS: Final[tuple[Operation[Any], ...]] = (
     FILE_IMPORT,
     *LISTING_OPERATIONS,
     ASK_FACTS,
+    SUPPORT,
 )

@@ -52,12 +52,21 @@ class PacketIndex:
     def __len__(self) -> int:
         return len(self._at_ns)
 
+    @property
+    def streams(self) -> dict[int, Ends]:
+        """Where the packets of streams went from and to, by the streams' numbers."""
+        return self._streams
+
+    def bodies(self) -> Iterator[tuple[int, int, int, bytes]]:
+        """Yield (at_ns, type of record, stream, its body) in order of time."""
+        for row, at_ns in enumerate(self._at_ns.tolist()):
+            group, offset, length, kind, stream = (int(column[row]) for column in self._columns)
+            yield at_ns, kind, stream, self._opened.plaintext(group)[offset : offset + length]
+
     def frames(self) -> Iterator[tuple[int, bytes]]:
         """Yield (at_ns, Ethernet frame) in order of time."""
         framer = Framer(self._streams)
-        for row, at_ns in enumerate(self._at_ns.tolist()):
-            group, offset, length, kind, stream = (int(column[row]) for column in self._columns)
-            body = self._opened.plaintext(group)[offset : offset + length]
+        for at_ns, kind, stream, body in self.bodies():
             frame = framer.frame(kind, stream, body)
             if frame is not None:
                 yield at_ns, frame

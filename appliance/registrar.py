@@ -109,6 +109,7 @@ class Registrar:
         # what a recording that ends now says of the clock; nothing while nobody watches it
         self.clock: Callable[[], Mapping[str, Json]] = dict
         self.facts: Callable[[], RecorderFacts] = RecorderFacts  # of who records with it, for who asks (doctor)
+        self.support: Callable[[], dict[str, Any]] = dict  # what a recorder that runs tells for a support bundle
         self.prompts: books.Prompts = prompts_in(self.catalogue)  # which are enrolled
         self.unannounced: UnannouncedAlarms | None = None  # only while calls are recorded live
         self.alarm_desk: Any = None  # who is told of alarms (alarming/desk.py), while calls are recorded live

@@ -202,8 +202,14 @@ class StateReader:
             self._slow_s = now_s
             self.standings = self._slow.standings
             self._ask_keys()
-        slow = self._slow
-        at = now_us()
+        return self._made(self._slow, now_s)
+
+    def now(self, catalogue: Catalogue) -> RecorderState:
+        """Return how things stand, read here and now by a thread that may wait. Raises StoreError."""
+        return self._made(_read_slow(catalogue, self.sources), time.monotonic())
+
+    def _made(self, slow: _Slow, now_s: float) -> RecorderState:
+        sources, at = self.sources, now_us()
         waiting = {name: number for ask in sources.queues for name, number in ask().items()}
         return RecorderState(
             at=rfc3339(at),

@@ -98,6 +98,7 @@ STORED_GONE: Final = "storage.remove"
 STORED_DAMAGED: Final = "storage.damage"
 LEFT: Final = "storage.leave"
 CANARY: Final = "canary"
+SUPPORT: Final = "support"
 
 MEMBERS: Final[dict[str, frozenset[str]]] = {
     # a run of the recorder; run is the catalogue's number of it
@@ -266,4 +267,6 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     LEFT: frozenset({"rec"}),
     # a call of our own, to see whether calls are recorded: it is in no sum, and opened by the recorder to be looked at
     CANARY: frozenset({"rec"}),
+    # a support bundle is about to be made; with "rec" when the signalling of a recording goes into it, scrubbed
+    SUPPORT: frozenset({"rec", "row"}),
 }
