@@ -62,7 +62,7 @@ class CutDesk:
             try:
                 await tell(process, job.model_dump_json())
                 while True:
-                    line = await _line(process)
+                    line = await _line(process, job.recording)
                     if line.asked is not None:
                         await tell(process, (await _answered(job, line.asked, key, perform, caller)).model_dump_json())
                     if line.told is not None:
@@ -93,12 +93,12 @@ async def _answered(job: CutJob, asked: Asked, key: Key, perform: Perform, calle
         return Answered(refused=Refused(what=error.what, where=str(error.where), next_step=error.next_step))
 
 
-async def _line(process: asyncio.subprocess.Process) -> FromChild:
+async def _line(process: asyncio.subprocess.Process, recording: str) -> FromChild:
     assert process.stdout is not None
     async with asyncio.timeout(_LINE_S):
         line = await process.stdout.readline()
     try:
         return FromChild.model_validate_json(line)
     except ValidationError:
-        log.error("cutting a recording failed")
+        log.error("cutting a recording failed", recording=recording)
         raise CaseFailed("the recording could not be cut", "cutting", "the recorder's log says more") from None

@@ -32,10 +32,11 @@ class CaseFailed(StoreError):
 class CaseAnswer:
     """An answer whose head has come."""
 
-    def __init__(self, head: Head, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, head: Head, process: asyncio.subprocess.Process, recording: str) -> None:
         self.notes = head.notes
         self.copied = head.copied
         self._process = process
+        self._recording = recording
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield what is behind the head. Raises CaseFailed when the process failed amid it."""
@@ -43,7 +44,7 @@ class CaseAnswer:
         while piece := await self._process.stdout.read(_PIECE):
             yield piece
         if await self._process.wait():
-            raise _failed(self._process)
+            raise _failed(self._process, self._recording)
 
     async def whole(self) -> bytes:
         """Return all of it."""
@@ -62,7 +63,7 @@ class CaseDesk:
         async with self._room:
             process = await started("vittne.appliance.casework.child", LINE_LIMIT)
             try:
-                yield CaseAnswer(await _head(process, order), process)
+                yield CaseAnswer(await _head(process, order), process, order.recording)
             finally:
                 await _end(process)
 
@@ -80,7 +81,7 @@ async def _head(process: asyncio.subprocess.Process, order: CaseOrder) -> Head:
         head = Head.model_validate_json(line)
     except ValidationError:
         await process.wait()
-        raise _failed(process) from None
+        raise _failed(process, order.recording) from None
     if head.refused is not None:
         raise StoreError(head.refused.what, head.refused.where, head.refused.next_step)
     return head
@@ -99,6 +100,6 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def _failed(process: asyncio.subprocess.Process) -> CaseFailed:
-    log.error("reading a recording failed", status=process.returncode)
+def _failed(process: asyncio.subprocess.Process, recording: str) -> CaseFailed:
+    log.error("reading a recording failed", recording=recording, status=process.returncode)
     return CaseFailed("the recording could not be read", "casework", "the recorder's log says more")
