@@ -34,7 +34,7 @@ run: $(RUN_READY) ## record: IFACE="eth1 eth2" names interfaces; without it, a t
 		$(if $(IFACE),$(foreach interface,$(IFACE),--interface $(interface)),--interface lo --test-call)
 
 test: setup tools lint types ## everything that must hold: lint, types, the whole suite
-	$(BIN)/pytest -m "not system" -n $(WORKERS) --dist worksteal
+	$(BIN)/pytest -m "not system and not machine and not faults" -n $(WORKERS) --dist worksteal
 	$(BIN)/pytest -m system -n $(WAITERS) --dist loadfile tests/system tests/ring
 
 pictures: setup tools ## the console's pictures in docs/pictures, taken of a real recorder; all of them lie in var/pictures
