@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 RUN_READY := $(VENV)/.ready-to-run
 DEV_READY := $(VENV)/.ready-to-develop
-CHECKED := capture codecs appliance benchmarks tests
+CHECKED := capture codecs appliance benchmarks systemd tests
 
 export PYTHON
 unexport PYTHONDONTWRITEBYTECODE # a test starts hundreds of programs: compiled once, not each time
@@ -23,7 +23,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 
-.PHONY: help run test setup tools pictures lint format types bench lock clean distclean
+.PHONY: help run test test-system package setup tools system-tools pictures lint format types bench lock clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -36,6 +36,15 @@ run: $(RUN_READY) ## record: IFACE="eth1 eth2" names interfaces; without it, a t
 test: setup tools lint types ## everything that must hold: lint, types, the whole suite
 	$(BIN)/pytest -m "not system and not machine and not faults" -n $(WORKERS) --dist worksteal
 	$(BIN)/pytest -m system -n $(WAITERS) --dist loadfile tests/system tests/ring
+
+test-system: setup tools system-tools ## what takes long: machines with systemd, the package, faults (root; under 45 minutes)
+	$(BIN)/pytest -m "machine or faults" tests/machines $(wildcard tests/faults)
+
+package: ## the Debian package for the release of this machine, in dist; REVISION=1
+	@.ci/need /usr/bin/python3=python3 dpkg-deb=dpkg python:ensurepip=python3-venv
+	@/usr/bin/python3 systemd/package/build.py --revision $(REVISION)
+REVISION ?= 1
+package: PYTHON := /usr/bin/python3
 
 pictures: setup tools ## the console's pictures in docs/pictures, taken of a real recorder; all of them lie in var/pictures
 	VITTNE_PICTURES=$(CURDIR)/var/pictures $(BIN)/pytest -m system tests/system/test_console_live.py
@@ -54,6 +63,11 @@ tools: ## the programs that tests compare with or talk to; installed when this i
 		softhsm2-util=softhsm2 swtpm=swtpm tpm2_unseal=tpm2-tools lib:libbcg729.so.0=libbcg729-0
 	@command -v chronyd >/dev/null || .ci/unpack chrony $(VENV)/chrony
 	@command -v promtool >/dev/null || .ci/unpack prometheus $(VENV)/prometheus
+
+system-tools: ## the programs that machines and the package need besides
+	@.ci/need debootstrap=debootstrap systemd-nspawn=systemd-container setpriv=util-linux \
+		lintian=lintian dpkg-deb=dpkg man=man-db curl=curl
+	@PYTHON=/usr/bin/python3 .ci/need python:ensurepip=python3-venv
 
 lint: $(DEV_READY) ## ruff: rules and format
 	$(BIN)/ruff check $(CHECKED)

@@ -113,7 +113,7 @@ class Machine:
 
     def enter(self, outside: bool = False) -> list[str]:
         """Return the words before a command that runs in it; outside: with the network of this machine."""
-        spaces = ["--mount", "--uts", "--ipc", "--pid", "--cgroup", "--root", "--wd=/root"]
+        spaces = ["--mount", "--uts", "--ipc", "--pid", "--cgroup", "--root", "--wdns=/root"]
         path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         clean = ["env", "-i", path, "HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"]
         ways = [f"{name}={value}" for name, value in ways_out().items()] if outside else []
