@@ -17,6 +17,7 @@ from vittne.appliance.calls_cli import add_calls, add_looks, add_search, add_str
 from vittne.appliance.canary.cli import add_canary
 from vittne.appliance.cli_values import Command, a_count, a_time, data_of
 from vittne.appliance.compliance_cli import add_compliance
+from vittne.appliance.config_cli import add_catalogue, add_config
 from vittne.appliance.copies_cli import add_copies
 from vittne.appliance.datadir import DATA_VARIABLE, config_file
 from vittne.appliance.doctor.cli import add_doctor
@@ -99,6 +100,8 @@ def parser() -> argparse.ArgumentParser:
     add_storage(commands, where)
     add_fleet(commands, where, a_time, a_count)
     add_support(add, a_time)
+    add_config(commands)
+    add_catalogue(commands, where)
     commands.add_parser("version", help="print the version").set_defaults(command=_version)
     return top
 
