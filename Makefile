@@ -23,7 +23,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 
-.PHONY: help run test test-system package setup tools system-tools pictures lint format types bench lock clean distclean
+.PHONY: help run test test-system package setup tools system-tools pictures lint format types bench lock wheels ansible clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -91,6 +91,21 @@ lock: ## write the lock files anew from pyproject.toml
 	$(VENV)/lock/bin/uv pip compile $(LOCK) --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	--custom-compile-command "make lock" --upgrade
+
+wheels: $(DEV_READY) ## for Ansible: the wheel, and a tar of what it needs, in dist/
+	rm -rf build dist/wheels
+	$(PIP) wheel --no-deps --no-build-isolation --no-index --wheel-dir dist .
+	$(PIP) download --require-hashes --only-binary :all: --requirement requirements.lock --dest dist/wheels
+	tar -C dist/wheels -cf dist/wheelhouse.tar .
+
+ansible: $(VENV)/ansible/.ready ## ansible-core and ansible-lint, in an environment of their own, and what lint says
+	cd ansible && PATH="$(CURDIR)/$(VENV)/ansible/bin:$$PATH" ansible-lint --nocolor
+
+# Programs that tests start, licensed otherwise than we are: nothing of theirs is imported or shipped.
+$(VENV)/ansible/.ready: | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/ansible
+	$(VENV)/ansible/bin/python -m pip --disable-pip-version-check --quiet install "ansible-core>=2.19,<2.20" "ansible-lint>=26,<27"
+	@touch $@
 
 clean: ## remove what tools leave; recordings (var) and .venv stay
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
