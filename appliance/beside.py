@@ -233,6 +233,9 @@ async def keep_up(name: str, run: Run, again_s: float = _AGAIN_S) -> None:
             return await run()
         except Exception as error:  # whatever it is, the others go on
             log.error("alarm: something beside recording failed, and is begun anew", what=name, reason=fault(error))
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # it failed while it was ended: that is its end
+                raise asyncio.CancelledError from error
         await asyncio.sleep(again_s)
 
 

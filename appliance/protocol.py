@@ -105,7 +105,14 @@ class Done:
     kind: Literal["done"] = "done"
 
 
-Request = OpenParts | NoteLive | CloseCalls | Status | NotePauses | NoteRefused | Done
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A worker reads its rings from now on: what kills it later may lie in them. Nothing is answered to it."""
+
+    kind: Literal["reading"] = "reading"
+
+
+Request = OpenParts | NoteLive | CloseCalls | Status | NotePauses | NoteRefused | Done | Reading
 _REQUEST: Final[TypeAdapter[Any]] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])
 
 
@@ -261,6 +268,10 @@ class Channel:
     def _send(self, message: Any) -> None:
         with self._sending:
             self.socket.sendall(pack(message))
+
+    def say_reading(self) -> None:
+        """Tell the parent that everything before the first packet went well."""
+        self._send(Reading())
 
     def open_parts(self, parts: Any) -> None:
         self.ask(OpenParts(list(parts)))

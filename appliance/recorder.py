@@ -6,6 +6,7 @@ writer forgets each group's key as soon as the group is written.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -141,9 +142,41 @@ class Recorder:
         if self._waiting_bytes >= self._gather_bytes:
             self.flush()
         if not self._gather_bytes:
-            self._store.sync()
+            self._make_last()
         for recording_id, writer in self._writers.items():
             self.open[recording_id].synced = writer.size
+
+    def _make_last(self) -> None:
+        """Have everything written so far synced.
+
+        Where the disk cannot, nobody knows what of it is there: parts end where they were synced before, and the
+        calls go on as those whose file failed.
+        """
+        try:
+            self._store.sync()
+        except StoreError as error:
+            for recording_id in list(self._writers):
+                self._cut(recording_id, self.open[recording_id])
+            self._fault(error)
+
+    def _cut(self, recording_id: str, state: OpenRecording) -> None:
+        writer = self._writers.pop(recording_id)
+        writer.abandon()
+        with contextlib.suppress(OSError):  # it is tried again when the part is hashed
+            os.truncate(writer.path, state.synced)
+            if not state.synced:
+                writer.path.unlink()
+        if state.synced:
+            state.unhashed.append(UnhashedPart(state.part_no, state.synced, state.part_from_at, state.last_at))
+        state.part_no += 1
+        state.synced = 0
+        self._note_failed(recording_id, state)
+
+    def _note_failed(self, recording_id: str, state: OpenRecording) -> None:
+        state.failed = True
+        call = self.pipeline.book.calls.get(recording_id)
+        if call is not None:
+            call.reasons.add(DISK)
 
     def _tell_pauses(self) -> None:
         """Have pauses that changed, and refusals, kept before anything is written that they bear on."""
@@ -271,6 +304,9 @@ class Recorder:
     def _hash(self, recording_id: str, state: OpenRecording, part: UnhashedPart) -> None:
         path = self._store.recordings_dir / state.folder / f"part-{part.n}.floe"
         try:
+            with contextlib.suppress(OSError):  # where it could not be cut at once
+                if path.stat().st_size > part.size_bytes:
+                    os.truncate(path, part.size_bytes)
             summary = summarise(path, part.n, part.size_bytes)
         except (StoreError, PartDamaged) as error:
             self.pipeline.faults.append(str(error))
@@ -412,17 +448,15 @@ class Recorder:
         self._fault(error)
 
     def _close_early(self, recording_id: str, state: OpenRecording) -> None:
-        state.failed = True
+        self._note_failed(recording_id, state)
         writer = self._writers.get(recording_id)
-        call = self.pipeline.book.calls.get(recording_id)
-        if call is not None:
-            call.reasons.add(DISK)
         if writer is not None:
             self._end_part(recording_id, writer.abandon(), state)
 
     def _fault(self, error: StoreError) -> None:
         self.pipeline.counters["write failed"] += 1
-        self.pipeline.faults.append(str(error))
+        if str(error) not in self.pipeline.faults:  # one for all calls, where it is the disk
+            self.pipeline.faults.append(str(error))
 
     def _note_live(self) -> None:
         """Show calls in the catalogue: what is new of them soon, all of them once a minute, some at a time."""

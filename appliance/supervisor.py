@@ -37,6 +37,7 @@ from vittne.appliance.protocol import (
     NotePauses,
     NoteRefused,
     OpenParts,
+    Reading,
     Request,
     Start,
     Status,
@@ -93,6 +94,7 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._hands_over = False
         self._deaths = 0  # since the last commit
+        self._reads = False  # the worker that runs came as far as its rings
         self._leave: list[str] = []  # hidden folders of calls that were forgotten with a snapshot
         self.status: Status | None = None
         self.workers = 0
@@ -145,7 +147,7 @@ class Supervisor:
                         log.error("the worker did not end well", code=code)
                     break
                 await self._died(code)
-                pause = _PAUSE_S[min(self._deaths - 1, len(_PAUSE_S) - 1)]
+                pause = _PAUSE_S[min(self._deaths, len(_PAUSE_S)) - 1] if self._deaths else _PAUSE_S[1]
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), pause or 0.001)
             for task in meanwhile:
@@ -189,7 +191,8 @@ class Supervisor:
             self._desk.tell_references(references)
 
     async def _died(self, code: int) -> None:
-        self._deaths += 1
+        # Somebody who kills a worker before it has read anything tells nothing of what is in the rings.
+        self._deaths += self._reads or code != -signal.SIGKILL
         log.error("the worker died; the next one goes on", code=code, times=self._deaths)
         log.error("alarm: the capture worker died and was started anew", times=self._deaths)
         if self._deaths == _FORGET_AFTER:
@@ -227,6 +230,7 @@ class Supervisor:
             live_fd = live.fileno()
             live.close()
         self.workers += 1
+        self._reads = False
         self._hub.workers = self.workers
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
         start = Start(
@@ -276,6 +280,9 @@ class Supervisor:
         answering: asyncio.Task[None] | None = None
         async with asyncio.TaskGroup() as tasks:
             while (request := await _heard(reader)) is not None:
+                if isinstance(request, Reading):
+                    self._reads = True
+                    continue
                 if isinstance(request, Done):  # heard also while something is written for the worker
                     self._desk.done(request)
                     continue
@@ -291,8 +298,11 @@ class Supervisor:
             elif isinstance(request, NoteRefused):
                 await self._desk.note_refused(request.refused)
             else:
+                if isinstance(request, Status):  # also when it cannot be entered: it may say that the disk is full
+                    self._hub.note(request)
                 await self._desk.books.do(self._do, request)
-                self._hub.note(request)
+                if not isinstance(request, Status):
+                    self._hub.note(request)
         except KeyTaken as error:
             answer = {"error": str(error), "taken": True}
         except StoreError as error:

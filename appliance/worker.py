@@ -9,6 +9,7 @@ media from where it was written. So nothing is lost and nothing is written twice
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -174,9 +175,10 @@ class Worker:
             if name in known:
                 self._settle_part(folder, *known[name])
             elif name not in closing and name not in self._start.leave:
-                for path in folder.iterdir():  # begun after the snapshot: its packets are still in the ring
-                    path.unlink()
-                folder.rmdir()
+                with contextlib.suppress(OSError):  # on a disk that takes nothing it stays; the next start clears it
+                    for path in folder.iterdir():  # begun after the snapshot: its packets are still in the ring
+                        path.unlink()
+                    folder.rmdir()
         self._messages.append(f"goes on after a crash with {len(memory.open)} recordings")
 
     def _settle_part(self, folder: Path, recording_id: str, state: OpenRecording) -> None:
@@ -185,11 +187,13 @@ class Worker:
         for path in folder.glob("part-*.floe"):
             number = int(path.stem.removeprefix("part-"))
             if number not in whole and (number != state.part_no or not state.synced):
-                path.unlink()
+                with contextlib.suppress(OSError):
+                    path.unlink()
         if state.synced:
             # Only cut here, thousands in a moment: the rings are filling. The next commit's sync makes it last,
             # and hashing the part again has time.
-            os.truncate(folder / f"part-{state.part_no}.floe", state.synced)
+            with contextlib.suppress(OSError):  # it is tried again when it is hashed
+                os.truncate(folder / f"part-{state.part_no}.floe", state.synced)
             state.unhashed.append(UnhashedPart(state.part_no, state.synced, state.part_from_at, state.last_at))
             state.part_no += 1
             state.synced = 0
@@ -208,13 +212,14 @@ class Worker:
     def run(self) -> None:
         """Work until the parent says stop, or is gone."""
         self._channel.listen(self._do)
+        self._channel.say_reading()
         poll = select.poll()
         for ring in self._rings:
             poll.register(ring.fileno(), select.POLLIN)
         poll.register(self._channel.fileno(), select.POLLIN)
         # What the rings hold of a worker that died is old already: its voices are to be heard before it is written.
         patient_ns = time.monotonic_ns() + PATIENCE_NS
-        next_ns = time.monotonic_ns() + self._start.commit_ns
+        next_ns = time.monotonic_ns()  # as soon as it has caught up: who dies before its first commit did nothing
         while not self._channel.stopping:
             asked = time.monotonic_ns()
             read = self._read(asked)

@@ -31,6 +31,7 @@ _CLOCK: Final = AlarmKind("clock-wrong", for_us=0)
 _UNANNOUNCED: Final = AlarmKind("many-unannounced", for_us=0)
 PACKETS_LOST: Final = AlarmKind("packets-lost", for_us=0)
 RING_FULL: Final = AlarmKind("ring-full", "warn", for_us=0)
+WRITE_FAILED: Final = AlarmKind("write-failed", for_us=0)
 DISK_LOW: Final = AlarmKind("disk-full", for_us=0)  # nearly; its name is older than the one below
 _NO_ROOM: Final = AlarmKind("disk-no-room", for_us=0)
 _ERASES: Final = AlarmKind("disk-erasing", "warn")
@@ -57,6 +58,7 @@ CANARY: Final = AlarmKind("canary", for_us=0)
 ALARMS: Final[dict[str, AlarmKind]] = {
     "packets were lost before they could be read": PACKETS_LOST,
     "the capture ring is nearly full": RING_FULL,
+    "recordings cannot be written": WRITE_FAILED,
     "the disk is nearly full": DISK_LOW,
     "the disk is full; calls are not recorded": _NO_ROOM,
     "recordings are erased to make room": _ERASES,

@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from vittne.appliance.events.alarmlist import PACKETS_LOST, RING_FULL
+from vittne.appliance.events.alarmlist import PACKETS_LOST, RING_FULL, WRITE_FAILED
 from vittne.appliance.events.alarms import Alarms
 from vittne.appliance.protocol import Status
 from vittne.capture.interfaces import Interface, look_up
@@ -21,6 +21,7 @@ LOSING: Final = ("kernel", "network card")  # layers of Status.drops where somet
 RING_HIGH: Final = 0.8
 RING_LOW: Final = 0.5
 _CALM_S: Final = 300.0  # without a lost packet
+_WRITTEN_S: Final = 30.0  # without a write that failed
 _RATE_S: Final = 3.0  # a rate is of so long at least
 
 
@@ -39,6 +40,8 @@ class CaptureWatch:
         self._cards: tuple[float, dict[str, int]] | None = None
         self._lost = 0
         self._lost_s: float | None = None
+        self._failed = 0
+        self._failed_s: float | None = None
 
     def note(self, status: Status, now_s: float) -> None:
         """Take a status. now_s: monotonic seconds."""
@@ -51,6 +54,7 @@ class CaptureWatch:
             self.packets_per_s = (status.frames - self._frames[1]) / (now_s - self._frames[0])
             self._frames = now_s, status.frames
         self._look_at_losses(lost(status.drops), now_s)
+        self._look_at_writes(status.drops.get("media", {}).get("write failed", 0), now_s)
         self._look_at_ring(status.occupancy)
         self._look_at_cards(now_s)
 
@@ -63,6 +67,16 @@ class CaptureWatch:
             self._lost_s = None
             self._alarms.clear(PACKETS_LOST.name)
         self._lost = sum_
+
+    def _look_at_writes(self, failed: int, now_s: float) -> None:
+        if failed > self._failed:
+            if self._failed_s is None:
+                log.error("alarm: recordings cannot be written", times=failed - self._failed)
+            self._failed_s = now_s
+        elif self._failed_s is not None and now_s - self._failed_s > _WRITTEN_S:
+            self._failed_s = None
+            self._alarms.clear(WRITE_FAILED.name)
+        self._failed = failed
 
     def _look_at_ring(self, occupancy: float) -> None:
         stands = any(alarm.kind is RING_FULL and alarm.cleared_us is None for alarm in self._alarms.all())
