@@ -1,4 +1,4 @@
-"""A disk of its own: ext4 in a file, mounted by loop, that can be filled, frozen, made read-only and cut off. Root only.
+"""A disk of its own: ext4 in a file, mounted by loop, to be filled, frozen, made read-only and cut off. Root only.
 
 And what is done with one while calls are up.
 """
