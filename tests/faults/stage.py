@@ -215,7 +215,7 @@ class Stage:
     def result(self, data: Path) -> Result:
         """Count what is in a directory, and read the log."""
         sys.path.insert(0, str(_BENCHMARKS))
-        from send import RTP, UDP_PAYLOAD, rtp_frames  # noqa: PLC0415 - a script, not a package
+        from send import RTP, UDP_PAYLOAD, rtp_frames  # type: ignore[import-not-found] # noqa: PLC0415 - a script
 
         payloads = np.ascontiguousarray(rtp_frames(self.calls, PAYLOAD)[:, UDP_PAYLOAD + RTP :])
         found = tally(data, payloads, self.phases["talked"]["frames"] // (2 * self.calls))
