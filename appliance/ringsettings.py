@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-
 from vittne.appliance.config import Config
 from vittne.appliance.edge.machine import meminfo
 from vittne.capture.offloads import speed_mbit
 from vittne.capture.ringsize import RingSize, auto_size, memory_available, size_for
-
 
 
 def ring_size(config: Config, name: str, interfaces: int = 0) -> RingSize:
