@@ -101,6 +101,17 @@ def open_ring(interface: str, size: RingSize, *, promiscuous: bool = True, outgo
     return RingHandle(ring.detach(), size.block_size, size.block_count, interface, _LINK_TYPES[found.hardware])
 
 
+def frame_sender(interface: str) -> socket.socket:
+    """Open a socket that sends whole frames out of an interface and, of protocol 0, takes none in. Raises OSError."""
+    sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    try:
+        sender.bind((interface, 0))
+    except OSError:
+        sender.close()
+        raise
+    return sender
+
+
 def _usable(interface: str) -> Interface:
     found = look_up(interface)
     if found is None:

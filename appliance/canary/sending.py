@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
-from typing import Final
 
 from vittne.appliance.canary.script import Script
+from vittne.appliance.edge.rings import open_sender
 from vittne.appliance.store.errors import StoreError
-
-_SEND_ALL: Final = 0  # protocol of a packet socket that takes nothing in
 
 
 class CannotSend(StoreError):
@@ -24,9 +21,7 @@ async def send(script: Script, interface: str) -> tuple[list[list[int]], int]:
     """
     times: list[list[int]] = [[], []]
     try:
-        sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, _SEND_ALL)
-        with sender:
-            sender.bind((interface, _SEND_ALL))
+        with open_sender(interface) as sender:
             sender.setblocking(False)
             begin = time.monotonic_ns()
             for step in script.steps:
@@ -39,7 +34,7 @@ async def send(script: Script, interface: str) -> tuple[list[list[int]], int]:
                     times[step.voice].append(at_ns)
             return times, time.time_ns()
     except PermissionError as error:
-        next_step = "give the recorder CAP_NET_RAW, as systemd/vittne.service does"
+        next_step = "run it as root, or let vittne-edge.service run beside it"
         raise CannotSend("the canary call may not be sent (no right to raw packets)", interface, next_step) from error
     except OSError as error:
         what = f"the canary call could not be sent ({error.strerror or type(error).__name__})"

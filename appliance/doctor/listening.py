@@ -8,12 +8,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from vittne.appliance.doctor.tapfacts import CallSums, TapFacts, merged, sum_unsignalled
+from vittne.appliance.edge.machine import meminfo
+from vittne.appliance.edge.rings import open_ring
 from vittne.appliance.replay import capture_files, drops_of, seen_of
 from vittne.capture.columns import SECOND, Block
 from vittne.capture.interfaces import look_up
@@ -22,7 +23,6 @@ from vittne.capture.pause import PauseSettings
 from vittne.capture.pcapfile import CaptureFile, CaptureFileError
 from vittne.capture.pipeline import Commit, Pipeline, Settings
 from vittne.capture.ring import Ring, Token
-from vittne.capture.ringopen import open_ring
 from vittne.capture.ringsize import RingSize, auto_size, memory_available
 from vittne.capture.slab import SlabRing
 
@@ -182,7 +182,7 @@ def _release(rings: Sequence[Ring], held: Sequence[deque[tuple[Token, int]]], ho
 
 
 def _size_of(name: str, rings: int) -> RingSize:
-    memory = memory_available(Path("/proc/meminfo").read_text(encoding="ascii")) // _SHARE
+    memory = memory_available(meminfo()) // _SHARE
     hold_back_s = _HOLD_BACK_NS / SECOND
     return auto_size(memory, speed_mbit(name), rings=rings, hold_back_s=hold_back_s, commit_s=1, reserve_s=1)
 

@@ -1,4 +1,4 @@
-"""The edge: opens rings and asks the kernel, for whoever may connect to its socket. One question at a time.
+"""The edge: opens rings and senders, and asks the kernel, for whoever may connect. One question at a time.
 
 It has the one capability that capturing needs (CAP_NET_RAW), no network address, no file of the archive, and it never
 looks at a packet: a ring belongs to who asked for it, and collects there.
@@ -20,7 +20,7 @@ import structlog
 from vittne.appliance.clock.kernel import read_kernel_clock
 from vittne.appliance.edge.wire import LONGEST
 from vittne.capture.interfaces import kernel_socket
-from vittne.capture.ringopen import RingError, open_ring
+from vittne.capture.ringopen import RingError, frame_sender, open_ring
 from vittne.capture.ringsize import RingSize
 
 log = structlog.get_logger()
@@ -72,6 +72,10 @@ def _done(request: bytes) -> tuple[dict[str, Any], int | None]:
                 ring = open_ring(*_ring_asked(asked))
                 log.info("a ring is open", interface=ring.interface, blocks=ring.block_count)
                 return {"link_type": ring.link_type}, ring.fd
+            case "sender":
+                if not isinstance(asked["interface"], str):
+                    raise ValueError("a name is expected")
+                return {}, frame_sender(asked["interface"]).detach()
             case "netlink":
                 return {}, kernel_socket().detach()
             case "machine":

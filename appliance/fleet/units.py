@@ -17,6 +17,7 @@ from sqlalchemy import Column, Table, Text
 from vittne.appliance.store.tables import (
     audit,
     calls,
+    canaries,
     corrections,
     dialogs,
     erasures,
@@ -64,6 +65,7 @@ UNITS: Final[tuple[Unit, ...]] = (
         "calls",
         ((calls, calls.c.id), (dialogs, dialogs.c.call), (streams, streams.c.call), (listing, listing.c.recording)),
     ),
+    _one(canaries, canaries.c.id),
     _one(runs, runs.c.id),
     _one(holds, holds.c.id),
     Unit("held", ((held, held.c.recording),), needs=("holds", held.c.hold)),
@@ -79,6 +81,7 @@ SEARCHED: Final = (
     "alembic_version",
     "shipping",
     "calls",
+    "canaries",
     "dialogs",
     "streams",
     "listing",

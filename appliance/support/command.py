@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from vittne.appliance.config import Config, load
 from vittne.appliance.control.client import perform
+from vittne.appliance.doctor.command import DoctorOptions, look
 from vittne.appliance.looks import Look, enter_look
 from vittne.appliance.opened import open_recording
-from vittne.appliance.operations import OPERATIONS
 from vittne.appliance.outfile import STDOUT, whole_file
 from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
 from vittne.appliance.store.errors import StoreError
@@ -30,7 +30,6 @@ from vittne.appliance.terminal import clean
 _DAY_US: Final = 24 * 3600 * 1_000_000
 _UNIT: Final = "vittne"
 _LINES: Final = 20_000
-_DOCTOR: Final = "doctor"  # the operation of `vittne doctor`, where there is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def run(data: Path, config: Path | None, options: SupportOptions) -> int:
             wanted.runs = [run.as_json() for run in catalogue.runs()[-3:]]
         wanted.configured = _configured(config, names, wanted.notes)
         wanted.journal = journal(since, wanted.notes)
-        wanted.doctor = _doctor(data, wanted.notes)
+        wanted.doctor = _doctor(data, config, wanted.notes)
         if wanted.call is not None and wanted.call.folder:
             enter_look(data, Look(kind="export", recording=wanted.call.id, format="support"))
             wanted.opened = stack.enter_context(open_recording(data, wanted.call.folder, wanted.call.id))
@@ -109,13 +108,10 @@ def journal(since_us: int, notes: list[str]) -> list[str]:
     return [line for line in done.stdout.decode("utf-8", "replace").splitlines() if line and not line.startswith("-- ")]
 
 
-def _doctor(data: Path, notes: list[str]) -> dict[str, Any] | None:
-    """Return what the doctor finds, where this version has one."""
-    found = next((one for one in OPERATIONS if one.name == _DOCTOR), None)
-    if found is None:
-        return None
+def _doctor(data: Path, file: Path | None, notes: list[str]) -> dict[str, Any] | None:
+    """Return what the doctor finds of this box."""
     try:
-        return perform(data, found, found.order())
-    except (StoreError, ValueError) as error:
-        notes.append(f"the doctor did not answer: {error}")
+        return look(DoctorOptions(load(file, {"data": data}), file=file)).as_json()
+    except StoreError as error:
+        notes.append(f"the doctor could not look: {error}")
         return None

@@ -108,6 +108,8 @@ def place_files(root: Path) -> None:
     places = {
         units / "vittne.service": "usr/lib/systemd/system/vittne.service",
         units / "vittne.socket": "usr/lib/systemd/system/vittne.socket",
+        units / "vittne-edge.service": "usr/lib/systemd/system/vittne-edge.service",
+        units / "vittne-edge.socket": "usr/lib/systemd/system/vittne-edge.socket",
         units / "vittne.sysusers": "usr/lib/sysusers.d/vittne.conf",
         units / "vittne.tmpfiles": "usr/lib/tmpfiles.d/vittne.conf",
         units / "vittne-stop": f"{HOME}/vittne-stop",
