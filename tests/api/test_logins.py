@@ -289,7 +289,8 @@ def test_what_is_about_people_and_the_trail_is_brief() -> None:
     about = [one for one in OPERATIONS if one.name.startswith(first_words)]
     assert len(about) > 15
     assert all(one.is_brief for one in about)
-    assert {one.name for one in OPERATIONS if one.is_brief} == {one.name for one in about}
+    others = {"alarms.list", "alarms.test", "canary.place", "doctor", "support"}  # that a long one never meets
+    assert {one.name for one in OPERATIONS if one.is_brief} == {one.name for one in about} | others
 
 
 def _endless(_: Registrar, __: Order, ___: Caller) -> Steps:
