@@ -160,7 +160,16 @@ def test_a_setting_that_a_page_names_exists(page: Path) -> None:
     dotted = set(re.findall(rf"`((?:{sections})\.\w+)`", text))
     given = set(re.findall(r"`(\w+) = [^`]+`", text))
 
-    files = {"keys.db", "keys.cms", "ledger.vkey", "catalogue.db", "site.yml", "inventory.yml", "backup.yml", "alarms.json"}
+    files = {
+        "keys.db",
+        "keys.cms",
+        "ledger.vkey",
+        "catalogue.db",
+        "site.yml",
+        "inventory.yml",
+        "backup.yml",
+        "alarms.json",
+    }
     assert dotted <= settings().keys() | events.MEMBERS.keys() | files
     assert given <= {name.rpartition(".")[2] for name in settings()} | tables()
 
