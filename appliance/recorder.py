@@ -233,8 +233,10 @@ class Recorder:
                 self._waits.add(recording_id)
         elif was_full and not self._is_full:
             for recording_id in self._waits & self.open.keys():
-                self.open[recording_id].failed = False
-                _describe_anew(self.pipeline.book.calls[recording_id])
+                call = self.pipeline.book.calls.get(recording_id)
+                if call is not None:
+                    self.open[recording_id].failed = False
+                    _describe_anew(call)
             self._waits.clear()
 
     def _open_parts(self, commit: Commit) -> None:

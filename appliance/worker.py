@@ -9,7 +9,6 @@ media from where it was written. So nothing is lost and nothing is written twice
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import gc
 import os
@@ -175,7 +174,7 @@ class Worker:
             if name in known:
                 self._settle_part(folder, *known[name])
             elif name not in closing and name not in self._start.leave:
-                with contextlib.suppress(OSError):  # on a disk that takes nothing it stays; the next start clears it
+                with suppress(OSError):  # on a disk that takes nothing it stays; the next start clears it
                     for path in folder.iterdir():  # begun after the snapshot: its packets are still in the ring
                         path.unlink()
                     folder.rmdir()
@@ -187,12 +186,12 @@ class Worker:
         for path in folder.glob("part-*.floe"):
             number = int(path.stem.removeprefix("part-"))
             if number not in whole and (number != state.part_no or not state.synced):
-                with contextlib.suppress(OSError):
+                with suppress(OSError):
                     path.unlink()
         if state.synced:
             # Only cut here, thousands in a moment: the rings are filling. The next commit's sync makes it last,
             # and hashing the part again has time.
-            with contextlib.suppress(OSError):  # it is tried again when it is hashed
+            with suppress(OSError):  # it is tried again when it is hashed
                 os.truncate(folder / f"part-{state.part_no}.floe", state.synced)
             state.unhashed.append(UnhashedPart(state.part_no, state.synced, state.part_from_at, state.last_at))
             state.part_no += 1

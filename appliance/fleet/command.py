@@ -1,7 +1,7 @@
 """`vittne fleet`: what all recorders together know, as tables for people and as JSON for programs.
 
 Who has the reader's password sees all calls; so every search is entered in the trail of the recorder that it is
-made on, and refused where there is none.
+made on. Where that cannot be done it says so, and shows what it found: the password is what lets somebody see it.
 """
 
 from __future__ import annotations
