@@ -68,6 +68,7 @@ class Deliverer:
         self.waiting = 0
         self.dead = 0
         self._busy: dict[str, asyncio.Task[None]] = {}  # by delivery
+        self._ended: set[str] = set()  # deliveries, since what is due was asked for last
 
     def hear(self, news: News) -> None:
         """Take news; quick, and raises nothing."""
@@ -118,10 +119,11 @@ class Deliverer:
         """Write what is new, begin to try what is due: of each webhook a few at once. Raises StoreError."""
         hooks = {one.id: one for one in await asyncio.to_thread(self._table.all)}
         await self._keep(list(hooks.values()))
+        self._ended.clear()
         due = await asyncio.to_thread(self._table.due, now_us(), EACH_AT_ONCE) if hooks else []
         begun = []
         for one in due:  # those that are being tried are among the first of their webhook: no more than so many are
-            if one.id not in self._busy:
+            if one.id not in self._busy and one.id not in self._ended:  # what ended meanwhile was still due as we read
                 task = asyncio.create_task(self._try(session, hooks.get(one.webhook), one))
                 self._busy[one.id] = task
                 task.add_done_callback(partial(self._done, one.id))
@@ -130,6 +132,7 @@ class Deliverer:
 
     def _done(self, delivery: str, task: asyncio.Task[None]) -> None:
         self._busy.pop(delivery, None)
+        self._ended.add(delivery)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):  # the catalogue: it is looked at again in a moment
             log.error("a webhook's delivery could not be noted", reason=fault(error))
