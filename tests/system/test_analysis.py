@@ -133,7 +133,8 @@ def test_no_digit_is_stored_whatever_becomes_of_who_listens(evening: Evening) ->
         else:
             begin, end = ((edge - START_NS) / SECOND - BEGIN_S for edge in (low, high))
         assert not ((stored >= begin) & (stored < end)).any(), at_s
-    assert evening.call["details"]["digits"] == len(DIGITS_S) - 1
+    # Of the one while nobody listened nothing is known, unless a slow machine stopped who listens after it was told.
+    assert evening.call["details"]["digits"] in (len(DIGITS_S) - 1, len(DIGITS_S))
 
 
 def test_what_nobody_listened_to_is_left_out_and_said(evening: Evening) -> None:

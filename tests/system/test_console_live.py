@@ -110,7 +110,8 @@ async def found(page: Page, what: str) -> None:
     link = "table.recordings tbody tr a[href^='/recordings/']"
     async with asyncio.timeout(WAIT_MS / 1000):
         while True:
-            await page.goto(f"{BASE}/recordings?q={what}")
+            # over, that is: before, nothing of it may be kept yet
+            await page.goto(f"{BASE}/recordings?q={what}&outcome=recorded")
             if await page.locator(link).count():
                 break
             await asyncio.sleep(1)
