@@ -49,5 +49,9 @@ class OwnThreads:
                 loop.call_soon_threadsafe(settle, found, failed)
 
         # A daemon: what hangs for ever must not keep the recorder from stopping.
-        threading.Thread(target=act, name=self._name, daemon=True).start()
+        try:
+            threading.Thread(target=act, name=self._name, daemon=True).start()
+        except RuntimeError:  # no thread to be had just now
+            free.release()
+            raise
         return await done

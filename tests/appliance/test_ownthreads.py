@@ -47,3 +47,19 @@ def test_what_work_raises_comes_back_and_its_thread_is_free_again() -> None:
 
 def _fails() -> None:
     raise ValueError("not a number")
+
+
+def test_a_thread_that_cannot_be_started_takes_no_place_from_the_next() -> None:
+    threads = OwnThreads("test", 1)
+
+    async def twice() -> str:
+        before = threading.stack_size(1 << 46)  # more than there are addresses: no thread can be had
+        try:
+            with pytest.raises(RuntimeError, match="start new thread"):
+                await threads.run(str, "first")
+        finally:
+            threading.stack_size(before)
+        async with asyncio.timeout(10):
+            return await threads.run(str, "second")
+
+    assert asyncio.run(twice()) == "second"
