@@ -172,8 +172,8 @@ def test_it_is_entered_in_the_trail_before_it_is_made(told: Recorded, vittne: Vi
     assert {row.kind for row in rows} == {"support", "export"}
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is missing")
 def test_wireshark_reads_the_packets_and_finds_no_fault_in_them(told: Recorded, vittne: Vittne, tmp_path: Path) -> None:
+    assert shutil.which("tshark"), "tshark is missing: `make tools` installs it"
     file = tmp_path / "bundle.tar.gz"
     vittne("support-bundle", "--data", told.data, "--call", told.call.id, "-o", file)
     unpacked(file, tmp_path / "open")
