@@ -29,6 +29,8 @@ SMALL: Final = (
     (("bench_record.py", "--folder", "{folder}"), False),
     (("bench_live.py", "--folder", "{folder}"), True),
     (("bench_pause.py",), True),
+    (("bench_faults.py", "--folder", "{folder}"), True),
+    (("bench_soak.py", "--seconds", "60", "--folder", "{folder}"), True),
     (("bench_inband.py",), False),
     (("bench_hearing.py",), False),
     (("bench_keys.py", "--rows", "50000", "--folder", "{folder}"), False),

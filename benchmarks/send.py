@@ -81,8 +81,8 @@ def rtp_frames(calls: int, payload_bytes: int = 160, payload_type: int = 0, seed
     return frames
 
 
-def set_round(frames: Frames, number: int, ticks: int = 160) -> None:
-    """Make all rows the packet that each stream sends as its number-th, in place."""
+def set_round(frames: Frames, number: int | npt.NDArray[np.int64], ticks: int = 160) -> None:
+    """Make all rows the packet that each stream sends as its number-th, in place. number: one for all, or one a row."""
     _put16(frames, UDP_PAYLOAD + 2, np.full(len(frames), number & 0xFFFF))
     _put32(frames, UDP_PAYLOAD + 4, np.full(len(frames), number * ticks & 0xFFFFFFFF))
 
