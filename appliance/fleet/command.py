@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from vittne.appliance.access.principal import Principal
 from vittne.appliance.access.profile import BUILT_IN
 from vittne.appliance.cli_values import catalogue_of, print_lines
-from vittne.appliance.fleet.boxes import FoundThere, boxes, search
+from vittne.appliance.fleet.boxes import FoundThere, SharedCatalogue
 from vittne.appliance.fleet.server import all_of
 from vittne.appliance.fleet.settings import CatalogueSettings
 from vittne.appliance.fleet.triggers import waiting
@@ -36,7 +36,8 @@ _COLUMNS: Final = (
 
 def show_boxes(settings: CatalogueSettings, as_json: bool) -> int:
     """Say which recorders there are."""
-    found = boxes(all_of(settings))
+    with SharedCatalogue(all_of(settings)) as shared:
+        found = shared.boxes()
     if as_json:
         told = [
             {
@@ -73,13 +74,14 @@ def search_all(data: Path, settings: CatalogueSettings, asked: Mapping[str, Any]
         query = Query.model_validate(dict(asked))
     except ValidationError as error:
         raise StoreError("this cannot be searched for", str(error.errors()[0]["loc"][0]), "see --help") from None
-    page = search(all_of(settings), Principal("user", "", "", (_ALL,)), query, now_us(), limit)
+    with SharedCatalogue(all_of(settings)) as shared:
+        page = shared.search(Principal("user", "", "", (_ALL,)), query, now_us(), limit)
     enter_search(data, "all recorders", query.given(), len(page.calls))
     if as_json:
         sys.stdout.writelines(json_array(_told(one) for one in page.calls))
     else:
         lines = table(_COLUMNS, [_row(one) for one in page.calls]) if page.calls else ["no calls"]
-        print_lines([*lines, *(["there are more: --until, or a higher --limit"] if page.has_more else [])])
+        print_lines([*lines, *(["there are more: --until, or a higher --limit"] if page.cursor else [])])
     left_out = [box for box in page.boxes if box.problem]
     for box in left_out:
         print(f"not searched: {clean(box.name or box.schema)}: {clean(box.problem)}", file=sys.stderr)

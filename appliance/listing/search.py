@@ -77,7 +77,7 @@ class FoundPage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Spot:
+class Spot:
     """The place of a row: value of what is sorted by (None for time), then the row's key."""
 
     value: str | int | None
@@ -88,7 +88,7 @@ class _Spot:
 def find(catalogue: Catalogue, who: Principal, query: Query, now_us: int, limit: int, cursor: str = "") -> FoundPage:
     """Return a page of what a search finds. Raises Hidden, BadCursor, StoreError."""
     where = _where(catalogue, who, query, now_us)
-    behind = _read_cursor(cursor, query) if cursor else None
+    behind = spot_of(cursor, query) if cursor else None
     found: list[FoundCall] = []
     for _ in range(_ROUNDS):
         wanted = limit + 1 - len(found)
@@ -98,12 +98,12 @@ def find(catalogue: Catalogue, who: Principal, query: Query, now_us: int, limit:
             call = calls.get(spot.recording)
             if call is not None and who.sees(call.facts, now_us):
                 if len(found) == limit:
-                    return FoundPage(tuple(found), _cursor(query, behind))
+                    return FoundPage(tuple(found), cursor_of(query, behind))
                 found.append(call)
             behind = spot
         if len(spots) < wanted:
             return FoundPage(tuple(found), "")
-    return FoundPage(tuple(found), _cursor(query, behind))
+    return FoundPage(tuple(found), cursor_of(query, behind))
 
 
 def count(catalogue: Catalogue, who: Principal, query: Query, now_us: int) -> int:
@@ -116,13 +116,20 @@ def count(catalogue: Catalogue, who: Principal, query: Query, now_us: int) -> in
         return int(connection.execute(select(func.count()).select_from(some.subquery())).scalar_one())
 
 
-def _spots(catalogue: Catalogue, query: Query, where: Sequence[Any], behind: _Spot | None, limit: int) -> list[_Spot]:
+def spots(
+    catalogue: Catalogue, who: Principal, query: Query, now_us: int, limit: int, behind: Spot | None = None
+) -> list[Spot]:
+    """Return where the newest calls are that a search finds, as far as SQL can say. Raises Hidden, StoreError."""
+    return _spots(catalogue, query, _where(catalogue, who, query, now_us), behind, limit)
+
+
+def _spots(catalogue: Catalogue, query: Query, where: Sequence[Any], behind: Spot | None, limit: int) -> list[Spot]:
     with catalogue.reading() as connection:
         statement = _ordered(connection, query, where, behind).limit(limit)
-        return [_Spot(row[2], int(row[0]), str(row[1])) for row in connection.execute(statement)]
+        return [Spot(row[2], int(row[0]), str(row[1])) for row in connection.execute(statement)]
 
 
-def _ordered(connection: Connection, query: Query, where: Sequence[Any], behind: _Spot | None) -> Select[Any]:
+def _ordered(connection: Connection, query: Query, where: Sequence[Any], behind: Spot | None) -> Select[Any]:
     """Return the statement of a page: keys in order, behind a spot."""
     value = _SORTS.get(query.sort)
     key = [listing.c.started_us, listing.c.recording]
@@ -261,8 +268,7 @@ def _escaped(text: str) -> str:
 
 def _holding(catalogue: Catalogue) -> Any:
     """Return what says, in the database's own words, that a text is in a column."""
-    with catalogue.reading() as connection:
-        name = "strpos" if connection.dialect.name == "postgresql" else "instr"
+    name = "strpos" if catalogue.is_server else "instr"
     return lambda column, text: getattr(func, name)(column, text) > 0
 
 
@@ -279,14 +285,15 @@ def _print_of(query: Query) -> str:
     return hashlib.sha256(said).hexdigest()[:16]
 
 
-def _cursor(query: Query, spot: _Spot | None) -> str:
+def cursor_of(query: Query, spot: Spot | None) -> str:
+    """Return what names a row of a search; "" for none."""
     if spot is None:
         return ""
     said = json.dumps([_print_of(query), spot.value, spot.started_us, spot.recording], separators=(",", ":"))
     return base64.urlsafe_b64encode(said.encode()).decode().rstrip("=")
 
 
-def _read_cursor(text: str, query: Query) -> _Spot:
+def spot_of(text: str, query: Query) -> Spot:
     """Return where a page begins. Raises BadCursor."""
     try:
         mark, value, started_us, recording = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
@@ -296,4 +303,4 @@ def _read_cursor(text: str, query: Query) -> _Spot:
     is_ours = type(value) is kinds.get(query.sort, int) and type(started_us) is int and isinstance(recording, str)
     if not is_ours or mark != _print_of(query):
         raise BadCursor("the cursor is of another search", text[:40], "begin anew, without a cursor")
-    return _Spot(value, started_us, recording)
+    return Spot(value, started_us, recording)

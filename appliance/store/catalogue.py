@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, Row, Select, Table, delete, exists, f
 from sqlalchemy.exc import DBAPIError
 
 from vittne.appliance.store.canaries import is_canary, is_no_canary
-from vittne.appliance.store.database import BUSY_MS, Where, check_version, open_database
+from vittne.appliance.store.database import BUSY_MS, Where, open_database
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.listing import list_rows
 from vittne.appliance.store.rows import FINISHED, RECORDING, CallRow, RunRow, StreamRow
@@ -59,11 +59,15 @@ class Catalogue:
 
     @classmethod
     def on(cls, engine: Engine, where: Where) -> Self:
-        """Return a catalogue on connections that somebody else made, and closes. Raises StoreError."""
-        check_version(engine, where)
+        """Return a catalogue on connections that somebody else made, and closes, who knows that it has our version."""
         found = cls.__new__(cls)
         found._engine, found._where = engine, str(where)
         return found
+
+    @property
+    def is_server(self) -> bool:
+        """Say whether it is in PostgreSQL."""
+        return self._engine.dialect.name == "postgresql"
 
     def close(self) -> None:
         """Close all connections."""

@@ -36,9 +36,14 @@ def open_database(where: Where, read_only: bool) -> Engine:
     return engine
 
 
-def check_version(engine: Engine, where: Where) -> None:
-    """Raise StoreError where a reader cannot read a database: it is missing, older, newer or broken."""
-    _checked(engine, where, read_only=True)
+def check_version(found: str | None, where: Where) -> None:
+    """Raise StoreError where a reader of a database of this version cannot read it."""
+    if found is not None and found > HEAD:
+        what = f"the catalogue is of version {found}, this program knows {HEAD}"
+        raise StoreError(what, str(where), "use the newer program")
+    if found != HEAD:
+        what = f"the catalogue is of version {found or 'none'}, this program needs {HEAD}"
+        raise StoreError(what, str(where), "it is brought up to date when recording starts")
 
 
 def _checked(engine: Engine, where: Where, read_only: bool) -> None:
@@ -117,18 +122,8 @@ def _settle_version(engine: Engine, where: Where, read_only: bool) -> None:
     found = _version(engine)
     if found == HEAD:
         return
-    if found is not None and found > HEAD:
-        raise StoreError(
-            f"the catalogue is of version {found}, this program knows {HEAD}",
-            str(where),
-            "use the newer program",
-        )
-    if read_only:
-        raise StoreError(
-            f"the catalogue is of version {found or 'none'}, this program needs {HEAD}",
-            str(where),
-            "it is brought up to date when recording starts",
-        )
+    if read_only or (found is not None and found > HEAD):
+        check_version(found, where)
     _migrate(engine)
 
 

@@ -53,6 +53,8 @@ def connect(server: DatabaseServer, read_only: bool) -> Engine:
         },
         "timeout": server.answer_s,
     }
+    if read_only:
+        given["startup_params"]["statement_timeout"] = str(int(server.answer_s * 1000))
     at = _address(server)
     given |= {"user": at.user, "database": at.database}
     if at.socket:

@@ -11,12 +11,28 @@ import pytest
 from rig.boxes import Box, box, call
 from rig.postgres import Cluster, cluster
 
+from vittne.appliance.access.principal import Hidden, Principal
+from vittne.appliance.access.profile import BUILT_IN, Level, Only, Profile
+from vittne.appliance.fleet.boxes import SharedCatalogue
+from vittne.appliance.listing.query import Query
+from vittne.appliance.listing.search import BadCursor
 from vittne.appliance.store.audit import AuditTable
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.server import DatabaseServer
 
 Vittne = Callable[..., tuple[int, str, str]]
+ANY = Only()
+EVERYTHING = Principal("user", "1", "anna", (BUILT_IN["compliance"],))
+NOW_US = call(0).started_us + 3600 * 1_000_000
+
+
+def shared(two: Two) -> SharedCatalogue:
+    return SharedCatalogue(DatabaseServer(two.server.url("reader"), "pg_catalog", lambda: "of-the-reader"))
+
+
+def role(only: Only = ANY, party: Level = "full") -> Profile:
+    return Profile(name="r", may=frozenset({"read"}), only=only, fields={"party": party})
 
 
 @dataclass
@@ -82,6 +98,60 @@ def test_a_search_finds_the_same_as_on_each_recorder(
     _, out, _ = vittne("fleet", "search", "--config", two.config, "--json", *asked)
 
     assert [one["id"] for one in json.loads(out)] == [call(n).id for n in expected]
+
+
+@pytest.mark.parametrize("order", ["desc", "asc"])
+def test_pages_of_all_recorders_have_each_call_once(two: Two, order: str) -> None:
+    query, found, cursor = Query(order=order), [], ""  # type: ignore[arg-type]
+
+    with shared(two) as there:
+        for _ in range(4):
+            page = there.search(EVERYTHING, query, NOW_US, 3, cursor)
+            found.append([one.call.sealed.id for one in page.calls])
+            cursor = page.cursor
+        with pytest.raises(BadCursor):
+            there.search(EVERYTHING, Query(number="3"), NOW_US, 3, "of-nothing")
+
+    ids = [call(n).id for n in range(10)]
+    ids = ids if order == "asc" else ids[::-1]
+    assert found == [ids[:3], ids[3:6], ids[6:9], ids[9:]]
+    assert cursor == ""
+
+
+def test_what_a_role_leaves_out_no_recorder_shows(two: Two) -> None:
+    oslo = Principal("user", "1", "a", (role(Only(sites=("Oslo",))),))
+    one_number = Principal("user", "1", "a", (role(Only(numbers=("*30000[05]7",))),))
+    here = Principal("user", "1", "a", (role(),), sites=("Berlin",))
+
+    with shared(two) as there:
+        found = {
+            name: [one.call.sealed.id for one in there.search(who, Query(), NOW_US, 2).calls]
+            for name, who in {"oslo": oslo, "number": one_number, "here": here}.items()
+        }
+
+    assert found == {
+        "oslo": [call(9).id, call(7).id],
+        "number": [call(7).id],
+        "here": [call(8).id, call(6).id],
+    }
+
+
+def test_nobody_searches_all_recorders_by_what_a_role_hides(two: Two) -> None:
+    masked = Principal("user", "1", "a", (role(party="masked"),))
+
+    with shared(two) as there, pytest.raises(Hidden):
+        there.search(masked, Query(number="3000004"), NOW_US, 5)
+
+
+def test_a_search_goes_on_after_the_server_was_started_anew(two: Two) -> None:
+    with shared(two) as there:
+        before = there.search(EVERYTHING, Query(), NOW_US, 5)
+        two.server.stop()
+        with pytest.raises(StoreError, match="shared catalogue cannot be read"):
+            there.search(EVERYTHING, Query(), NOW_US, 5)
+        two.server.start()
+
+        assert there.search(EVERYTHING, Query(), NOW_US, 5).calls == before.calls
 
 
 def test_people_see_a_table_and_that_there_is_more(two: Two, vittne: Vittne) -> None:
