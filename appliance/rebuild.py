@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,14 +46,14 @@ class Read:
     verdicts: tuple[Kept, ...] = ()
 
 
-def read_rows(data_dir: Path) -> Iterator[Read]:
-    """Yield the row of every finished recording. Raises StoreError when the archive cannot be read at all."""
+def read_rows(data_dir: Path, known: Collection[str] = ()) -> Iterator[Read]:
+    """Yield the row of every finished recording but those known. Raises StoreError when nothing can be read at all."""
     key = load_verifier(data_dir / "keys")
     store = Store(data_dir, create=False)
     history, _ = read_history(data_dir / "ledger", key)
     try:
         for folder in store.finished():
-            if not is_id(folder.name):
+            if not is_id(folder.name) or folder.name in known:
                 continue
             place = str(folder.relative_to(data_dir))
             try:
@@ -77,7 +77,7 @@ def rebuild(data_dir: Path, told: Callable[[str], None] = lambda _: None) -> Ite
     back. Raises StoreError: then the old one is as it was.
     """
     new = data_dir / NEW_FILE
-    _remove(new)
+    remove_database(new)
     catalogue = Catalogue(new)
     try:
         some: list[Read] = []
@@ -95,6 +95,11 @@ def rebuild(data_dir: Path, told: Callable[[str], None] = lambda _: None) -> Ite
                 told(problem)
     finally:
         catalogue.close()
+    put_in_place(new, old)
+
+
+def put_in_place(new: Path, old: Path) -> None:
+    """Let a catalogue take the place of another, which is kept as catalogue.before.db. Raises StoreError."""
     try:
         if old.exists():
             _fold(old)
@@ -103,7 +108,7 @@ def rebuild(data_dir: Path, told: Callable[[str], None] = lambda _: None) -> Ite
         os.replace(new, old)
     except OSError as error:
         raise explain(error, "put the new catalogue in place", old) from error
-    sync_path(data_dir)
+    sync_path(old.parent)
 
 
 def put_read(catalogue: Catalogue, some: Sequence[Read]) -> None:
@@ -216,15 +221,16 @@ def _put_aside(old: Path) -> None:
     """
     before = old.with_name(BEFORE_FILE)
     half = before.with_name(f".{before.name}.new")
-    _remove(half)
-    _remove(before)
+    remove_database(half)
+    remove_database(before)
     os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     shutil.copyfile(old, half)
     sync_path(half)
     os.replace(half, before)
 
 
-def _remove(path: Path) -> None:
+def remove_database(path: Path) -> None:
+    """Remove a database that may be there, with its logs."""
     with suppress(FileNotFoundError):
         path.unlink()
     _remove_logs(path)

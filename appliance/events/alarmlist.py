@@ -106,6 +106,7 @@ ALARMS: Final[dict[str, AlarmKind]] = {
     "a recording could not be copied": AlarmKind("copy-failed", by="recording"),
     "the shared catalogue is late": _CATALOGUE,
     "the shared catalogue is not as this recorder left it; all is compared": AlarmKind("catalogue-foreign", "warn"),
+    "this recorder lost calls that the shared catalogue has": AlarmKind("catalogue-lost", "bad"),
     "the shared catalogue refused something; it is only here": AlarmKind("catalogue-refused", "warn"),
     "commands cannot reach the recorder": AlarmKind("no-commands", for_us=0),
     "something beside recording failed, and is begun anew": AlarmKind("beside-failed", for_us=_HOUR_US, by="what"),

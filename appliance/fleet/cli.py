@@ -30,6 +30,10 @@ def add_fleet(
 
     add("boxes", _boxes, "which recorders there are, and when each sent something last")
     add("status", _status, "how much of this recorder's catalogue is not in the shared one yet, and since when")
+    put = add("restore", _restore, "bring this recorder's catalogue back from the shared one, after it was lost")
+    put.add_argument("--replace", action="store_true", help="although there is a catalogue: what only it has stays")
+    words = "have the shared catalogue forget what this recorder does not know (after a loss that nothing brings back)"
+    add("forget", _forget, words).add_argument("--yes", action="store_true", help="really")
     search = add("search", _search, "search the calls of all recorders, the newest first")
     search.add_argument("words", nargs="*", metavar="WORD", help="each in numbers, names, agents, Call-IDs or tags")
     search.add_argument("--since", type=a_time, metavar="TIME", help="started then or later: 2026-01-31[T12:00], UTC")
@@ -58,6 +62,18 @@ def _status(options: argparse.Namespace) -> int:
     from vittne.appliance.fleet import command  # noqa: PLC0415
 
     return command.status(*_configured(options), options.json)
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from vittne.appliance.fleet import restore_command  # noqa: PLC0415
+
+    return restore_command.run(*_configured(options), options.replace, options.json)
+
+
+def _forget(options: argparse.Namespace) -> int:
+    from vittne.appliance.fleet import restore_command  # noqa: PLC0415
+
+    return restore_command.forget(_configured(options)[0], options.yes, options.json)
 
 
 def _search(options: argparse.Namespace) -> int:

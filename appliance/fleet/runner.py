@@ -46,6 +46,7 @@ class CatalogueRunner:
         self._is_late = False
         self._is_away = False
         self._has_worked = False
+        self._has_lost = self._was_lost = False  # told already; said in this round
 
     def queues(self) -> dict[str, int]:
         """Return what waits."""
@@ -101,7 +102,7 @@ class CatalogueRunner:
             if process.returncode is None:
                 process.terminate()
                 await process.wait()
-        return said.get("word") == "done"
+        return said.get("word") == "done" and not self._has_lost
 
     def _told(self, once: bool) -> bytes:
         ledger = self._registrar.ledger.key.name
@@ -119,6 +120,8 @@ class CatalogueRunner:
         elif word == "done":
             self._has_worked = True
             self._back()
+            self._has_lost = self._has_lost and self._was_lost
+            self._was_lost = False
         elif word == "announce":
             await self._do(triggers.announce, catalogue, str(said["mark"]))
         elif word == "settle":
@@ -130,9 +133,19 @@ class CatalogueRunner:
                 log.warning("alarm: the shared catalogue is not as this recorder left it; all is compared")
             else:
                 log.info("the catalogue is copied to the shared one")
+        elif word == "lost":
+            self._lost(int(said["rows"]))
         elif word == "refused":
             log.error("alarm: the shared catalogue refused something; it is only here", reason=str(said["reason"]))
         return word not in ("failed", "done")
+
+    def _lost(self, number: int) -> None:
+        """Say that this catalogue knows too little to make the other one as it is: once until it is settled."""
+        self._was_lost = True
+        if not self._has_lost:
+            self._has_lost = True
+            words = "`vittne fleet restore` brings them back, `vittne fleet forget` removes them there"
+            log.error("alarm: this recorder lost calls that the shared catalogue has", calls=number, next=words)
 
     def _away(self, reason: str) -> None:
         if not self._is_away:

@@ -3,6 +3,7 @@
 A mark is random and written here before its batch is sent, and again when it is there. So at every start one of three
 is true: there is the last mark (go on), the one that was announced (its batch arrived), or another one: this catalogue
 was restored or made anew, or somebody else wrote there; then everything is compared, page by page, while changes wait.
+Where most of the calls there are not here nothing is: a catalogue that was lost would take the shared one along.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from vittne.appliance.fleet.triggers import FRESH, Marks, marks
+from vittne.appliance.fleet.triggers import FRESH, MINE, Marks, marks
 from vittne.appliance.fleet.units import BY_NAME, SEARCHED, UNITS, Unit, fitting
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.server import said
-from vittne.appliance.store.tables import shipping, unshipped
+from vittne.appliance.store.tables import calls, shipping, unshipped
 from vittne.appliance.store.times import now_us
 
 BATCH: Final = 500  # keys in a transaction
+_LOOKED_AT: Final = 5000  # keys read at a time, where nothing else is
 _ANEW: Final = "anew"
 _TIDIED: Final = ("calls", "dialogs", "streams", "listing", "corrections", "notes", "held", "audit")
 _OF_DATA: Final = ("22", "23", "54")  # classes of SQLSTATE: what a row holds is refused, and not all of it
@@ -47,7 +49,7 @@ class Batch:
 class Step:
     """What is done, or about to be. mark: to be announced before it, "" when it needs none; to be settled after it."""
 
-    word: str  # "announce", "settle", "anew", "copied", "refused"
+    word: str  # "announce", "settle", "anew", "copied", "refused", "lost"
     mark: str = ""
     seq: int = 0
     rows: int = 0
@@ -62,6 +64,7 @@ class Sender:
         self._there = there
         self._about = about
         self.has_erased = False
+        self._looked: tuple[tuple[str, str], tuple[int, int]] | None = None  # at these marks: missing here, known
 
     def begin(self, reader: str) -> None:
         """Let a reader read what is searched, and nothing else. Raises StoreError."""
@@ -83,6 +86,8 @@ class Sender:
         if not found or found not in (mine.mark, mine.next):
             yield from self._anew(mine, found)
             found = self._mark_there()
+            if found != marks(self._here).next:  # nothing was compared
+                return
         if found != mine.mark:  # it arrived, and nobody here knows up to where it went: what waits is sent once more
             yield Step("settle", found)
         while (batch := self._next()) is not None:
@@ -152,8 +157,15 @@ class Sender:
         if word == _ANEW and mark and rest.startswith(f"{mark} "):
             unit_name, _, last = rest.removeprefix(f"{mark} ").partition(" ")
         else:
+            if found and not mine.mark.startswith(MINE):
+                if self._looked is None or self._looked[0] != (mine.mark, found):
+                    self._looked = ((mine.mark, found), self._missing())
+                missing, known = self._looked[1]
+                if missing > known:
+                    yield Step("lost", rows=missing)
+                    return
             mark = secrets.token_hex(16)
-            yield Step("anew", mark, reason="" if not found or mine.mark.startswith(FRESH) else "found")
+            yield Step("anew", mark, reason="" if not found or mine.mark.startswith((FRESH, MINE)) else "found")
         names = [unit.name for unit in UNITS]
         for unit in UNITS[names.index(unit_name) :]:
             after = last if unit.name == unit_name else ""
@@ -166,6 +178,22 @@ class Sender:
         with self._there.writing() as connection:
             self._put_mark(connection, mark)
 
+    def _missing(self) -> tuple[int, int]:
+        """Return how many calls there are not here, and how many are: an empty catalogue must not empty that one."""
+        missing, known, after = 0, 0, ""
+        while True:
+            query = select(calls.c.id).where(calls.c.id > after).order_by(calls.c.id).limit(_LOOKED_AT)
+            with self._there.reading() as there:
+                found = list(there.execute(query).scalars())
+            if not found:
+                return missing, known
+            after = found[-1]
+            for begin in range(0, len(found), BATCH):
+                some = found[begin : begin + BATCH]
+                with self._here.reading() as here:
+                    number = len(here.execute(select(calls.c.id).where(calls.c.id.in_(some))).all())
+                known, missing = known + number, missing + len(some) - number
+
     def _page(self, unit: Unit, after: str) -> list[str]:
         query = select(unit.key).distinct().order_by(unit.key).limit(BATCH)
         if after:
@@ -177,7 +205,7 @@ class Sender:
         """Remove what is there and not here. Pages go in the order of the database there, whatever that is."""
         after: Any = None
         while True:
-            query = select(unit.key).distinct().order_by(unit.key).limit(10 * BATCH)
+            query = select(unit.key).distinct().order_by(unit.key).limit(_LOOKED_AT)
             if after is not None:
                 query = query.where(unit.key > after)
             with self._there.reading() as connection:

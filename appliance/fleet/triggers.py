@@ -19,6 +19,7 @@ from vittne.appliance.store.tables import HEAD, shipping, unshipped
 _NOW: Final = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
 _NAME: Final = "ship_"
 FRESH: Final = "new "  # a mark that was never sent: here begins something, and nobody is told when all is compared
+MINE: Final = "mine "  # one of which somebody said that what is here counts, whatever is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,19 @@ def switch_off(catalogue: Catalogue) -> None:
         _drop(connection, _there(connection))
         connection.execute(delete(unshipped))
         connection.execute(delete(shipping))
+
+
+def count_mine(catalogue: Catalogue) -> bool:
+    """Have the shared catalogue made as this one is, whatever that loses there; False when nothing is shared."""
+    with catalogue.writing(lasting=True) as connection:
+        mark = MINE + secrets.token_hex(16)
+        return connection.execute(update(shipping).values(mark=mark, next="")).rowcount > 0
+
+
+def go_on_from(catalogue: Catalogue, mark: str) -> None:
+    """Note that this catalogue is what a mark there says: it was restored from there, and nothing else changed it."""
+    with catalogue.writing(lasting=True) as connection:
+        connection.execute(update(shipping).values(mark=mark, next=""))
 
 
 def marks(catalogue: Catalogue) -> Marks:

@@ -46,6 +46,7 @@ SCRUBBED: Final = "scrub"
 BACKED_UP: Final = "backup"
 DRILLED: Final = "drill"
 RESTORED: Final = "restore"
+CATALOGUE_RESTORED: Final = "catalogue.restore"
 EXPORTED: Final = "export"
 LOOK_REFUSED: Final = "look.refuse"
 HOLD_PLACED: Final = "hold.place"
@@ -176,6 +177,8 @@ MEMBERS: Final[dict[str, frozenset[str]]] = {
     DRILLED: frozenset({"recordings", "good", "ok", "size"}),
     # this archive goes on from a backup of so many entries; missing: sealed, and not in it; lost: begun, never sealed
     RESTORED: frozenset({"size", "snapshot", "recordings", "missing", "lost"}),
+    # the catalogue was brought back from a shared one; from_disk: calls that only their recordings told of
+    CATALOGUE_RESTORED: frozenset({"calls", "audit", "sent_at", "from_disk", "missing"}),
     # somebody listened, or took a copy; row is a commitment to the audit trail's row (appliance/audit.py)
     PLAYED: frozenset({"rec", "row"}),
     EXPORTED: frozenset({"rec", "row"}),
