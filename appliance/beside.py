@@ -30,6 +30,7 @@ from vittne.appliance.api.consent import ROUTES as CONSENT_ROUTES
 from vittne.appliance.api.cutting import CUTS
 from vittne.appliance.api.doctor import DOCTOR, Doctor
 from vittne.appliance.api.doctor import ROUTES as DOCTOR_ROUTES
+from vittne.appliance.api.fleet import ROUTES as FLEET_ROUTES
 from vittne.appliance.api.keys import KEY_DESK
 from vittne.appliance.api.listening import ROUTES as LISTENING_ROUTES
 from vittne.appliance.api.live import ROUTES as LIVE_ROUTES
@@ -64,6 +65,7 @@ from vittne.appliance.clock.watch import ClockWatch
 from vittne.appliance.config import Config
 from vittne.appliance.console.compliance import PAGES as COMPLIANCE_PAGES
 from vittne.appliance.console.doctor_page import PAGES as DOCTOR_PAGES
+from vittne.appliance.console.fleet_page import PAGES as FLEET_PAGES
 from vittne.appliance.console.key_pages import PAGES as KEY_PAGES
 from vittne.appliance.console.now import PAGES as NOW_PAGES
 from vittne.appliance.console.pages import Page
@@ -75,7 +77,9 @@ from vittne.appliance.control.server import ControlServer, Operator
 from vittne.appliance.doctor.asking import recorder_facts
 from vittne.appliance.events.hub import Hub
 from vittne.appliance.events.state import Sources, StateReader
+from vittne.appliance.fleet.desk import FLEET_DESK, FleetDesk
 from vittne.appliance.fleet.runner import CatalogueRunner
+from vittne.appliance.fleet.server import schema_of
 from vittne.appliance.keyring.desk import KeyDesk
 from vittne.appliance.keyring.ring import ring_path
 from vittne.appliance.life.timer import RetentionTimer
@@ -152,6 +156,7 @@ def beside(
             app[DOCTOR] = Doctor(config, file, registrar.facts)
             registrar.support = lambda: tell_support(state, registrar.catalogue)
             app[CONFIG] = config
+            app[FLEET_DESK] = fleet
             app[SET_UP] = set_up_of(config, file)
             if config.ledger.witness_of:
                 app[WITNESS] = Witness(config.data, config.ledger.witnessed())
@@ -176,6 +181,7 @@ def beside(
         registrar.alarm_desk = alarm_desk
         now.bus.also(alarm_desk.hear)
         now.bus.also(looking.hear)
+        fleet = FleetDesk(config.catalogue, schema_of(registrar.ledger.key.name))
         sharing = CatalogueRunner(registrar, config.catalogue, desk.books.do)
         sources.queues.append(sharing.queues)
         sources.targets = tuple(one.name for one in config.storage)
@@ -222,6 +228,7 @@ def beside(
             await control.stop()
             if server is not None:
                 await server.stop()
+            fleet.close()
 
     return run
 
@@ -248,6 +255,7 @@ def api_routes(config: Config) -> list[Route]:
         *PAUSE_ROUTES,
         *CONSENT_ROUTES,
         *recording,
+        *FLEET_ROUTES,
         *LISTENING_ROUTES,
         *AUDIO_ROUTES,
         *LIVE_ROUTES,
@@ -262,12 +270,15 @@ def api_routes(config: Config) -> list[Route]:
 
 def console_pages() -> tuple[Page, ...]:
     """Return the console's pages but for its frame, in the order of the navigation."""
-    return (*NOW_PAGES, *DOCTOR_PAGES, *RECORDING_PAGES, *COMPLIANCE_PAGES, *SETUP_PAGES, *KEY_PAGES, *WEBHOOK_PAGES)
+    recordings = (*RECORDING_PAGES, *FLEET_PAGES)
+    return (*NOW_PAGES, *DOCTOR_PAGES, *recordings, *COMPLIANCE_PAGES, *SETUP_PAGES, *KEY_PAGES, *WEBHOOK_PAGES)
 
 
 def _console(config: Config) -> Add:
     def add(app: web.Application, access_of: dict[web.AbstractRoute, Access]) -> None:
-        add_console(app, access_of, console_pages())
+        is_shared = bool(config.catalogue.url and config.catalogue.reader)
+        pages = [one for one in console_pages() if is_shared or one not in FLEET_PAGES]
+        add_console(app, access_of, pages)
         add_metrics(app, access_of, config.api.metrics_from)
 
     return add

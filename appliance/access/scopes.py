@@ -30,6 +30,7 @@ APPROVE: Final = "approve"
 USERS: Final = "users"
 SETTINGS: Final = "settings"
 KEYS: Final = "keys"
+FLEET: Final = "fleet"
 ADMIN: Final = "admin"
 
 SCOPES: Final = {
@@ -54,6 +55,7 @@ SCOPES: Final = {
     USERS: "users, roles and tokens",
     SETTINGS: "settings that may change while it records",
     KEYS: "unlock and lock the archive, make and prove backups of keys",
+    FLEET: "find the calls of all recorders that share a catalogue; goes with read",
     ADMIN: "users, settings, keys and rules together; hears nothing",
 }
 _TOGETHER: Final = {ADMIN: frozenset({USERS, SETTINGS, KEYS, RULES, READ})}

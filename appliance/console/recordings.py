@@ -27,7 +27,7 @@ from vittne.appliance.looks import PURPOSES
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.rows import FINISHED
 
-_OUTCOMES: Final = (
+OUTCOMES: Final = (
     *("recorded", "partial", "excluded-by-rule", "discarded-by-policy", "paused-throughout", "no-media"),
     *("encrypted", "no-disk", "capture-loss"),
 )
@@ -85,7 +85,7 @@ async def recordings(request: web.Request) -> web.StreamResponse:
     return render(
         request,
         "recordings.html",
-        outcomes=_OUTCOMES,
+        outcomes=OUTCOMES,
         sites=await request.app[READER](_sites),
         kept=kept,
         my_roles=list(user.roles) if user is not None else [],

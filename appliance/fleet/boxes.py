@@ -112,8 +112,10 @@ class SharedCatalogue:
         found = self._pool.map(lambda schema: self._opened(schema, None).seen, self._schemas())
         return sorted(found, key=lambda box: (box.name, box.schema))
 
-    def search(self, who: Principal, query: Query, now_us: int, limit: int, cursor: str = "") -> Page:
-        """Return a page of what a search finds, by time. Raises Hidden, BadCursor, BadOrder."""
+    def search(
+        self, who: Principal, query: Query, now_us: int, limit: int, cursor: str = "", recorder: str = ""
+    ) -> Page:
+        """Return a page of what a search finds, by time; recorder: of it only. Raises Hidden, BadCursor, BadOrder."""
         if query.sort != "time":
             raise BadOrder("all recorders are searched by time only", query.sort, "sort in one recorder's own console")
         behind = spot_of(cursor, query) if cursor else None
@@ -122,7 +124,7 @@ class SharedCatalogue:
             return spots(catalogue, who, query, now_us, limit + 1, after)
 
         def opened(schema: str) -> _Opened:
-            return self._opened(schema, lambda catalogue: keys(catalogue, behind))
+            return self._opened(schema, lambda catalogue: keys(catalogue, behind), recorder)
 
         boxes = list(self._pool.map(opened, self._schemas()))
         merged = heapq.merge(
@@ -163,7 +165,7 @@ class SharedCatalogue:
             what = f"the shared catalogue cannot be read ({said(error.orig)})"
             raise StoreError(what, self._server.url, "is the server up, and may this user be there?") from error
 
-    def _opened(self, schema: str, first: Callable[[Catalogue], list[Spot]] | None) -> _Opened:
+    def _opened(self, schema: str, first: Callable[[Catalogue], list[Spot]] | None, only: str = "") -> _Opened:
         """Return a recorder, with the keys of its first page where they are asked for."""
         where, seen = self._server.within(schema), BoxSeen(schema)
         engine: Engine = self._view(schema)
@@ -174,6 +176,8 @@ class SharedCatalogue:
             about: dict[str, Any] = dict(row.about or {}) if row is not None else {}
             name, console, version = (str(about.get(one, "")) for one in ("name", "console", "version"))
             seen = BoxSeen(schema, name, console, version, 0 if row is None else row.shipped_us or 0)
+            if only and only not in (seen.name, schema):
+                return _Opened(seen, None)
             check_version(None if row is None else row.version_num, where)
         except StoreError as error:
             return _Opened(_with_problem(seen, error.what), None)

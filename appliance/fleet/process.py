@@ -24,6 +24,7 @@ from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
 from vittne.appliance.store.errors import StoreError
 
 _TIDY_S: Final = 3600.0
+_BEAT_S: Final = 60.0
 _STEP_LIMIT: Final = 400
 
 
@@ -50,11 +51,14 @@ def main(arguments: list[str]) -> int:
 
 
 def _serve(sender: Sender, every_s: float, once: bool) -> None:
-    tidied_s = float("-inf")
+    tidied_s = beaten_s = float("-inf")
     while True:
         for step in sender.round():
             _tell(step)
         _say({"word": "done"})
+        if time.monotonic() - beaten_s > _BEAT_S:
+            sender.beat()
+            beaten_s = time.monotonic()
         if sender.has_erased and (once or time.monotonic() - tidied_s > _TIDY_S):
             sender.tidy()
             tidied_s = time.monotonic()

@@ -97,6 +97,13 @@ class Sender:
             self.has_erased |= "erasures" in batch.keys
             yield Step("settle", mark, batch.seq, batch.size)
 
+    def beat(self) -> None:
+        """Say there that nothing waited here just now. Raises StoreError."""
+        mine = marks(self._here).mark
+        values = {"about": self._about, "shipped_us": now_us()}
+        with self._there.writing() as connection:
+            connection.execute(update(shipping).where(shipping.c.mark == mine).values(values))
+
     def tidy(self) -> None:
         """Have the server forget what was erased: until then it is in pages that nobody reads. Raises StoreError."""
         self._there.vacuum(_TIDIED)

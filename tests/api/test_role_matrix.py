@@ -130,6 +130,8 @@ POST   /audit/check                      audit                     | compliance 
 GET    /reports/compliance               audit                     | compliance auditor
 GET    /reports/processing               audit                     | compliance auditor
 GET    /recordings                       read                      | all
+GET    /fleet/recorders                  fleet                     | compliance
+GET    /fleet/recordings                 fleet                     | compliance
 GET    /recordings/{id}                  read                      | all
 GET    /recordings/{id}/events           read                      | all
 GET    /recordings/{id}/ladder           read                      | all

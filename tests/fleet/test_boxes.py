@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rig.boxes import Box, box, call
-from rig.postgres import Cluster, cluster
+from rig.boxes import Box, Two, call
 
 from vittne.appliance.access.principal import Hidden, Principal
 from vittne.appliance.access.profile import BUILT_IN, Level, Only, Profile
@@ -33,39 +31,6 @@ def shared(two: Two) -> SharedCatalogue:
 
 def role(only: Only = ANY, party: Level = "full") -> Profile:
     return Profile(name="r", may=frozenset({"read"}), only=only, fields={"party": party})
-
-
-@dataclass
-class Two:
-    """Recorders in Berlin (calls 0 2 4 6 8) and Oslo (calls 1 3 5 7 9)."""
-
-    server: Cluster
-    config: Path
-    data: Path
-    schemas: list[str]
-
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
-    folder = tmp_path_factory.mktemp("two")
-    with cluster() as server:
-        server.sql("CREATE ROLE reader LOGIN PASSWORD 'of-the-reader'")
-        schemas = []
-        for first, name in enumerate(("Berlin", "Oslo")):
-            settings = {"reader": "reader", "name": name, "console": f"https://{name.lower()}.example.org"}
-            with box(folder / name, server, **settings) as found:
-                found.catalogue.upsert_calls([call(n, site=name) for n in range(first, 10, 2)])
-                assert found.send()
-                schemas.append(found.schema)
-        password = folder / "password"
-        password.write_text("of-the-reader\n")
-        password.chmod(0o600)
-        config = folder / "vittne.toml"
-        config.write_text(
-            f'data = "{folder / "Berlin"}"\n[catalogue]\nurl = "{server.url("berlin")}"\nreader = "reader"\n'
-            f'reader_password_file = "{password}"\n'
-        )
-        yield Two(server, config, folder / "Berlin", schemas)
 
 
 def test_calls_of_all_recorders_come_by_time_and_name_theirs(two: Two, vittne: Vittne) -> None:

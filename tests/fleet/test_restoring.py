@@ -103,8 +103,12 @@ def test_an_empty_catalogue_does_not_empty_the_shared_one_and_is_merged(
         with berlin.catalogue.writing() as connection:
             more = {"language": "", "origin": "local", "subject": "", "password": "", "created_us": 1}
             connection.execute(insert(users).values(id="u", **user, **more))
+        postgres.sql(f"UPDATE {berlin.schema}.shipping SET shipped_us = 1")
         assert not berlin.send()
         assert not berlin.send()
+        assert postgres.sql(f"SELECT shipped_us FROM {berlin.schema}.shipping") == [
+            (1,)
+        ]  # nobody says that all is well
         assert [one["calls"] for one in logs if one["event"] == LOST] == [5]
         assert berlin.there == before
     config = configured(tmp_path, data, postgres)

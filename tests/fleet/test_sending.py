@@ -80,6 +80,16 @@ def test_a_call_that_changes_all_the_time_waits_once(berlin: Box) -> None:
     assert berlin.there == berlin.here
 
 
+def test_one_that_has_nothing_to_send_says_that_it_is_there(berlin: Box, postgres: Cluster) -> None:
+    berlin.send()
+    postgres.sql(f"UPDATE {berlin.schema}.shipping SET shipped_us = 1")
+
+    berlin.send()
+
+    ((said_us,),) = postgres.sql(f"SELECT shipped_us FROM {berlin.schema}.shipping")
+    assert said_us > 1
+
+
 def test_what_changes_while_it_is_being_sent_is_sent_once_more(berlin: Box) -> None:
     berlin.send()
     berlin.catalogue.upsert_call(call(1))

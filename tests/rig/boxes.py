@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +85,20 @@ def contents(catalogue: Catalogue) -> dict[str, list[tuple[Any, ...]]]:
                 rows = [fitting(table, dict(row._mapping)) for row in connection.execute(select(table))]
                 found[table.name] = sorted((tuple(row.values()) for row in rows), key=repr)
     return found
+
+
+@dataclass
+class Two:
+    """Recorders in Berlin (calls 0 2 4 6 8) and Oslo (calls 1 3 5 7 9)."""
+
+    server: Cluster
+    config: Path
+    data: Path
+    schemas: list[str]
+    password: Path
+
+    @property
+    def settings(self) -> CatalogueSettings:
+        """Of Berlin, which may search both."""
+        url = self.server.url("berlin")
+        return CatalogueSettings(url=url, reader="reader", reader_password_file=self.password)

@@ -40,6 +40,7 @@ from vittne.appliance.config import Config, checked
 from vittne.appliance.control.caller import Caller
 from vittne.appliance.control.server import Operator
 from vittne.appliance.doctor.asking import recorder_facts
+from vittne.appliance.fleet.desk import FLEET_DESK, FleetDesk
 from vittne.appliance.keyring.client import KeyProcess
 from vittne.appliance.operations import OPERATIONS
 from vittne.appliance.store.times import now_us
@@ -87,6 +88,7 @@ async def whole_of(data: Path) -> AsyncIterator[Whole]:
                 now.fill(app)
                 app[OPERATOR], app[CONFIG], app[WEBHOOKS] = operator, config, config.webhooks
                 app[CASES], app[CUTS], app[KEYS] = CaseDesk(), CutDesk(), keys
+                app[FLEET_DESK] = FleetDesk(config.catalogue, "")
                 add_tries(app, TryDesk(str(data)))
                 app[DOCTOR] = Doctor(config, None, lambda: recorder_facts(now.hub))
                 app[SET_UP] = set_up_of(config, None, {})
