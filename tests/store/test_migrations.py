@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,21 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 
+from vittne.appliance.access.principal import Principal
+from vittne.appliance.access.profile import BUILT_IN
+from vittne.appliance.listing.query import Query
+from vittne.appliance.listing.search import find
 from vittne.appliance.store import migrations
 from vittne.appliance.store.catalogue import Catalogue
 from vittne.appliance.store.database import Where, open_database
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.rows import CallRow
+from vittne.appliance.store.server import DatabaseServer, connect, prepare
 from vittne.appliance.store.tables import HEAD, metadata
+
+EVERYTHING = Principal("user", "1", "anna", (BUILT_IN["compliance"],))
 
 
 def set_version(path: Path, version: str) -> None:
@@ -42,14 +50,23 @@ def test_the_steps_give_the_tables(place: Callable[[], Where]) -> None:
         assert compare_metadata(context, metadata) == []
 
 
-def test_calls_of_an_older_catalogue_are_kept_and_have_no_class(tmp_path: Path) -> None:
-    path = tmp_path / "catalogue.db"
-    older = Config()
-    older.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    engine = create_engine(f"sqlite:///{path}")
+def older(where: Where, version: str) -> Engine:
+    """Make a catalogue as a program of that version did, in a file or on a server."""
+    engine = connect(where, False) if isinstance(where, DatabaseServer) else create_engine(f"sqlite:///{where}")
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     with engine.begin() as connection:
-        older.attributes["connection"] = connection
-        command.upgrade(older, "0003")
+        if isinstance(where, DatabaseServer):
+            prepare(connection, where.schema)
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)
+    return engine
+
+
+def test_calls_of_an_older_catalogue_are_kept_and_have_no_class(place: Callable[[], Where]) -> None:
+    where = place()
+    engine = older(where, "0003")
+    with engine.begin() as connection:
         connection.execute(
             text(
                 "INSERT INTO calls"
@@ -57,11 +74,30 @@ def test_calls_of_an_older_catalogue_are_kept_and_have_no_class(tmp_path: Path) 
             )
         )
         connection.execute(text("INSERT INTO dialogs VALUES ('c', 0, '1@a')"))
+    engine.dispose()
 
-    with Catalogue(path) as catalogue:
+    with Catalogue(where) as catalogue:
         assert catalogue.get("c") == CallRow(
             "c", "finished", ("1@a",), "a", "b", 1, 2, 3, end_reason="bye", outcome="recorded"
         )
+        assert [one.sealed.id for one in find(catalogue, EVERYTHING, Query(), 10, 5).calls] == ["c"]
+
+
+STEPS = [step.revision for step in ScriptDirectory(str(Path(migrations.__file__).parent)).walk_revisions()]
+
+
+def test_every_step_alone_leads_on_to_the_tables(place: Callable[[], Where]) -> None:
+    where = place()
+    for step in reversed(STEPS):
+        older(where, step).dispose()
+        with pytest.raises(StoreError, match="this program needs") if step != HEAD else nullcontext():
+            Catalogue(where, read_only=True).close()
+
+    engine = open_database(where, read_only=True)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
 
 
 def test_a_catalogue_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
