@@ -7,7 +7,7 @@ there, of a backup or begun anew, it goes on: what only that has stays, and so d
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from sqlalchemy import Connection, Table, delete, func, insert, select, tuple_
@@ -26,7 +26,7 @@ from vittne.appliance.seal.canonical import Json
 from vittne.appliance.store.catalogue import CATALOGUE_FILE, Catalogue
 from vittne.appliance.store.errors import StoreError
 from vittne.appliance.store.server import DatabaseServer
-from vittne.appliance.store.tables import calls, runs, shipping
+from vittne.appliance.store.tables import calls, runs, shipping, stored
 from vittne.appliance.store.times import rfc3339
 
 NEW_FILE: Final = "catalogue.shared.db"
@@ -98,6 +98,7 @@ def _brought(there: Catalogue, here: Catalogue) -> tuple[Restored, str]:
         for unit in UNITS:
             for table, _ in unit.tables:
                 found.rows[table.name] = _copy(reading, writing, table)
+        _refuse_outside(writing)
     return found, str(row.mark)
 
 
@@ -109,6 +110,17 @@ def _clear(reading: Connection, writing: Connection, unit: Unit) -> None:
     for some in reading.execute(select(unit.key).distinct()).scalars().partitions(_CHUNK):
         for table, key in reversed(unit.tables):
             writing.execute(delete(table).where(key.in_(some)))
+
+
+def _refuse_outside(writing: Connection) -> None:
+    """Raise StoreError where a place is not below the archive: others could write there, and here it is removed by."""
+    asked = [(calls, calls.c.id, calls.c.folder), (stored, stored.c.recording, stored.c.place)]
+    for table, key, column in asked:
+        for row in writing.execute(select(key, column).where(column != "")):
+            place = PurePosixPath(row[1])
+            if place.is_absolute() or ".." in place.parts or place.name.removeprefix(".") != row[0]:
+                what = f"the shared catalogue says that {table.name} has a recording outside of the archive"
+                raise StoreError(what, f"{row[0]}: {row[1]}"[:200], "somebody altered it: restore a backup")
 
 
 def _copy(reading: Connection, writing: Connection, table: Table) -> int:

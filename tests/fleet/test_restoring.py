@@ -222,6 +222,24 @@ def test_a_recorder_that_runs_or_was_never_there_restores_nothing(
     assert not list(data.glob("catalogue.shared*"))
 
 
+@pytest.mark.parametrize("place", ["/etc", "recordings/../../x/{0}", "recordings/2023/other"])
+def test_a_place_outside_of_the_archive_that_somebody_wrote_there_is_refused(
+    tmp_path: Path, postgres: Cluster, vittne: Vittne, place: str
+) -> None:
+    data = tmp_path / "berlin"
+    with box(data, postgres) as berlin:
+        fill(berlin)
+    where = f"{berlin.schema}.calls SET folder = '{place.format(call(1).id)}' WHERE id = '{call(1).id}'"
+    postgres.sql(f"UPDATE {where}")
+    lose(data)
+
+    status, _, err = vittne("fleet", "restore", "--config", configured(tmp_path, data, postgres))
+
+    assert status != 0
+    assert "outside of the archive" in err
+    assert not (data / CATALOGUE_FILE).exists()
+
+
 @pytest.mark.parametrize("change", ["UPDATE {0}.calls SET site = 'x'", "DELETE FROM {0}.notes"])
 def test_a_copy_that_was_cut_short_is_said_to_be(
     tmp_path: Path, postgres: Cluster, vittne: Vittne, change: str
