@@ -133,7 +133,7 @@ def test_the_page_finds_calls_of_all_recorders(two: Two) -> None:
         page = await one.log_in("finn", "/fleet")
         rows = page.locator("table.recordings tbody tr")
         assert await rows.count() == 10
-        assert "this one" in await page.inner_text("section[aria-labelledby=recorders-title]")
+        assert "this recorder" in await page.inner_text("section[aria-labelledby=recorders-title]")
         assert await violations(page) == []
 
         await page.fill("input[name=q]", "3000007")
