@@ -57,7 +57,8 @@ def test_a_full_disk_damages_nothing_and_is_an_alarm(tmp_path: Path) -> None:
 
     nothing_is_damaged(found)
     assert found.tally.outcomes == {"partial disk": CALLS}
-    assert "write-failed" in found.alarms
+    assert {"write-failed", "disk-full", "disk-no-room"} <= set(found.alarms)
+    assert "disk-no-room" in found.cleared
 
 
 @needs_root
