@@ -61,8 +61,22 @@ def unlink(path: Path) -> None:
 
 
 def why_not(folder: Path) -> str | None:
-    """Try the flag on a file of its own in a folder; return why it cannot be set, None when it can."""
-    probe = folder / PROBE
+    """Try the flag on a file of its own in a folder; return why it cannot be set, None when it can.
+
+    One at a time in a folder: the file has one name, so that what a kill left there is found and removed by the next.
+    """
+    try:
+        turn = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        return str(explain(error, "open a folder", folder))
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        return _try_flag(folder / PROBE)
+    finally:
+        os.close(turn)
+
+
+def _try_flag(probe: Path) -> str | None:
     try:
         os.close(os.open(probe, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     except OSError as error:

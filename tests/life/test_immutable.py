@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,13 @@ def sweep(data: Path, is_on: bool = True) -> None:
     for _ in steps:
         pass
     registrar.close()
+
+
+def test_many_who_try_the_flag_at_once_find_the_same(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(why_not, [tmp_path] * 200))
+    assert set(found) == {why_not(tmp_path)}
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_system_without_the_flag_says_so() -> None:
