@@ -40,7 +40,7 @@ class AlarmWatch:
 
     def hear(self, news: News) -> None:
         """Take notice of calls."""
-        if news.kind == "call" and news.what == "begun":
+        if news.kind == "call" and news.what in ("begun", "ended"):
             self._last_call_us = news.at_us
 
     async def run(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -45,6 +46,7 @@ class SupportOptions:
 
 def run(data: Path, config: Path | None, options: SupportOptions) -> int:
     """Make a bundle; return the exit status. Raises StoreError; no half file is left."""
+    _refuse_place_of_names(options)
     names, at = Names(), now_us()
     since = at - _DAY_US if options.since_us is None else options.since_us
     wanted = Wanted(at)
@@ -75,6 +77,17 @@ def run(data: Path, config: Path | None, options: SupportOptions) -> int:
     for note in wanted.notes:
         print(f"note: {clean(note, 300)}", file=sys.stderr)
     return 0
+
+
+def _refuse_place_of_names(options: SupportOptions) -> None:
+    """Keep the table, which undoes every replacement, from being sent in the bundle's place."""
+    table = options.keep_names
+    if table is None:
+        return
+    if options.output != STDOUT and table.resolve() == Path(options.output).resolve():
+        raise StoreError("bundle and table of names are one file", table, "give --keep-names a file of its own")
+    if os.path.lexists(table) and not options.force:
+        raise StoreError("there is already a file", table, "choose another name, or give --force")
 
 
 def _configured(file: Path | None, names: Names, notes: list[str]) -> dict[str, Any] | None:

@@ -10,12 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vittne.appliance.alarming.bounds import Bounds
+from vittne.appliance.alarming.looking import AlarmWatch
 from vittne.appliance.alarming.settings import AlarmsConfig, CallsExpected
 from vittne.appliance.alarming.watch import Seen, Watch
 from vittne.appliance.api.tls import days_left
-from vittne.appliance.config import ConfigErrors, checked
+from vittne.appliance.config import Config, ConfigErrors, checked
 from vittne.appliance.events.alarms import Alarms
+from vittne.appliance.events.bus import News
 from vittne.appliance.events.hub import Hub
+from vittne.appliance.registrar import Registrar
 from vittne.capture.pause import Pause
 
 MONDAY_10_US = int(datetime(2026, 6, 1, 10, tzinfo=UTC).timestamp() * 1e6)
@@ -171,3 +174,11 @@ def test_the_alarm_about_a_lease_ends_with_its_pause(alarms: Alarms) -> None:
 def test_what_cannot_be_meant_is_refused_with_words(values: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigErrors, match=words):
         checked(values, "the test")
+
+
+def test_the_end_of_a_long_call_is_a_sign_of_life_as_its_begin_is(tmp_path: Path) -> None:
+    Registrar(tmp_path).close()
+    watch = AlarmWatch(Config(data=tmp_path), Hub(()))
+    for number, (what, minute) in enumerate((("begun", 1), ("changed", 60), ("ended", 90))):
+        watch.hear(News(number, "call", what, minute * MINUTE_US, None))
+    assert watch._see(0.0).last_call_us == 90 * MINUTE_US

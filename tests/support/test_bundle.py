@@ -164,6 +164,19 @@ def test_another_bundle_has_other_replacements_and_a_kept_table_translates_them(
     assert not tables[0].keys() & tables[1].keys()
 
 
+def test_the_kept_table_takes_no_place_of_the_bundle_or_of_another_file(
+    told: Recorded, vittne: Vittne, tmp_path: Path
+) -> None:
+    out, kept = tmp_path / "bundle.tar.gz", tmp_path / "names.json"
+    kept.write_text("of another bundle")
+    for table, words in ((out, "are one file"), (kept, "already a file")):
+        status, _, said = vittne("support-bundle", "--data", told.data, "-o", out, "--keep-names", table)
+        assert status == 1, said
+        assert words in said
+        assert not out.exists()
+    assert kept.read_text() == "of another bundle"
+
+
 def test_it_is_entered_in_the_trail_before_it_is_made(told: Recorded, vittne: Vittne, tmp_path: Path) -> None:
     vittne("support-bundle", "--data", told.data, "--call", told.call.id, "-o", tmp_path / "bundle.tar.gz")
 
