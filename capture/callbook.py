@@ -294,9 +294,7 @@ class CallBook:
     def _forget(self, session: Session) -> None:
         self.tracker.forget(session)
         self.links.forget(session)
-        call = self._call_of.pop(session.call_id, None)
-        if call is not None and call.closed:
-            call.streams.clear()  # they name the call: the collector would keep both for hours
+        self._call_of.pop(session.call_id, None)
         self._entries.pop(session.call_id, None)
         self._current.pop(session.call_id, None)
 

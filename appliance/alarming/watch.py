@@ -26,7 +26,7 @@ OWN_CERTIFICATE_DAYS: Final = (7,)  # one of our own is renewed with 30 left
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What there is to see. free_share, days_left: of the disk; cards: packets of each. last_call_us: begin or end of one.
+    """What there is to see. free_share, days_left: of the disk; cards: packets of each; last_call_us: begin or end.
 
     certificate_days: left, None without the API. calls: that are up. writes: whether there is room to write audio.
     """
