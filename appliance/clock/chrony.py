@@ -54,7 +54,7 @@ def ask_chrony(server: str = "") -> Tracking | None:
 
     server: where chronyd listens for commands, as chronyc's -h takes it; "" for its usual places.
     """
-    program = shutil.which("chronyc", path="/usr/bin:/usr/sbin:/usr/local/bin:/bin")
+    program = shutil.which("chronyc")
     if program is None:
         return None
     try:

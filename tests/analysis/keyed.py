@@ -20,7 +20,7 @@ RATE: Final = 8000
 BEGIN_S: Final = 0.6  # of the voices: behind the answer
 DIGIT_MS: Final = 80
 LOW, HIGH = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
-_MARGIN_NS: Final = 40_000_000  # a packet and what a codec delays
+MARGIN_NS: Final = 40_000_000  # a packet and what a codec delays
 
 
 def said(seconds: float, digits_s: tuple[float, ...], level: float = 3000.0) -> Samples:
@@ -46,7 +46,7 @@ class Keyed:
         """UTC ns from when to when no packet may be stored, for each digit."""
         begins = [START_NS + round((BEGIN_S + at) * SECOND) for at in self.digits_s]
         return [
-            (begin - BEFORE_NS + _MARGIN_NS, begin + DIGIT_MS * 1_000_000 + AFTER_NS - _MARGIN_NS) for begin in begins
+            (begin - BEFORE_NS + MARGIN_NS, begin + DIGIT_MS * 1_000_000 + AFTER_NS - MARGIN_NS) for begin in begins
         ]
 
     def leaked(self, times: npt.NDArray[np.int64]) -> int:

@@ -112,14 +112,20 @@ def play(sender: socket.socket, slices: Iterator[Any]) -> int:
     return sent
 
 
-def send_frames(sender: socket.socket, frames: Sequence[tuple[int, bytes]]) -> None:
-    """Send (at_ns, frame) pairs at the pace of their times."""
+def send_frames(sender: socket.socket, frames: Sequence[tuple[int, bytes]]) -> list[int]:
+    """Send (at_ns, frame) pairs at the pace of their times; return when each was sent, UTC ns.
+
+    A busy machine sends late and then catches up: what must be so at a time of the wire is asked of these times.
+    """
     begin = time.monotonic()
+    sent_ns = []
     for at_ns, frame in frames:
         ahead = (at_ns - frames[0][0]) / 1e9 - (time.monotonic() - begin)
         if ahead > 0.002:
             time.sleep(ahead)
+        sent_ns.append(time.time_ns())
         sender.send(frame)
+    return sent_ns
 
 
 def vittne(*arguments: str) -> subprocess.CompletedProcess[str]:
