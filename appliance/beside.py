@@ -90,6 +90,7 @@ from vittne.appliance.pausealarms import PauseAlarms
 from vittne.appliance.pausedesk import PauseDesk
 from vittne.appliance.pbxlinks import PbxLinks
 from vittne.appliance.registrar import Registrar
+from vittne.appliance.reloading import Reloader
 from vittne.appliance.scrub.runner import Scrubber
 from vittne.appliance.signon.sources import Sources as SignOnSources
 from vittne.appliance.signon.watch import SignOnWatch
@@ -118,6 +119,7 @@ def beside(
     hub: Hub | None = None,
     sockets: Sequence[socket.socket] = (),
     live: LiveDesk | None = None,
+    reloader: Reloader | None = None,
 ) -> Callable[[], Awaitable[None]]:
     """Return what the supervisor runs once a worker is up, until it is cancelled. file: the configuration's.
 
@@ -203,6 +205,9 @@ def beside(
             "canary": canary.run,
             **({"sign-on": sign_on.run} if elsewhere.all else {}),
         }
+        if reloader is not None:
+            reloader.followers = [alarm_desk, looking]
+            everything["reload"] = lambda: reloader.run(desk.books.do)
         if keys is not None:
             everything["keys"], sources.keys = keys.run, keys.keys.status
         if config.webhooks.enabled:
@@ -219,6 +224,8 @@ def beside(
             log.error("alarm: commands cannot reach the recorder", reason=str(error))
         console = _console(config)
         server = await start_api(config.data, config.api, api_routes(config), fill, config.access, console, sockets)
+        if reloader is not None and server is not None:
+            reloader.followers.append(server.certificate)
         try:
             async with asyncio.TaskGroup() as group:
                 for task in tasks:

@@ -127,14 +127,18 @@ def _add_pauses(command: argparse.ArgumentParser) -> None:
 
 def _record(options: argparse.Namespace) -> int:
     from vittne.appliance import record_command  # noqa: PLC0415 - here and below: only what a command needs
-    from vittne.appliance.config import load  # noqa: PLC0415
+    from vittne.appliance.config import Config, load  # noqa: PLC0415
 
     given = {"data": options.data, "hold_back_s": options.hold_back, "interfaces": options.interface or None}
     file = config_file(options.config)
-    config = load(file, given)
+
+    def read() -> Config:
+        return load(file, given)
+
+    config = read()
     if options.interface and options.pcap:
         raise StoreError("two sources", "record", "give --interface or --pcap, one of the two")
-    return record_command.run(record_command.RecordOptions(config, tuple(options.pcap), options.test_call, file))
+    return record_command.run(record_command.RecordOptions(config, tuple(options.pcap), options.test_call, file, read))
 
 
 def _pauses(options: argparse.Namespace) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -29,12 +31,16 @@ API_SOCKET: Final = "vittne-api"  # what systemd/vittne.socket calls those that 
 
 @dataclass(frozen=True, slots=True)
 class RecordOptions:
-    """What to record from, and how. pcaps: capture files instead of the configuration's interfaces; file: its own."""
+    """What to record from, and how. pcaps: capture files instead of the configuration's interfaces; file: its own.
+
+    read: reads the configuration once more; None where it cannot change.
+    """
 
     config: Config
     pcaps: tuple[str, ...] = ()
     test_call: bool = False
     file: Path | None = None
+    read: Callable[[], Config] | None = None
 
     @property
     def interfaces(self) -> tuple[str, ...]:
@@ -72,6 +78,8 @@ def run(options: RecordOptions) -> int:
     if bool(options.interfaces) == bool(options.pcaps):
         raise RecordError("nothing to record from", "record", "give --interface or --pcap, one of the two")
     refuse_anybody(options.config.rules)
+    if not options.pcaps and not sys.stderr.isatty():  # at a terminal a hang-up ends us, as it does others
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until somebody listens to it
     allow_many_files()
     keep_memory()
     keep_to_ourselves()
@@ -178,6 +186,7 @@ def _live(options: RecordOptions, registrar: Any, manager: ServiceManager, kept:
     from vittne.appliance.lostpauses import note_lost_pauses  # noqa: PLC0415
     from vittne.appliance.pausedesk import PauseDesk  # noqa: PLC0415
     from vittne.appliance.policy.decide import policy_rules  # noqa: PLC0415
+    from vittne.appliance.reloading import Reloader  # noqa: PLC0415
     from vittne.appliance.service.service import Service  # noqa: PLC0415
     from vittne.appliance.store.times import now_us  # noqa: PLC0415
     from vittne.appliance.supervisor import Supervisor  # noqa: PLC0415
@@ -216,6 +225,9 @@ def _live(options: RecordOptions, registrar: Any, manager: ServiceManager, kept:
     hub.calls.rules = policy_rules(config)
     hub.calls.is_hidden = registrar.canaries.is_canary
     live = LiveDesk(config.live, hub.note_levels)
+    # At a terminal a hang-up ends us, as it does others.
+    is_asked = not sys.stderr.isatty()
+    reloader = Reloader(config, options.read, registrar, service) if options.read and is_asked else None
     supervisor = Supervisor(registrar, rings, settings, desk, hub, service, live)
     log.info(
         "recording",
@@ -225,7 +237,7 @@ def _live(options: RecordOptions, registrar: Any, manager: ServiceManager, kept:
     )
     try:
         sockets = tuple(socket.socket(fileno=fd) for fd in manager.given.get(API_SOCKET, ()))
-        run = beside(config, registrar, desk, options.test_call, options.file, hub, sockets, live)
+        run = beside(config, registrar, desk, options.test_call, options.file, hub, sockets, live, reloader)
         asyncio.run(supervisor.run(run))
     finally:
         supervisor.close()

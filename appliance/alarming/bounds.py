@@ -15,6 +15,10 @@ class Bounds:
         self._since_s: float | None = None
         self.stands = False
 
+    def wait(self, raise_after_s: float) -> None:
+        """Have what raises hold for so long from now on."""
+        self._after_s["raise"] = raise_after_s
+
     def look(self, is_bad: bool, is_fine: bool, now_s: float) -> Turn | None:
         """Return what to do now. is_bad: beyond the bound that raises; is_fine: beyond that which clears.
 

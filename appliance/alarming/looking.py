@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -37,6 +38,10 @@ class AlarmWatch:
         self._forecast_s: float | None = None
         self._was_full = False
         self._watch = Watch(config.alarms, hub.started_us, config.store.when_full)
+
+    def prepare(self, config: Config) -> Callable[[], None]:
+        """Return what makes it go by a configuration's bounds."""
+        return lambda: self._watch.use(config.alarms)
 
     def hear(self, news: News) -> None:
         """Take notice of calls."""

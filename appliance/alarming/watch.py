@@ -59,6 +59,12 @@ class Watch:
         self._ends = 0  # the bound of days below which the certificate is; 0 for none
         self._ended = Bounds()
 
+    def use(self, config: AlarmsConfig) -> None:
+        """Go by other bounds; what stands is over by those."""
+        self._config = config
+        for bounds in self._mirror.values():
+            bounds.wait(config.mirror_silent_s)
+
     def look(self, seen: Seen) -> None:
         """Raise and end alarms."""
         self._look_at_disk(seen)
@@ -87,12 +93,11 @@ class Watch:
             log.info("there is room again; calls are recorded", percent=round(100 * seen.free_share, 1))
 
     def _look_at_mirror(self, seen: Seen) -> None:
-        if not self._config.mirror_silent_s:
-            return
+        silent_s = self._config.mirror_silent_s
         for name, packets in seen.cards.items():
-            bounds = self._mirror.setdefault(name, Bounds(self._config.mirror_silent_s))
+            bounds = self._mirror.setdefault(name, Bounds(silent_s))
             comes = name in self._packets and packets != self._packets[name]
-            turn = bounds.look(not comes and name in self._packets, comes, seen.now_s)
+            turn = bounds.look(silent_s > 0 and not comes and name in self._packets, comes, seen.now_s)
             self._packets[name] = packets
             if turn == "raise":
                 log.error("alarm: nothing arrives from the mirror", interface=name)

@@ -61,6 +61,7 @@ class Way:
         self._pace = pace
         self._waiting: deque[Notice] = deque()
         self._left_out = 0
+        self._sending: list[Notice] = []  # of the try that is made now
         self._failures = 0
         self._sent_s: deque[float] = deque(maxlen=pace.per_hour)
         self._new = asyncio.Event()
@@ -85,6 +86,17 @@ class Way:
         self._waiting.append(notice)
         self._new.set()
         if notice.what == "test":
+            self._at_once.set()
+
+    def take_over(self, other: Way) -> None:
+        """Have told here what waits there, and is over there."""
+        self._waiting.extend(other._sending)
+        self._waiting.extend(other._waiting)
+        other._waiting.clear()
+        self._left_out, self._failures, self._sent_s = other._left_out, other._failures, other._sent_s
+        self.sent, self.tried_us, self.done_us, self.error = other.sent, other.tried_us, other.done_us, other.error
+        if self._waiting:  # what it could not be told with may be mended
+            self._new.set()
             self._at_once.set()
 
     def as_json(self) -> dict[str, Any]:
@@ -136,7 +148,7 @@ class Way:
         self._left_out = 0
         if not notices:
             return
-        self.tried_us, self.is_sending = now_us(), True
+        self.tried_us, self.is_sending, self._sending = now_us(), True, notices
         try:
             async with asyncio.timeout(self._pace.send_s):
                 await self._carrier.send(notices, left_out)
@@ -153,7 +165,7 @@ class Way:
                 log.info("alarms can be told again", channel=self.name)
             self._failures = 0
         finally:
-            self.is_sending = False
+            self.is_sending, self._sending = False, []
 
     def _failed(self, notices: list[Notice], left_out: int, words: str) -> None:
         self.error = words[:300]

@@ -72,6 +72,11 @@ class ApiServer:
         """Where it listens, with the port that the system chose when 0 was asked for."""
         return [sock.getsockname()[:2] for server in self._servers for sock in server.sockets]
 
+    @property
+    def certificate(self) -> ServerCertificate:
+        """Who it is."""
+        return self._certificate
+
     async def start(self) -> None:
         """Begin to serve, on all addresses or none. Raises ApiError."""
         self._runner = web.AppRunner(self._app, shutdown_timeout=_FINISH_S)

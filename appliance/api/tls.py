@@ -15,7 +15,7 @@ import ipaddress
 import os
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,6 +35,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from vittne.appliance.api.settings import ApiSettings
+from vittne.appliance.config import Config
 from vittne.appliance.store.errors import StoreError, explain
 from vittne.appliance.store.files import write_atomically
 
@@ -115,6 +116,18 @@ class ServerCertificate:
         self.fingerprint = fingerprint(self.files.certificate)
         self.tell("the API has a new certificate")
         return True
+
+    def prepare(self, config: Config) -> Callable[[], None]:
+        """Return what has the files served as they are now. Raises StoreError: they cannot be used."""
+        now = datetime.now(UTC)
+        if self.files.names:
+            self._renew(now)
+        self._check(now)
+        return lambda: self._serve_anew(now)
+
+    def _serve_anew(self, now: datetime) -> None:
+        self._seen = ()
+        self.refresh(now)
 
     def _renew(self, now: datetime) -> None:
         try:

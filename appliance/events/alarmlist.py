@@ -40,7 +40,7 @@ _SILENT: Final = AlarmKind("mirror-silent", for_us=0, by="interface")
 _NO_CALLS: Final = AlarmKind("no-calls", for_us=0)
 _ENDS: Final = AlarmKind("certificate-ends", "warn", for_us=0, by="within_days")
 _ENDED: Final = AlarmKind("certificate-ended", for_us=0)
-_UNTOLD: Final = AlarmKind("alarms-untold", "warn", for_us=0, by="channel")
+UNTOLD: Final = AlarmKind("alarms-untold", "warn", for_us=0, by="channel")
 OVERDUE: Final = AlarmKind("pause-overdue", "warn", for_us=0, by="pause")
 _LEDGER: Final = AlarmKind("ledger-damaged", for_us=0)
 WORKER_DIED: Final = AlarmKind("worker-died", "warn", for_us=_HOUR_US)
@@ -53,6 +53,7 @@ UNLISTED: Final = AlarmKind("other")
 _CATALOGUE: Final = AlarmKind("catalogue-late", "warn", for_us=0)
 _STAMPS: Final = AlarmKind("stamps-late", for_us=0, by="authority")
 CANARY: Final = AlarmKind("canary", for_us=0)
+_CONFIGURATION: Final = AlarmKind("configuration", for_us=0)
 
 # The words of each line after "alarm: ".
 ALARMS: Final[dict[str, AlarmKind]] = {
@@ -68,7 +69,7 @@ ALARMS: Final[dict[str, AlarmKind]] = {
     "nothing was recorded for a while": AlarmKind("not-recorded"),
     "the API's certificate ends soon": _ENDS,
     "the API's certificate ends within a day, or has ended": _ENDED,
-    "a channel for alarms does not work": _UNTOLD,
+    "a channel for alarms does not work": UNTOLD,
     "the capture worker died and was started anew": WORKER_DIED,
     "a webhook's deliveries were given up": WEBHOOK_DEAD,
     "a pause came too late; what was written before it is still there": AlarmKind("pause-late", by="pause"),
@@ -115,12 +116,14 @@ ALARMS: Final[dict[str, AlarmKind]] = {
     "an authority's clock and this machine's differ": AlarmKind("clocks-differ"),
     "the clock may be further from UTC than allowed": _CLOCK,
     "the canary call was not recorded as it should be": CANARY,
+    "the configuration cannot be used; the one before stays in force": _CONFIGURATION,
 }
 # Whole lines that end an alarm.
 CLEARED_BY: Final[dict[str, AlarmKind]] = {
     "alarm over: a control channel that calls depend on is back": _CHANNEL,
     "the clock is right again": _CLOCK,
     "the canary call is well again": CANARY,
+    "the configuration can be used again": _CONFIGURATION,
     "calls are announced again": _UNANNOUNCED,
     "the sound of an announcement is back": _GONE,
     "an announcement is listened for again": _UNHEARD,
@@ -134,7 +137,7 @@ CLEARED_BY: Final[dict[str, AlarmKind]] = {
     "there are calls again": _NO_CALLS,
     "the API's certificate is another one, or ends sooner": _ENDS,
     "the API's certificate is good again": _ENDED,
-    "alarms can be told again": _UNTOLD,
+    "alarms can be told again": UNTOLD,
     "the ledger is whole again": _LEDGER,
     "the shared catalogue is up to date again": _CATALOGUE,
 }

@@ -41,6 +41,16 @@ class Service:
         self.manager.say(*((status,) if self._is_ready else ("READY=1", status)))
         self._is_ready = True
 
+    def reloading(self, mono_us: int) -> None:
+        """Say that the configuration is read anew. mono_us: CLOCK_MONOTONIC. Who is not ready yet must not say it."""
+        if self._is_ready:
+            self.manager.say("RELOADING=1", f"MONOTONIC_USEC={mono_us}")
+
+    def reloaded(self) -> None:
+        """Say that this is over."""
+        if self._is_ready:
+            self.manager.say("READY=1")
+
     def stopping(self) -> None:
         """Say that the end began."""
         self.manager.say("STOPPING=1")
