@@ -1,4 +1,4 @@
-"""What is done to the recorder while calls are up: processes killed and stopped."""
+"""What is done to the recorder while calls are up: processes killed and stopped, a broken configuration."""
 
 from __future__ import annotations
 
@@ -67,6 +67,18 @@ def keys_killed(stage: Stage) -> None:
     _kill_all(stage, _KEYS)
     stage.wait_for_line("the key process ended")
     time.sleep(6)
+
+
+def config_broken(stage: Stage) -> None:
+    """Reload with a configuration that is none, then with one that is good."""
+    good = stage.config.read_text()
+    stage.config.write_text(f"{good}[alarms\n")
+    os.kill(stage.pid(), signal.SIGHUP)
+    stage.wait_for_line("alarm: the configuration cannot be used")
+    stage.config.write_text(f"{good}[alarms]\ndisk_days = 3.0\n")
+    os.kill(stage.pid(), signal.SIGHUP)
+    stage.wait_for_line("the configuration can be used again")
+    assert [one for one in stage.keeper.said if one.startswith("RELOADING=1")], stage.keeper.said
 
 
 def _kill_all(stage: Stage, module: str) -> None:

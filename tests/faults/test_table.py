@@ -40,6 +40,15 @@ def test_a_process_that_is_killed_or_stopped_costs_no_packet(
     assert alarms <= set(found.alarms)
 
 
+def test_a_configuration_that_is_broken_at_a_reload_costs_no_packet(tmp_path: Path) -> None:
+    found = run(Stage(tmp_path, CALLS, 14), deeds.config_broken)
+
+    nothing_is_damaged(found)
+    assert (found.tally.lost, found.tally.outcomes) == (0, {"recorded": CALLS}), found
+    assert "configuration" in found.alarms
+    assert "configuration" in found.cleared
+
+
 @needs_root
 @pytest.mark.parametrize(("deed", "talk_s"), [(disks.disk_hangs, 14), (disks.disk_slow, 20)])
 def test_a_disk_that_stands_still_for_seconds_costs_no_packet(tmp_path: Path, deed: disks.Deed, talk_s: float) -> None:
