@@ -160,6 +160,8 @@ def beside(
             app[CONFIG] = config
             app[FLEET_DESK] = fleet
             app[SET_UP] = set_up_of(config, file)
+            if reloader is not None:
+                reloader.followers.append(app[SET_UP])
             if config.ledger.witness_of:
                 app[WITNESS] = Witness(config.data, config.ledger.witnessed())
 
@@ -187,6 +189,7 @@ def beside(
         sharing = CatalogueRunner(registrar, config.catalogue, desk.books.do)
         sources.queues.append(sharing.queues)
         sources.targets = tuple(one.name for one in config.storage)
+        retention = RetentionTimer(operator, registrar, config.expiry)
         everything: dict[str, Run] = {
             "scrub": Scrubber(operator, config.data, config.scrub).run,
             "backup": BackupTimer(operator, config.data, config.backup, file).run,
@@ -198,7 +201,7 @@ def beside(
             "alarms": alarm_desk.run,
             "conditions": looking.run,
             "room": RoomMaker(operator, registrar, config.store).run,
-            "retention": RetentionTimer(operator, registrar, config.expiry).run,
+            "retention": retention.run,
             "checkpoints": CheckpointPublisher(registrar.ledger, config.ledger).run,
             "clock": watch.run,
             "stamps": stamper.run,
@@ -206,7 +209,7 @@ def beside(
             **({"sign-on": sign_on.run} if elsewhere.all else {}),
         }
         if reloader is not None:
-            reloader.followers = [alarm_desk, looking]
+            reloader.followers = [alarm_desk, looking, retention]
             everything["reload"] = lambda: reloader.run(desk.books.do)
         if keys is not None:
             everything["keys"], sources.keys = keys.run, keys.keys.status

@@ -29,8 +29,8 @@ from vittne.appliance.store.errors import StoreError
 log = structlog.get_logger()
 
 _THREADS = OwnThreads("reload", 1)
-# Everything else waits for a start: it is in a worker, in a process of its own, or was counted by for long.
-AT_ONCE: Final = frozenset({"alarms"})
+# Everything else waits for a start: workers and other processes have it, or nobody asks for it again.
+AT_ONCE: Final = frozenset({"alarms", "expiry"})
 
 Do = Callable[..., Any]
 

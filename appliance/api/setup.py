@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -27,12 +27,22 @@ from vittne.appliance.traffic import Traffic
 
 @dataclass(slots=True)
 class SetUp:
-    """What the recorder was started with. above: keys that the configuration's file or the command line sets."""
+    """What is in force. above: keys that the configuration's file or the command line sets; file: as it was named."""
 
     config: Config
     above: frozenset[str] = frozenset()
     traffic: Traffic = field(default_factory=Traffic)
     is_calling: bool = False
+    file: Path | None = None
+
+    def prepare(self, config: Config) -> Callable[[], None]:
+        """Return what has a configuration shown. Raises StoreError."""
+        found = set_up_of(config, self.file)
+
+        def use() -> None:
+            self.config, self.above = found.config, found.above
+
+        return use
 
 
 SET_UP: Final = web.AppKey("vittne.set_up", SetUp)
@@ -45,7 +55,7 @@ def set_up_of(config: Config, file: Path | None, environ: Mapping[str, str] | No
     below = flat(read_settings(config.data))
     given = flat(config.model_dump(mode="json", exclude_unset=True))
     other = {name for name, value in given.items() if name not in below or below[name] != value}
-    return SetUp(config, frozenset((set(named) | other) & (AT_ONCE | AT_START)))
+    return SetUp(config, frozenset((set(named) | other) & (AT_ONCE | AT_START)), file=file)
 
 
 class StepShown(ApiModel):

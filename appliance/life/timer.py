@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
 
+from vittne.appliance.config import Config
 from vittne.appliance.control.caller import VITTNE
 from vittne.appliance.control.server import Operator
 from vittne.appliance.life.erase import WHEN_READ
@@ -38,7 +40,17 @@ def next_run(after: datetime, hour: int) -> datetime:
 class RetentionTimer:
     """Erases what is due, once a night."""
 
-    def __init__(self, operator: Operator, registrar: Registrar, config: ExpiryConfig) -> None:
+    def __init__(
+        self,
+        operator: Operator,
+        registrar: Registrar,
+        config: ExpiryConfig,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        look_s: float = _LOOK_S,
+    ) -> None:
+        """look_s: how often the clock is looked at."""
+        self._now = now
+        self._look_s = look_s
         self._operator = operator
         self._registrar = registrar
         self._config = config
@@ -46,11 +58,21 @@ class RetentionTimer:
     async def run(self) -> None:
         """Go on until cancelled."""
         await asyncio.to_thread(self._tell)  # it counts all calls
-        while self._config.enabled:
-            due = next_run(datetime.now(UTC), self._config.hour)
-            while datetime.now(UTC) < due:
-                await asyncio.sleep(_LOOK_S)
-            await self.once()
+        while True:
+            config = self._config
+            due = next_run(self._now(), config.hour)
+            while self._now() < due and self._config == config:
+                await asyncio.sleep(self._look_s)
+            if self._now() >= due and self._config.enabled:
+                await self.once()
+
+    def prepare(self, config: Config) -> Callable[[], None]:
+        """Return what makes it go by a configuration's [expiry], within a minute."""
+
+        def use() -> None:
+            self._config = config.expiry
+
+        return use
 
     async def once(self) -> None:
         """Do what a night does. What fails is told, and tried again the next night."""

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from lives import DAY_US, FAR_US, classed, folder, several
 from lives import call as call_of
 from running import running
 
+from vittne.appliance.config import checked
 from vittne.appliance.control.caller import VITTNE
 from vittne.appliance.control.client import drain
 from vittne.appliance.control.server import Operator
@@ -135,6 +136,31 @@ def test_the_nightly_run_works_beside_a_recorder(vittne: Vittne, mixed: Path) ->
     assert trail(mixed, "rec.erase")[0].via == "system"
     with running(mixed):
         assert vittne("retention", "run", "--data", mixed)[0] == 0
+
+
+def test_a_reload_has_the_nightly_run_go_by_another_hour_and_not_at_all(mixed: Path) -> None:
+    registrar = Registrar(mixed)
+    clock = [datetime(2040, 3, 1, 1, tzinfo=UTC)]
+    off, on = (checked({"expiry": {"enabled": enabled, "hour": 5}}, "") for enabled in (False, True))
+    timer = RetentionTimer(
+        Operator(registrar, OPERATIONS), registrar, ExpiryConfig(hour=3), now=lambda: clock[0], look_s=0.01
+    )
+
+    async def nights() -> list[bool]:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(timer.run())
+            found = []
+            for config, hour in ((off, 3), (off, 6), (on, 25), (on, 30)):
+                timer.prepare(config)()
+                await asyncio.sleep(0.3)  # it looks at the clock
+                clock[0] = datetime(2040, 3, 1, tzinfo=UTC) + timedelta(hours=hour)
+                await asyncio.sleep(1.0)
+                found.append(call_of(mixed).erased_us is not None)
+            task.cancel()
+        return found
+
+    assert asyncio.run(nights()) == [False, False, False, True]
+    registrar.close()
 
 
 def test_a_round_begins_behind_the_one_before_and_the_last_says_so(mixed: Path) -> None:
