@@ -165,11 +165,12 @@ class Machine:
 
     def _wait_until_up(self, until: float) -> None:
         while time.monotonic() < until:
-            with contextlib.suppress(LookupError, OSError):
-                said = self.run("systemctl", "is-system-running", "--wait", check=False, timeout_s=90)
+            # Asked again and again: who asks a systemd that is not ready with --wait may wait for an answer for ever.
+            with contextlib.suppress(LookupError, OSError, subprocess.TimeoutExpired):
+                said = self.run("systemctl", "is-system-running", check=False, timeout_s=10)
                 if said.out.strip() in _UP:
                     return
-            time.sleep(0.2)
+            time.sleep(0.5)
         raise RuntimeError(f"{self.name} did not come up:\n{self._said()}")
 
     def _ended(self, timeout_s: float) -> None:

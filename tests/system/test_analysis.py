@@ -62,7 +62,7 @@ class Evening:
     @property
     def stored_s(self) -> npt.NDArray[np.float64]:
         """Arrival of each stored packet, seconds since the voices began."""
-        return (self.stored_ns - self.stored_ns[0]) / SECOND
+        return np.asarray((self.stored_ns - self.stored_ns[0]) / SECOND, np.float64)
 
     def keying(self, at_s: float) -> list[tuple[int, bytes]]:
         """Return when each RTP packet in which a digit sounds was sent (UTC ns), and the packet."""
