@@ -33,12 +33,13 @@ run: $(RUN_READY) ## record: IFACE="eth1 eth2" names interfaces; without it, a t
 	@exec .ci/with-capture $(BIN)/vittne record --data $(DATA) \
 		$(if $(IFACE),$(foreach interface,$(IFACE),--interface $(interface)),--interface lo --test-call)
 
-test: setup tools lint types ## everything that must hold: lint, types, the whole suite
-	$(BIN)/pytest -m "not system and not machine and not faults" -n $(WORKERS) --dist worksteal
+test: setup tools lint types ## lint, types and all tests but those of test-system
+	$(BIN)/pytest -m "not system and not machine and not faults and not sweep" -n $(WORKERS) --dist worksteal
 	$(BIN)/pytest -m system -n $(WAITERS) --dist loadfile tests/system tests/ring
 
-test-system: setup tools system-tools ## what takes long: machines with systemd, the package, faults (root; under 45 minutes)
-	$(BIN)/pytest -m "machine or faults" tests/machines $(wildcard tests/faults)
+test-system: setup tools system-tools ## what takes long: kills at every step, machines with systemd, the package, faults (root)
+	$(BIN)/pytest -m sweep -n $(WORKERS) --dist worksteal
+	$(BIN)/pytest -m "machine or faults" tests/machines tests/faults
 
 package: ## the Debian package for the release of this machine, in dist; REVISION=1
 	@.ci/need /usr/bin/python3=python3 dpkg-deb=dpkg python:ensurepip=python3-venv

@@ -64,6 +64,7 @@ def close_and_die(archive: Archive, said: dict[str, Any], at: int) -> bool:
     return dying(at, work)
 
 
+@pytest.mark.sweep
 def test_wherever_it_dies_a_sealed_verdict_is_in_the_ledger_once(tmp_path: Path) -> None:
     for at in count(1):
         archive = Archive(tmp_path / f"data-{at}", RULE)
@@ -84,6 +85,7 @@ def test_wherever_it_dies_a_sealed_verdict_is_in_the_ledger_once(tmp_path: Path)
     assert at > 5
 
 
+@pytest.mark.sweep
 def test_wherever_it_dies_what_may_not_be_kept_is_counted_and_never_half_there(tmp_path: Path) -> None:
     seen = set()
     for at in count(1):

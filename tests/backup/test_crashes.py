@@ -23,10 +23,12 @@ def deaths(program: str, folder: Path, *more: object) -> int:
     return int(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.sweep
 def test_a_backup_that_dies_anywhere_leaves_one_that_can_be_restored(tmp_path: Path) -> None:
     assert deaths("backup_crashes.py", tmp_path) > 20
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("seed", [2, 7])  # these found faults once
 def test_sealing_cutting_erasing_and_backing_up_with_kills_in_between(tmp_path: Path, seed: int) -> None:
     assert deaths("mixture.py", tmp_path, seed, 14) > 3

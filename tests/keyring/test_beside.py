@@ -176,6 +176,7 @@ def ledger_key(data: Path) -> Iterable[object]:
 
 
 # What a change of the ring does is killed at every step in test_renewal.py; here are those between the orders.
+@pytest.mark.sweep
 @pytest.mark.parametrize(("act", "stride"), [(both, 1), (ledger_key, 2)], ids=["epoch", "ledger"])
 def test_recorder_and_command_killed_at_any_step_lose_nothing(
     keys: Keys, data: Path, tmp_path: Path, act: Callable[[Path], Iterable[object]], stride: int
@@ -193,6 +194,7 @@ def test_recorder_and_command_killed_at_any_step_lose_nothing(
     assert steps > 10
 
 
+@pytest.mark.sweep
 def test_a_command_killed_at_any_step_leaves_the_recorder_whole(keys: Keys, data: Path, tmp_path: Path) -> None:
     steps, finished = 0, False
     while not finished:

@@ -187,6 +187,7 @@ def passphrase(keys: OpenKeys, ledger: Ledger) -> Iterable[object]:
     return ()
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("act", [epoch, archive, buckets, root, passphrase], ids=lambda act: act.__name__)
 def test_killed_at_any_step_it_is_finished_or_undone_and_every_key_opens(
     act: Act, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -240,6 +241,7 @@ def check(data: Path, truth: dict[Part, bytes], copy: KeyStore, erased: Iterable
     assert not (data / "keys/pending.json").exists()
 
 
+@pytest.mark.sweep
 def test_a_first_start_that_is_killed_at_any_step_begins_again_or_is_finished(tmp_path: Path) -> None:
     steps, finished = 0, False
     while not finished:

@@ -182,6 +182,7 @@ def test_the_old_private_key_is_not_left_on_the_disk(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.sweep
 def test_killed_at_any_step_one_of_the_two_keys_signs_and_the_ledger_holds(tmp_path: Path) -> None:
     old = begin(tmp_path / "begun")
     steps, finished, rotated = 0, False, 0

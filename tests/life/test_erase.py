@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cuts import REC, START_US
 from lives import ANN, DAY_US, FAR_US, NAMES, classed, copied, erasing, everything, folder
 from lives import call as call_of
@@ -298,6 +299,7 @@ for last in range(int(sys.argv[2])):
 """
 
 
+@pytest.mark.sweep
 def test_a_kill_at_any_step_leaves_the_recording_whole_or_is_brought_to_its_end_at_the_next_start(
     data: Path, tmp_path: Path
 ) -> None:

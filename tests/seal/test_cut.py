@@ -429,6 +429,7 @@ for last in range(int(sys.argv[2])):
 """
 
 
+@pytest.mark.sweep
 def test_a_kill_at_any_step_leaves_one_version_whole(archive: Path, cut_archive: Path, tmp_path: Path) -> None:
     steps = cut_span(Path(shutil.copytree(archive, tmp_path / "all")), *CUT_MS)
     whole, cut = (records_of(data) for data in (archive, cut_archive))

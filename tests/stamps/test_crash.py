@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
 from ledgers import entries
 from rig.authority import Authority, openssl_accepts
 
@@ -22,6 +23,7 @@ WHOLE = {"checkpoint", "request.tsq", "token.tsr", "chain.pem", "stamp.json"}
 WRITES = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
 
 
+@pytest.mark.sweep
 def test_a_kill_anywhere_leaves_no_half_stamp_and_no_stamp_without_entry(data: Path, tsa: Authority) -> None:
     config = StampsConfig(authorities=(AuthoritySettings(name="one", ca_file=tsa.ca_file),))
     (exported,) = export_requests(data, config.authorities, data)

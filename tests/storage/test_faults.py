@@ -164,6 +164,7 @@ def test_nothing_is_copied_to_a_mount_point_that_is_not_mounted(
     assert (status, "nothing is mounted" in problem, list((tmp_path / "disk").iterdir())) == (1, True, [])
 
 
+@pytest.mark.sweep
 def test_a_copy_killed_at_any_step_is_gone_on_with(data: Path, configured: Configured, tmp_path: Path) -> None:
     config = configured()
     work = ["storage", "push", "--config", str(config)]
@@ -189,6 +190,7 @@ def test_a_copy_killed_at_any_step_is_gone_on_with(data: Path, configured: Confi
     assert died > 8
 
 
+@pytest.mark.sweep
 def test_parts_that_leave_or_come_back_and_are_killed_at_any_step_are_somewhere_whole(
     vittne: Vittne, data: Path, configured: Configured, tmp_path: Path
 ) -> None:
